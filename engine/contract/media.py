@@ -1,0 +1,173 @@
+"""Media: libraries, their files, and what is known of each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from engine.contract.base import Empty, Name, PathRef, Wire
+from engine.contract.call import ONLY_OPERATOR
+from engine.contract.events import Event
+from engine.contract.operation import Kind, Limits, Operation, Risk
+
+LibraryState = Literal["ok", "scanning", "missing", "unreadable"]
+WatchState = Literal["live", "polling", "off", "failed"]
+
+
+class AddLibrary(Wire):
+    """``name`` defaults to the folder's own name."""
+
+    path: PathRef
+    name: Name | None = None
+
+
+class LibraryName(Wire):
+    library: Name
+
+
+class Library(Wire):
+    """A watched root folder. ``bytes`` counts each hardlinked file once.
+
+    ``unreadable`` counts what could not be read at the last scan; it is never taken as deleted.
+    ``pending`` files are known but not hashed yet.
+    """
+
+    name: str
+    path: PathRef
+    machine: str
+    state: LibraryState
+    watch: WatchState = "off"
+    note: str = ""
+    files: int = 0
+    bytes: int = 0
+    pending: int = 0
+    unreadable: int = 0
+    last_scan_at: datetime | None = None
+    changed_at: datetime | None = None
+
+
+class LibraryList(Wire):
+    libraries: tuple[Library, ...]
+
+
+class ScanResult(Wire):
+    """What a scan found. Sizes in bytes. ``skipped`` are links, sockets and other non-files."""
+
+    library: str
+    files: int
+    bytes: int
+    added: int
+    changed: int
+    removed: int
+    moved: int
+    hashed: int
+    hashed_bytes: int
+    unreadable: int
+    skipped: int
+    seconds: float
+
+
+class Asset(Wire):
+    """A catalogued file. ``path`` is relative to its library; ``blake3`` is None until hashed."""
+
+    id: int
+    path: PathRef
+    size: int
+    modified_at: datetime
+    links: int
+    blake3: str | None
+    seen_at: datetime
+
+
+class ListAssets(Wire):
+    """A page in the order asked for. ``after`` is the ``next`` of the page before."""
+
+    library: Name
+    filter: Annotated[str, Field(max_length=200)] = ""
+    sort: Literal["path", "size", "modified"] = "path"
+    limit: Annotated[int, Field(ge=1, le=5000)] = 500
+    after: Annotated[str, Field(max_length=8192)] | None = None
+
+
+class AssetPage(Wire):
+    """``total`` and ``bytes`` are of everything that matches, not of this page."""
+
+    library: str
+    assets: tuple[Asset, ...]
+    total: int
+    bytes: int
+    next: str | None = None
+
+
+class LibraryChanged(Event):
+    """The numbers of a library moved, or its state. Latest wins."""
+
+    durable: ClassVar[bool] = False
+    kind: Literal["media.library_changed"] = "media.library_changed"
+    library: Library
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.library.name}"
+
+
+class LibraryAdded(Event):
+    kind: Literal["media.library_added"] = "media.library_added"
+    library: str
+
+
+class LibraryRemoved(Event):
+    kind: Literal["media.library_removed"] = "media.library_removed"
+    library: str
+
+
+class LibraryScanned(Event):
+    kind: Literal["media.library_scanned"] = "media.library_scanned"
+    result: ScanResult
+
+
+class DriftFound(Event):
+    """A rescan found changes that no event had told of."""
+
+    kind: Literal["media.drift_found"] = "media.drift_found"
+    library: str
+    files: int
+
+
+ADD = Operation(
+    "media.add",
+    "Watch a folder as a library",
+    AddLibrary,
+    Library,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    audit=("name",),
+    positional=("path",),
+)
+REMOVE = Operation(
+    "media.remove",
+    "Stop watching a library; its files are not touched",
+    LibraryName,
+    LibraryList,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    audit=("library",),
+    positional=("library",),
+)
+LIBRARIES = Operation("media.libraries", "The libraries and their numbers", Empty, LibraryList)
+SCAN = Operation(
+    "media.scan",
+    "Read a library: new, changed and vanished files, with their BLAKE3",
+    LibraryName,
+    ScanResult,
+    kind=Kind.JOB,
+    risk=Risk.WRITE,
+    limits=Limits(timeout_s=None),
+    audit=("library",),
+    positional=("library",),
+)
+LIST = Operation(
+    "media.list", "The files of a library", ListAssets, AssetPage, positional=("library",)
+)

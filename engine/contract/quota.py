@@ -1,0 +1,226 @@
+"""Quota: limits, plans that would meet them, the trash, and undo."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ByteSize, Field
+
+from engine.contract.base import Empty, Name, PathRef, Wire
+from engine.contract.call import ONLY_OPERATOR
+from engine.contract.events import Event
+from engine.contract.media import LibraryName
+from engine.contract.operation import Limits, Operation, Risk
+
+
+class SetLimit(Wire):
+    """``max_bytes`` 0 removes the limit. Accepts 20MB (10^6) and 20MiB (2^20)."""
+
+    library: Name
+    max_bytes: Annotated[ByteSize, Field(ge=0)]
+
+
+class Gauge(Wire):
+    """One library against its limit. All sizes in bytes.
+
+    ``used`` is what its files occupy, each hardlinked file once; ``in_trash`` waits for a purge and
+    is not in ``used``. ``over`` is what exceeds the limit; ``state`` unknown means that the library
+    was never scanned or cannot be read.
+    """
+
+    library: str
+    machine: str
+    used: int
+    limit: int | None
+    over: int
+    in_trash: int
+    state: Literal["ok", "over", "none", "unknown"]
+    note: str = ""
+
+
+class GaugeList(Wire):
+    gauges: tuple[Gauge, ...]
+
+
+class CheckResult(Wire):
+    """``ok`` is False while a library is over its limit or cannot be judged."""
+
+    ok: bool
+    gauges: tuple[Gauge, ...]
+
+
+class PlanItem(Wire):
+    """One file that a prune would move. ``frees`` is what its purge would give back: 0 while
+    another name of the same file stays outside the plan."""
+
+    key: str
+    path: PathRef
+    size: int
+    frees: int
+    modified_at: datetime
+    reason: str
+
+
+class Plan(Wire):
+    """What a prune would do. ``target``: bytes to take out of the library to meet the limit.
+
+    ``frees_now`` is always 0 on the same file system; ``frees_on_purge`` leaves out what other
+    hardlinks still hold. ``state``: open, executing, done, undone, purged, or superseded.
+    ``shortfall``: bytes of the target that no file could cover.
+    """
+
+    id: str
+    library: str
+    machine: str
+    digest: str
+    state: Literal["open", "executing", "done", "partial", "undone", "purged", "superseded"]
+    created_at: datetime
+    used: int
+    limit: int
+    target: int
+    moves: int
+    shortfall: int
+    frees_now: int
+    frees_on_purge: int
+    items: tuple[PlanItem, ...]
+
+
+class Prune(Wire):
+    """``plan_id``: exactly the items of that plan, less ``keep``; without it a fresh plan."""
+
+    library: Name
+    plan_id: Annotated[str, Field(max_length=32)] | None = None
+    keep: Annotated[tuple[str, ...], Field(max_length=100_000)] = ()
+
+
+class TrashItem(Wire):
+    path: PathRef
+    library: str
+    size: int
+    frees: int
+    trashed_at: datetime
+
+
+class TrashedPlan(Wire):
+    plan_id: str
+    library: str
+    files: int
+    bytes: int
+    frees_on_purge: int
+    trashed_at: datetime
+    items: tuple[TrashItem, ...]
+
+
+class Trash(Wire):
+    """What waits in the trash: not free yet."""
+
+    files: int
+    bytes: int
+    frees_on_purge: int
+    plans: tuple[TrashedPlan, ...]
+
+
+class PlanId(Wire):
+    plan_id: Annotated[str, Field(min_length=1, max_length=32)]
+
+
+class UndoResult(Wire):
+    """``conflicts``: not restored, because something else has that name now; still in the trash."""
+
+    plan_id: str
+    restored: int
+    bytes: int
+    conflicts: tuple[PathRef, ...] = ()
+
+
+class LimitSet(Event):
+    kind: Literal["quota.limit_set"] = "quota.limit_set"
+    library: str
+    limit: int | None
+
+
+class Planned(Event):
+    kind: Literal["quota.planned"] = "quota.planned"
+    library: str
+    plan_id: str
+
+
+class Pruned(Event):
+    kind: Literal["quota.pruned"] = "quota.pruned"
+    library: str
+    plan_id: str
+    files: int
+    bytes: int
+
+
+class Undone(Event):
+    kind: Literal["quota.undone"] = "quota.undone"
+    library: str
+    plan_id: str
+    files: int
+    bytes: int
+
+
+class Purged(Event):
+    kind: Literal["quota.purged"] = "quota.purged"
+    library: str
+    plan_id: str
+    files: int
+    bytes: int
+
+
+SHOW = Operation("quota.show", "The limits and gauges", Empty, GaugeList)
+SET = Operation(
+    "quota.set",
+    "Set a library's limit (0: none)",
+    SetLimit,
+    Gauge,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    audit=("library", "max_bytes"),
+    positional=("library",),
+)
+CHECK = Operation("quota.check", "Is every library within its limit?", Empty, CheckResult)
+PLAN = Operation(
+    "quota.plan",
+    "What a prune would move, oldest first",
+    LibraryName,
+    Plan,
+    risk=Risk.WRITE,
+    limits=Limits(timeout_s=120),
+    audit=("library",),
+    positional=("library",),
+)
+PRUNE = Operation(
+    "quota.prune",
+    "Move a plan's files to the trash, after your approval",
+    Prune,
+    Empty,
+    risk=Risk.HIGH,
+    limits=Limits(max_bytes=16 * 1024 * 1024, timeout_s=120),
+    audit=("library", "plan_id"),
+    positional=("library",),
+)
+TRASH = Operation("quota.trash", "What waits in the trash", Empty, Trash)
+UNDO = Operation(
+    "quota.undo",
+    "Bring a pruned plan's files back; never overwrites",
+    PlanId,
+    UndoResult,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    limits=Limits(timeout_s=None),
+    audit=("plan_id",),
+    positional=("plan_id",),
+)
+PURGE = Operation(
+    "quota.purge",
+    "Delete a pruned plan's files for good, after your approval",
+    PlanId,
+    Empty,
+    risk=Risk.HIGH,
+    limits=Limits(timeout_s=120),
+    audit=("plan_id",),
+    positional=("plan_id",),
+)
