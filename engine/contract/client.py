@@ -14,14 +14,14 @@ from engine.contract.operation import Operation
 
 Req = TypeVar("Req", bound=Wire)
 Res = TypeVar("Res", bound=Wire)
-ResOut = TypeVar("ResOut", bound=Wire, covariant=True)
+Res_co = TypeVar("Res_co", bound=Wire, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[ResOut]):
+class Done(Generic[Res_co]):
     """The operation ran; this is its result."""
 
-    result: ResOut
+    result: Res_co
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class AlreadyAnswered(Refused):
 
 
 class NeedsApproval(Refused):
-    """Raised where a call can return no ``Pending`` (streams). ``approval_id`` is what to answer."""
+    """Raised where a call can return no ``Pending`` (streams). Answer ``approval_id``."""
 
     code = "needs_approval"
     title = "Needs your approval"

@@ -20,7 +20,7 @@ _kinds: dict[str, type[Event]] = {}
 
 
 class Event(Wire):
-    """The base of all events. A subclass names itself: ``kind: Literal["room.fact"] = "room.fact"``."""
+    """The base. A subclass names itself: ``kind: Literal["room.fact"] = "room.fact"``."""
 
     durable: ClassVar[bool] = True
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from engine.contract.approvals import Card, Outcome
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
+from engine.contract.media import Library
 from engine.contract.memory import RecallHit, Turn
 from engine.contract.operation import Operation, Risk
 
@@ -153,6 +154,49 @@ class TurnLog(Protocol):
     ) -> list[RecallHit]:
         """Earlier turns of this session, and of no other, that bear on ``query``, best first."""
         ...
+
+
+# --- media --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueFile:
+    """A file as the catalogue knows it. ``path`` is relative to the library's root.
+
+    (dev, ino, size, mtime_ns, ctime_ns) is its identity; ``blake3`` (hex) is None until hashed.
+    """
+
+    id: int
+    path: bytes
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    nlink: int
+    blake3: str | None
+
+
+class Catalogue(Protocol):
+    """What other rooms may ask of the media room."""
+
+    async def libraries(self) -> list[Library]: ...
+
+    async def library(self, name: str) -> Library:
+        """Raises NotFound, naming the libraries that there are."""
+        ...
+
+    def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:
+        """All files of the library in batches, by modification time, then path."""
+        ...
+
+    async def refresh(self, library: str, paths: Sequence[bytes]) -> None:
+        """Looks at these relative paths again, now, and takes what is there into the catalogue."""
+        ...
+
+
+TRASH_FOLDER = b".arcanum-trash"
+"""The trash, directly in a library's root: the same file system, and skipped by every scan."""
 
 
 # --- approvals ----------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class SetLimit(Wire):
 class Gauge(Wire):
     """One library against its limit. All sizes in bytes.
 
-    ``used`` is what its files occupy, each hardlinked file once; ``in_trash`` waits for a purge and
+    ``used`` is the sum of its files' sizes, each hardlinked file once; ``in_trash`` waits for a purge and
     is not in ``used``. ``over`` is what exceeds the limit; ``state`` unknown means that the library
     was never scanned or cannot be read.
     """

@@ -1,0 +1,48 @@
+"""The engine's metrics, in a registry of their own (Prometheus' client)."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """One registry per engine, so that two engines in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.calls = Counter(
+            "arcanum_calls", "Calls through the gate", ["operation", "outcome"], registry=r
+        )
+        self.call_seconds = Histogram(
+            "arcanum_call_seconds", "Time in the gate", ["operation"], registry=r, buckets=_SECONDS
+        )
+        self.in_flight = Gauge("arcanum_calls_in_flight", "Calls that run now", registry=r)
+        self.commit_seconds = Gauge(
+            "arcanum_commit_seconds", "The last transaction's time", ["store"], registry=r
+        )
+        self.queue_depth = Gauge("arcanum_queue_depth", "What waits", ["queue"], registry=r)
+        self.services = Gauge(
+            "arcanum_service_up", "1 where the service runs", ["service"], registry=r
+        )
+        self.approvals = Counter(
+            "arcanum_approvals", "Approvals by how they ended", ["state"], registry=r
+        )
+        self.jobs = Counter("arcanum_jobs", "Jobs ended", ["operation", "state"], registry=r)
+        self.tokens = Counter("arcanum_tokens", "Tokens generated", ["model"], registry=r)
+        self.first_token_seconds = Histogram(
+            "arcanum_first_token_seconds",
+            "Question to first token",
+            ["model"],
+            registry=r,
+            buckets=_SECONDS,
+        )
+        self.files_hashed = Counter("arcanum_files_hashed", "Files read whole", registry=r)
+        self.bytes_hashed = Counter("arcanum_bytes_hashed", "Bytes read whole", registry=r)
+
+    def text(self) -> str:
+        """The exposition format."""
+        return generate_latest(self.registry).decode()
