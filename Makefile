@@ -1,8 +1,58 @@
-.PHONY: run test check
-run:  ; exec .venv/bin/arcanum $(ARGS)
-test: ; .venv/bin/python -m pytest -q $(ARGS)
-check:
-	.venv/bin/ruff format --check .
-	.venv/bin/ruff check .
-	.venv/bin/mypy
-	.venv/bin/lint-imports
+# Works with the GNU make 3.81 of a Mac.
+.DEFAULT_GOAL := help
+.PHONY: help run setup dev test check bench fmt lock clean
+MAKEFLAGS += --no-print-directory
+
+# Without .pyc files a start takes three times as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+BIN := .venv/bin
+
+# What fails fast and says most comes first.
+FIRST := tests/architecture tests/unit tests/contract
+TESTS := $(wildcard $(FIRST)) $(filter-out $(FIRST),$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
+CHECKS := check-format check-lint check-types check-imports check-docs
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' Makefile
+
+run:  ## Set up what is missing and open Arcanum (ARGS="status --json" for a command)
+	@tools/setup run && exec $(BIN)/arcanum $(ARGS)
+
+setup:  ## Set up what Arcanum needs, in .venv
+	@tools/setup run
+
+dev:  ## Set up the tools that test and check it too
+	@tools/setup dev
+
+test: dev  ## Run the tests (TESTS="tests/unit" ARGS="-k gate")
+	@$(BIN)/python -m pytest -q $(TESTS) $(ARGS)
+
+check: dev  ## Format, lint, types, import contracts, docs
+	@$(MAKE) --keep-going $(CHECKS)
+
+bench: dev  ## Measure ours and the peers in one run
+	@$(BIN)/python -m bench $(ARGS)
+
+fmt: dev  ## Format the code and mend what can be mended
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+	--group build --group model $(ARGS)
+
+lock: setup  ## Write the locks anew from pyproject.toml (ARGS=--upgrade takes newer releases)
+	@$(LOCK) --output-file requirements.lock
+	@$(LOCK) --output-file requirements-dev.lock --group dev --constraint requirements.lock
+
+clean:  ## Remove .venv, caches and what was built
+	@rm -rf .venv .venv.busy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: $(CHECKS)
+check-format: ; @$(BIN)/ruff format --check .
+check-lint:   ; @$(BIN)/ruff check .
+check-types:  ; @$(BIN)/mypy
+check-imports: ; @$(BIN)/lint-imports
+check-docs:   ; @if [ -d tests/docs ]; then $(BIN)/python -m pytest -q tests/docs; fi
