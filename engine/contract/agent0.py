@@ -14,9 +14,11 @@ from engine.contract.operation import Kind, Limits, Operation, Risk
 class Ask(Wire):
     """``max_tokens``: at most so many new tokens; None means the configured bound."""
 
-    text: Question
-    session: Name = "main"
-    max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = None
+    text: Annotated[Question, Field(description="the question")]
+    session: Annotated[Name, Field(description="the conversation it belongs to")] = "main"
+    max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = Field(
+        None, description="at most so many new tokens"
+    )
 
 
 class AnswerStarted(Wire):

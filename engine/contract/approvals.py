@@ -127,8 +127,10 @@ class ApprovalSummary(Wire):
 
 
 class ListApprovals(Wire):
-    state: Literal["open", "closed", "all"] = "all"
-    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    state: Literal["open", "closed", "all"] = Field(
+        "all", description="those that wait or run, those that ended, or both"
+    )
+    limit: Annotated[int, Field(ge=1, le=500, description="at most so many")] = 100
 
 
 class ApprovalList(Wire):
@@ -139,7 +141,7 @@ class ApprovalList(Wire):
 
 
 class ApprovalId(Wire):
-    id: Annotated[int, Field(ge=1)]
+    id: Annotated[int, Field(ge=1, description="the approval's number")]
 
 
 class Approve(Wire):
@@ -148,21 +150,26 @@ class Approve(Wire):
     ``count`` is asked for where the act cannot be undone.
     """
 
-    id: Annotated[int, Field(ge=1)]
-    digest: str | None = None
-    count: int | None = None
+    id: Annotated[int, Field(ge=1, description="the approval's number")]
+    digest: str | None = Field(None, description="the digest you read; refused if it is another")
+    count: int | None = Field(
+        None, description="the number of things, asked for where the act cannot be undone"
+    )
 
 
 class Deny(Wire):
-    id: Annotated[int, Field(ge=1)]
-    reason: Annotated[str, Field(max_length=500)] = ""
+    id: Annotated[int, Field(ge=1, description="the approval's number")]
+    reason: Annotated[str, Field(max_length=500, description="why not")] = ""
 
 
 class Keep(Wire):
     """Leave these items out: makes a new plan with a new digest, and closes this one."""
 
-    id: Annotated[int, Field(ge=1)]
-    keep: Annotated[tuple[str, ...], Field(min_length=1, max_length=100_000)]
+    id: Annotated[int, Field(ge=1, description="the approval's number")]
+    keep: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, max_length=100_000, description="keys of the items to leave out"),
+    ]
 
 
 class Kept(Wire):

@@ -30,8 +30,10 @@ class AuditEntry(Wire):
 
 
 class ShowAudit(Wire):
-    limit: Annotated[int, Field(ge=1, le=5000)] = 100
-    operation: Annotated[str, Field(max_length=100)] | None = None
+    limit: Annotated[int, Field(ge=1, le=5000, description="at most so many rows")] = 100
+    operation: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="only this operation, such as quota.prune"
+    )
 
 
 class AuditPage(Wire):
@@ -43,7 +45,9 @@ class AuditPage(Wire):
 class VerifyAudit(Wire):
     """``head``: a head kept elsewhere (``SEQ:HASH``); its row must still be there and equal."""
 
-    head: Annotated[str, Field(pattern=r"^\d+:[0-9a-f]{64}$")] | None = None
+    head: Annotated[str, Field(pattern=r"^\d+:[0-9a-f]{64}$")] | None = Field(
+        None, description="a head kept elsewhere, SEQ:HASH, that must still be in the log"
+    )
 
 
 class AuditVerdict(Wire):

@@ -36,8 +36,10 @@ class Found(Wire):
 
 
 class Answer(Wire):
-    answer: Literal["accepted", "skipped"]
-    accepted: Annotated[tuple[str, ...], Field(max_length=50)] = ()
+    answer: Annotated[Literal["accepted", "skipped"], Field(description="what you decided")]
+    accepted: Annotated[
+        tuple[str, ...], Field(max_length=50, description="names of what you took")
+    ] = ()
 
 
 LOOK = Operation(
@@ -55,4 +57,5 @@ ANSWER = Operation(
     risk=Risk.WRITE,
     actors=ONLY_OPERATOR,
     audit=("answer",),
+    positional=("answer",),
 )

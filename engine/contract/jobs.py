@@ -59,11 +59,11 @@ class JobStarted(Wire):
 
 
 class JobId(Wire):
-    id: Annotated[int, Field(ge=1)]
+    id: Annotated[int, Field(ge=1, description="the job's number")]
 
 
 class ListJobs(Wire):
-    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+    limit: Annotated[int, Field(ge=1, le=1000, description="at most so many")] = 50
 
 
 class JobList(Wire):

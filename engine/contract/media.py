@@ -19,12 +19,12 @@ WatchState = Literal["live", "polling", "off", "failed"]
 class AddLibrary(Wire):
     """``name`` defaults to the folder's own name."""
 
-    path: PathRef
-    name: Name | None = None
+    path: Annotated[PathRef, Field(description="the folder")]
+    name: Name | None = Field(None, description="what to call it; by default the folder's name")
 
 
 class LibraryName(Wire):
-    library: Name
+    library: Annotated[Name, Field(description="the library's name")]
 
 
 class Library(Wire):
@@ -84,11 +84,13 @@ class Asset(Wire):
 class ListAssets(Wire):
     """A page in the order asked for. ``after`` is the ``next`` of the page before."""
 
-    library: Name
-    filter: Annotated[str, Field(max_length=200)] = ""
-    sort: Literal["path", "size", "modified"] = "path"
-    limit: Annotated[int, Field(ge=1, le=5000)] = 500
-    after: Annotated[str, Field(max_length=8192)] | None = None
+    library: Annotated[Name, Field(description="the library's name")]
+    filter: Annotated[str, Field(max_length=200, description="only paths that contain this")] = ""
+    sort: Literal["path", "size", "modified"] = Field("path", description="the order")
+    limit: Annotated[int, Field(ge=1, le=5000, description="files on a page")] = 500
+    after: Annotated[str, Field(max_length=8192)] | None = Field(
+        None, description="the page behind this one: what `next` of the page before says"
+    )
 
 
 class AssetPage(Wire):

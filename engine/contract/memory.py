@@ -46,9 +46,9 @@ class RecallHit(Wire):
 
 
 class Search(Wire):
-    session: Name
-    query: Annotated[str, Field(min_length=1, max_length=2_000)]
-    limit: Annotated[int, Field(ge=1, le=100)] = 10
+    session: Annotated[Name, Field(description="the conversation to search")]
+    query: Annotated[str, Field(min_length=1, max_length=2_000, description="what to look for")]
+    limit: Annotated[int, Field(ge=1, le=100, description="at most so many")] = 10
 
 
 class SearchResult(Wire):
@@ -62,7 +62,7 @@ class SessionSummary(Wire):
 
 
 class ListSessions(Wire):
-    limit: Annotated[int, Field(ge=1, le=1000)] = 200
+    limit: Annotated[int, Field(ge=1, le=1000, description="at most so many")] = 200
 
 
 class SessionList(Wire):
@@ -74,9 +74,9 @@ class SessionList(Wire):
 class ShowTurns(Wire):
     """Turns of one session, the newest ``limit`` with an id below ``before``, oldest first."""
 
-    session: Name
-    limit: Annotated[int, Field(ge=1, le=500)] = 50
-    before: int | None = None
+    session: Annotated[Name, Field(description="the conversation")]
+    limit: Annotated[int, Field(ge=1, le=500, description="at most so many, the newest")] = 50
+    before: int | None = Field(None, description="only turns with a lower number")
 
 
 class TurnList(Wire):

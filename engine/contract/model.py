@@ -50,7 +50,9 @@ class ModelList(Wire):
 
 
 class UseModel(Wire):
-    name: Annotated[str, Field(min_length=1, max_length=300)]
+    name: Annotated[
+        str, Field(min_length=1, max_length=300, description="as `arcanum model list` calls it")
+    ]
 
 
 class ModelChanged(Event):

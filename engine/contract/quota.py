@@ -17,16 +17,18 @@ from engine.contract.operation import Limits, Operation, Risk
 class SetLimit(Wire):
     """``max_bytes`` 0 removes the limit. Accepts 20MB (10^6) and 20MiB (2^20)."""
 
-    library: Name
-    max_bytes: Annotated[ByteSize, Field(ge=0)]
+    library: Annotated[Name, Field(description="the library's name")]
+    max_bytes: Annotated[
+        ByteSize, Field(ge=0, description="the limit, such as 20MB or 1.5TiB; 0 for none")
+    ]
 
 
 class Gauge(Wire):
     """One library against its limit. All sizes in bytes.
 
-    ``used`` is the sum of its files' sizes, each hardlinked file once; ``in_trash`` waits for a purge and
-    is not in ``used``. ``over`` is what exceeds the limit; ``state`` unknown means that the library
-    was never scanned or cannot be read.
+    ``used`` is the sum of its files' sizes, each hardlinked file once; ``in_trash`` waits for a
+    purge and is not in ``used``. ``over`` is what exceeds the limit; ``state`` unknown means that
+    the library was never scanned or cannot be read.
     """
 
     library: str
@@ -89,9 +91,13 @@ class Plan(Wire):
 class Prune(Wire):
     """``plan_id``: exactly the items of that plan, less ``keep``; without it a fresh plan."""
 
-    library: Name
-    plan_id: Annotated[str, Field(max_length=32)] | None = None
-    keep: Annotated[tuple[str, ...], Field(max_length=100_000)] = ()
+    library: Annotated[Name, Field(description="the library's name")]
+    plan_id: Annotated[str, Field(max_length=32)] | None = Field(
+        None, description="prune exactly what this plan lists; by default a fresh plan"
+    )
+    keep: Annotated[
+        tuple[str, ...], Field(max_length=100_000, description="keys of items to leave out")
+    ] = ()
 
 
 class TrashItem(Wire):
@@ -122,7 +128,7 @@ class Trash(Wire):
 
 
 class PlanId(Wire):
-    plan_id: Annotated[str, Field(min_length=1, max_length=32)]
+    plan_id: Annotated[str, Field(min_length=1, max_length=32, description="the plan's id")]
 
 
 class UndoResult(Wire):

@@ -55,7 +55,7 @@ class Gauges(Wire):
 
 
 class WatchGauges(Wire):
-    every_s: Annotated[float, Field(ge=0.5, le=60)] = 1.0
+    every_s: Annotated[float, Field(ge=0.5, le=60, description="seconds between samples")] = 1.0
 
 
 class Metrics(Wire):
