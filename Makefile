@@ -54,5 +54,5 @@ clean:  ## Remove .venv, caches and what was built
 check-format: ; @$(BIN)/ruff format --check .
 check-lint:   ; @$(BIN)/ruff check .
 check-types:  ; @$(BIN)/mypy
-check-imports: ; @$(BIN)/lint-imports
+check-imports: ; @$(BIN)/lint-imports --no-logo
 check-docs:   ; @if [ -d tests/docs ]; then $(BIN)/python -m pytest -q tests/docs; fi
