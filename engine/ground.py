@@ -43,6 +43,10 @@ class Ground:
         """Offers ``implementation`` to the rooms that use ``port``."""
         self._ports[port] = implementation
 
+    def offers(self, port: type[Any]) -> bool:
+        """True where the room behind ``port`` runs."""
+        return port in self._ports
+
     def use(self, port: type[P]) -> P:
         """The room behind ``port``. Raises Unavailable where it is not running."""
         if port not in self._ports:

@@ -78,6 +78,14 @@ class Undo(Wire):
     until: datetime | None = None
 
 
+class TakenBack(Wire):
+    """The base of an undo's result. Where it is complete, the approval is marked as undone."""
+
+    @property
+    def complete(self) -> bool:
+        return True
+
+
 class Outcome(Wire):
     """How an execution ended. ``state`` is done, partial, failed or interrupted."""
 

@@ -271,8 +271,24 @@ class ApprovalDesk(Protocol):
         """Stores the plan durably; returns the approval's id."""
         ...
 
+    async def taken_back(self, operation: str, request: Json) -> None:
+        """This undo was called and is complete: marks the approval that it belongs to."""
+        ...
 
-# --- jobs, status, undo -------------------------------------------------------------------------
+
+class HighRiskOperations(Protocol):
+    """What the approvals room asks of the gate."""
+
+    async def propose(self, operation: str, request: Json, call: Call) -> int:
+        """Makes a plan for the request and leaves it to be answered; the approval's id."""
+        ...
+
+    async def acts(self, operation: str) -> HighRisk[Any]:
+        """What the owning room bound, started where needed. Raises Unavailable."""
+        ...
+
+
+# --- jobs, status -------------------------------------------------------------------------
 
 
 class JobControl(Protocol):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ByteSize, Field
 
+from engine.contract.approvals import TakenBack
 from engine.contract.base import Empty, Name, PathRef, Wire
 from engine.contract.call import ONLY_OPERATOR
 from engine.contract.events import Event
@@ -131,13 +132,17 @@ class PlanId(Wire):
     plan_id: Annotated[str, Field(min_length=1, max_length=32, description="the plan's id")]
 
 
-class UndoResult(Wire):
+class UndoResult(TakenBack):
     """``conflicts``: not restored, because something else has that name now; still in the trash."""
 
     plan_id: str
     restored: int
     bytes: int
     conflicts: tuple[PathRef, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not self.conflicts
 
 
 class LimitSet(Event):

@@ -28,7 +28,8 @@ CREATE TABLE job (
 ) STRICT;
 
 CREATE TABLE audit (
-    seq INTEGER PRIMARY KEY,
+    -- AUTOINCREMENT remembers the highest number: a tail that was cut off is noticed.
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,
     machine TEXT NOT NULL,
     call TEXT NOT NULL,

@@ -1,0 +1,125 @@
+"""The only place that sees all: it finds the engine, or makes one out of rooms and backends.
+
+Whoever holds the data folder's lock runs the engine and listens on its socket; everybody else
+attaches. No module of the engine or of a backend is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.clients.socket import SocketClient
+from engine.contract.errors import Unavailable
+from engine.home import Home, locate
+
+if TYPE_CHECKING:
+    from engine.config import Config
+    from engine.contract.client import EngineClient
+    from engine.core.lock import EngineLock
+
+_WAIT_S = 15.0
+
+
+async def connect(*, host: str, start_all: bool = False) -> EngineClient:
+    """Attaches to the engine that runs, or runs one here. Raises ArcanumError.
+
+    ``host`` (terminal, serve or command) is what the status says of this process. A room starts
+    with its first call; ``start_all`` starts every room in the background.
+    """
+    home = locate()
+    until = time.monotonic() + _WAIT_S
+    while True:
+        client = await attach(home)
+        if client is None:
+            client = await _run_here(home, host, start_all=start_all)
+        if client is not None:
+            return client
+        if time.monotonic() > until:
+            raise Unavailable(
+                f"Another process holds {home.lock_file}, but does not answer on {home.socket}.",
+                "It may be starting or stopping: try again. If it hangs, end that process.",
+            )
+        await asyncio.sleep(0.05)
+
+
+async def attach(home: Home) -> EngineClient | None:
+    """A client of the engine that runs, or None where none listens."""
+    with suppress(FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        return await SocketClient.connect(home.socket)
+    return None
+
+
+async def _run_here(home: Home, host: str, *, start_all: bool) -> EngineClient | None:
+    """None where another process holds the lock."""
+    from engine import config
+    from engine.core.lock import EngineLock
+
+    settings = config.load(home.config_file)
+    home.prepare()
+    lock = EngineLock.take(home.lock_file)
+    if lock is None:
+        return None
+    try:
+        return await _host(home, settings, lock, host, start_all=start_all)
+    except BaseException:
+        lock.release()
+        raise
+
+
+async def _host(
+    home: Home, settings: Config, lock: EngineLock, host: str, *, start_all: bool
+) -> EngineClient:
+    from backends.registry import Catalog
+
+    from engine.clients.local import LocalClient
+    from engine.core.engine import Engine
+    from engine.server.socket import SocketServer
+
+    engine = Engine(home, settings, Catalog(_model_settings(settings, home.runtime)), host)
+    await engine.open()
+    server = SocketServer(LocalClient(engine), home.socket)
+    starting: asyncio.Task[None] | None = None
+
+    async def stop() -> None:
+        if host == "command":
+            # Others may have found this short-lived engine: what they began is finished first.
+            await server.idle()
+            await engine.idle()
+        if starting is not None:
+            starting.cancel()
+            with suppress(asyncio.CancelledError):
+                await starting
+        await server.stop()
+        await engine.stop()
+        lock.release()
+
+    try:
+        await server.start()
+    except BaseException:
+        await engine.stop()
+        raise
+    if start_all:
+        starting = asyncio.create_task(engine.start(), name="start-services")
+    return LocalClient(engine, on_close=stop)
+
+
+def _model_settings(config: Config, runtime: Path):  # type: ignore[no-untyped-def]
+    from backends.registry import EndpointSettings, ModelSettings
+
+    model = config.model
+    return ModelSettings(
+        gguf=model.gguf,
+        endpoints=tuple(
+            EndpointSettings(name=e.name, url=e.url, model=e.model, key_env=e.key_env)
+            for e in model.endpoints
+        ),
+        use=model.use,
+        threads=model.threads,
+        context=model.context,
+        parallel=model.parallel,
+        runtime_dir=runtime,
+    )

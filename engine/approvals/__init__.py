@@ -1,0 +1,1 @@
+"""Approvals: durable plans, a person's answer, execution exactly once."""

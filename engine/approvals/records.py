@@ -1,0 +1,147 @@
+"""The durable records of approvals: rows to models, and the transitions between their states.
+
+    pending → approved → executing → done | partial | failed | interrupted
+    pending → denied | expired
+
+A transition names the state that it starts from; where the row has another, somebody answered
+first and nothing is changed.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from engine.contract import approvals
+from engine.contract.approvals import (
+    Approval,
+    ApprovalState,
+    ApprovalSummary,
+    Card,
+    Outcome,
+)
+from engine.contract.base import Json, now
+from engine.contract.digest import canonical
+from engine.contract.errors import AlreadyAnswered, NotFound
+from engine.contract.ports import StoredPlan
+from engine.store import Database, Transaction
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def summary(row: Any) -> ApprovalSummary:
+    """One line of the queue."""
+    undoable = row["undo_operation"] is not None and not row["undone"]
+    return ApprovalSummary(
+        id=row["id"],
+        operation=row["operation"],
+        state=ApprovalState(row["state"]),
+        machine=row["machine"],
+        verb=row["verb"],
+        subject=row["subject"],
+        headline=row["headline"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=datetime.fromisoformat(row["expires_at"]),
+        reason=row["reason"],
+        undoable=undoable,
+        undo_until=_time(row["undo_until"]) if undoable else None,
+    )
+
+
+def missing(number: int) -> NotFound:
+    return NotFound(f"There is no approval #{number}.", "arcanum approvals list shows them.")
+
+
+async def fetch(source: Database | Transaction, number: int) -> Any:
+    """The row. Raises NotFound."""
+    read = source.read if isinstance(source, Database) else source.fetch
+    rows = await read("SELECT * FROM approval WHERE id = ?", (number,))
+    if not rows:
+        raise missing(number)
+    return rows[0]
+
+
+async def load(state: Database, number: int) -> Approval:
+    """The whole record, card included. Raises NotFound."""
+    row = await fetch(state, number)
+    cards = await state.read("SELECT card FROM payload WHERE approval_id = ?", (number,))
+    return Approval(
+        id=row["id"],
+        operation=row["operation"],
+        state=ApprovalState(row["state"]),
+        digest=row["digest"],
+        machine=row["machine"],
+        requested_by=row["requested_by"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=datetime.fromisoformat(row["expires_at"]),
+        card=Card.model_validate_json(cards[0]["card"]),
+        answered_by=row["answered_by"],
+        answered_at=_time(row["answered_at"]),
+        reason=row["reason"],
+        outcome=None if row["outcome"] is None else Outcome.model_validate_json(row["outcome"]),
+        undone=bool(row["undone"]),
+    )
+
+
+async def plan_of(state: Database, number: int) -> StoredPlan:
+    """The plan as it was stored. Raises NotFound."""
+    row = await fetch(state, number)
+    stored = await state.read("SELECT * FROM payload WHERE approval_id = ?", (number,))
+    return StoredPlan(
+        approval_id=number,
+        operation=row["operation"],
+        request=json.loads(stored[0]["request"]),
+        payload=json.loads(stored[0]["payload"]),
+        preconditions=tuple(json.loads(stored[0]["preconditions"])),
+        digest=row["digest"],
+    )
+
+
+async def move(
+    tx: Transaction,
+    number: int,
+    come_from: ApprovalState,
+    go_to: ApprovalState,
+    machine: str,
+    **columns: Any,
+) -> None:
+    """One transition, told as a durable event. Raises AlreadyAnswered or NotFound."""
+    row = await fetch(tx, number)
+    if row["state"] != come_from:
+        raise already(number, ApprovalState(row["state"]), row["answered_by"])
+    if come_from is ApprovalState.PENDING and go_to is not ApprovalState.EXPIRED:
+        columns.setdefault("answered_at", now().isoformat())
+    names = "".join(f", {name} = ?" for name in columns)
+    await tx.execute(
+        f"UPDATE approval SET state = ?{names} WHERE id = ?",  # noqa: S608 - names are ours
+        (go_to, *columns.values(), number),
+    )
+    await tell(tx, number, machine)
+
+
+async def tell(tx: Transaction, number: int, machine: str) -> None:
+    """Emits the approval as it is now."""
+    line = summary(await fetch(tx, number))
+    await tx.emit(approvals.ApprovalChanged(summary=line, machine=machine))
+
+
+def already(number: int, state: ApprovalState, by: str | None) -> AlreadyAnswered:
+    who = f" by {by}" if by else ""
+    return AlreadyAnswered(
+        f"Approval #{number} is {state}{who}.",
+        f"arcanum approvals show {number} says how it ended.",
+    )
+
+
+def outcome_columns(outcome: Outcome) -> Json:
+    """The columns that an outcome fills."""
+    undo = outcome.undo
+    return {
+        "outcome": outcome.model_dump_json(),
+        "undo_operation": None if undo is None else undo.operation,
+        "undo_request": None if undo is None else canonical(undo.request).decode(),
+        "undo_until": None if undo is None or undo.until is None else undo.until.isoformat(),
+    }

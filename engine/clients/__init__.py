@@ -1,0 +1,1 @@
+"""Clients: how a face reaches the engine, in the same process or through its socket."""

@@ -1,0 +1,193 @@
+"""The audit log: append-only, each row's hash covers the row before.
+
+It holds ids, digests, counts and decisions, never content. A tail that was cut off is noticed in
+three ways: the highest number that SQLite remembers, the head kept in a file beside the database,
+and a head that the user exported (``arcanum audit verify --head SEQ:HASH``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.contract import audit
+from engine.contract.base import Json, now, visible
+from engine.contract.call import Call
+from engine.ground import Ground
+from engine.store import Database, Transaction
+
+_START = "0" * 64
+_PAGE = 2000
+_COLUMNS = (
+    "seq, at, machine, call, parent, actor, on_behalf_of,"
+    " operation, phase, outcome, details, previous"
+)
+
+
+def _hash(values: list[Any]) -> str:
+    """SHA-256 over the row's values, as JSON without spaces, the previous hash last."""
+    text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _detail(value: Any) -> Any:
+    """A value that is fit for the log: small and printable."""
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    return visible(str(value))[:200]
+
+
+class AuditLog:
+    """Appends and verifies. One process holds the engine's lock, so one chain grows at a time."""
+
+    def __init__(self, state: Database, machine: str, head_file: Path) -> None:
+        self._state = state
+        self._machine = machine
+        self._head_file = head_file
+
+    async def intent(self, operation: str, call: Call, details: Json) -> None:
+        """Says what is about to be done. Committed before it returns."""
+        await self._append(operation, call, "intent", "", details)
+
+    async def outcome(self, operation: str, call: Call, outcome: str, details: Json) -> None:
+        await self._append(operation, call, "outcome", outcome, details)
+
+    async def _append(
+        self, operation: str, call: Call, phase: str, outcome: str, details: Json
+    ) -> None:
+        text = json.dumps(
+            {key: _detail(value) for key, value in details.items()}, separators=(",", ":")
+        )
+
+        async def work(tx: Transaction) -> str:
+            last = await tx.fetch("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+            seq = await _highest(tx) + 1
+            row = [
+                seq,
+                now().isoformat(),
+                self._machine,
+                call.id,
+                call.parent,
+                str(call.actor),
+                None if call.on_behalf_of is None else str(call.on_behalf_of),
+                operation,
+                phase,
+                outcome,
+                text,
+                last[0]["hash"] if last else _START,
+            ]
+            digest = _hash(row)
+            await tx.execute(
+                f"INSERT INTO audit ({_COLUMNS}, hash) VALUES ({'?, ' * 12}?)",  # noqa: S608
+                (*row, digest),
+            )
+            return f"{seq}:{digest}"
+
+        head = await self._state.write(work)
+        await asyncio.to_thread(self._keep_head, head)
+
+    def _keep_head(self, head: str) -> None:
+        """After the commit, so that the file is never ahead of the database."""
+        draft = self._head_file.with_suffix(".new")
+        draft.write_text(head + "\n", "ascii")
+        draft.replace(self._head_file)
+
+    async def page(self, request: audit.ShowAudit) -> audit.AuditPage:
+        rows = await self._state.read(
+            f"SELECT {_COLUMNS}, hash FROM audit"  # noqa: S608 - a constant
+            " WHERE ?1 IS NULL OR operation = ?1 ORDER BY seq DESC LIMIT ?2",
+            (request.operation, request.limit),
+        )
+        return audit.AuditPage(
+            entries=tuple(
+                audit.AuditEntry.model_validate(dict(row) | {"details": json.loads(row["details"])})
+                for row in rows
+            )
+        )
+
+    async def verify(self, request: audit.VerifyAudit) -> audit.AuditVerdict:
+        """Walks the chain from its first row. The first row that does not fit is named."""
+        heads = [h for h in (request.head, await asyncio.to_thread(self._kept_head)) if h]
+        expected = {int(seq): digest for seq, _, digest in (h.partition(":") for h in heads)}
+        previous, seq, count = _START, 0, 0
+        while True:
+            rows = await self._state.read(
+                f"SELECT {_COLUMNS}, hash FROM audit"  # noqa: S608 - a constant
+                " WHERE seq > ? ORDER BY seq LIMIT ?",
+                (seq, _PAGE),
+            )
+            if not rows:
+                break
+            values = [tuple(row) for row in rows]
+            bad = await asyncio.to_thread(_first_bad, values, previous, seq, expected)
+            if bad is not None:
+                return audit.AuditVerdict(
+                    ok=False,
+                    entries=count,
+                    head=f"{seq}:{previous}",
+                    bad_seq=bad[0],
+                    problem=bad[1],
+                )
+            seq, previous, count = values[-1][0], values[-1][-1], count + len(values)
+        head = f"{seq}:{previous}"
+        highest = max([*expected, await _highest(self._state)])
+        if highest > seq:
+            return audit.AuditVerdict(
+                ok=False,
+                entries=count,
+                head=head,
+                bad_seq=seq + 1,
+                problem=f"rows {seq + 1} to {highest} are missing at the end",
+            )
+        return audit.AuditVerdict(ok=True, entries=count, head=head)
+
+    def _kept_head(self) -> str | None:
+        try:
+            text = self._head_file.read_text("ascii").strip()
+            seq, _, digest = text.partition(":")
+            return text if seq.isdigit() and len(digest) == len(_START) else None
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+
+
+async def _highest(source: Database | Transaction) -> int:
+    """The highest number that was ever used, whatever rows are left."""
+    read = source.read if isinstance(source, Database) else source.fetch
+    rows = await read("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")
+    return rows[0]["seq"] if rows else 0
+
+
+def _first_bad(
+    rows: list[tuple[Any, ...]], previous: str, seq: int, expected: dict[int, str]
+) -> tuple[int, str] | None:
+    for row in rows:
+        *values, digest = row
+        number = values[0]
+        if number != seq + 1:
+            return seq + 1, f"row {seq + 1} is missing"
+        if values[-1] != previous:
+            return number, "it does not follow from the row before it"
+        if _hash(values) != digest:
+            return number, "its content was changed"
+        if expected.get(number, digest) != digest:
+            return number, "it is not the row of the head that was kept"
+        seq, previous = number, digest
+    return None
+
+
+class AuditRoom:
+    """Binds ``audit.show`` and ``audit.verify``."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._log = ground.use(AuditLog)
+
+    async def start(self) -> None:
+        self._ground.door.unary(audit.SHOW, lambda request, _call: self._log.page(request))
+        self._ground.door.unary(audit.VERIFY, lambda request, _call: self._log.verify(request))
+
+    async def stop(self) -> None:
+        """Nothing to end."""

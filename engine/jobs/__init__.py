@@ -1,0 +1,1 @@
+"""Jobs: long work with an id, which outlives the face that started it."""

@@ -1,0 +1,1 @@
+"""Servers: the engine's faces for other processes."""
