@@ -1,0 +1,1 @@
+"""Arcanum's faces: the control center on the screen and the commands of the shell."""

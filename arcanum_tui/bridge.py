@@ -1,0 +1,205 @@
+"""Between the engine and the screens: one connection, kept up; events in batches, folded.
+
+Imported after the first paint, because the contract's models take their time to load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, TypeVar
+
+from arcanum_tui.state import fold
+from arcanum_tui.state.model import State
+from engine.contract.base import Wire
+from engine.contract.client import Done, EngineClient, Pending, Snapshot
+from engine.contract.errors import ArcanumError, Disconnected, Unavailable
+from engine.contract.events import Event, Resync
+from engine.contract.operation import Operation
+
+Req = TypeVar("Req", bound=Wire)
+Res = TypeVar("Res", bound=Wire)
+
+Connect = Callable[[], Awaitable[EngineClient]]
+
+HZ = 12.0
+"""The screens are told at most so often in a second."""
+
+REREAD_S = 0.4
+"""Results that events made stale are read again at most this often."""
+
+LOOK_S = 15.0
+"""The status is read again this often even when nothing happens: unknowns grow with time."""
+
+RETRY_S = (0.3, 1.0, 2.0, 5.0)
+
+
+class Bridge:
+    """Keeps ``state`` up to date and hands it to ``deliver``, in batches.
+
+    When the engine goes away it says so in ``state.link``, tries again by itself, and takes a
+    fresh snapshot when it is back.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        deliver: Callable[[State], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.state = State()
+        self._connect, self._deliver, self._clock = connect, deliver, clock
+        self._client: EngineClient | None = None
+        self._again = asyncio.Event()
+        self._live = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._events: deque[Event] = deque()
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    async def call(self, operation: Operation[Req, Res], request: Req) -> Done[Res] | Pending:
+        """As ``EngineClient.call``. Raises Unavailable while there is no connection."""
+        return await self._need().call(operation, request)
+
+    async def ask(self, operation: Operation[Req, Res], request: Req) -> Res:
+        """The result of an operation that never needs an approval."""
+        done = await self.call(operation, request)
+        if isinstance(done, Pending):
+            raise Unavailable(f"#{done.approval_id} waits for an answer first.", "a shows it.")
+        return done.result
+
+    @asynccontextmanager
+    async def stream(
+        self, operation: Operation[Any, Any], request: Wire
+    ) -> AsyncIterator[AsyncIterator[Any]]:
+        """As ``EngineClient.stream``."""
+        async with self._need().stream(operation, request) as items:
+            yield items
+
+    async def connected(self) -> None:
+        """Waits until there is a connection."""
+        await self._live.wait()
+
+    def reconnect(self) -> None:
+        """Tries again now, or reads everything again."""
+        self._again.set()
+        self._wake.set()
+
+    def _need(self) -> EngineClient:
+        if self._client is None:
+            why = self.state.link.why or "The engine is still starting."
+            raise Unavailable(why, "It is tried again by itself; r tries now.")
+        return self._client
+
+    # --- the connection -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Runs until it is cancelled."""
+        tries = 0
+        while True:
+            self._again.clear()
+            try:
+                await self._session()
+            except ArcanumError as error:
+                tries = 0 if self._live.is_set() else tries + 1
+                why = f"{error.message} {error.hint}".strip()
+                retryable = error.retryable
+            except OSError as error:
+                tries, why, retryable = tries + 1, str(error), True
+            finally:
+                await self._drop()
+            self._tell(fold.lost(self.state, why, self._clock()))
+            wait = RETRY_S[min(tries, len(RETRY_S) - 1)] if retryable else None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._again.wait(), wait)
+
+    async def _session(self) -> None:
+        self._client = client = await self._connect()
+        await self._read(client)
+        self._live.set()
+        after = max(0, self.state.seq - fold.RECENT)
+        async with client.events(after) as events:
+            reader = asyncio.create_task(self._listen(events))
+            try:
+                await self._follow(client, reader)
+            finally:
+                reader.cancel()
+                with suppress(asyncio.CancelledError, ArcanumError):
+                    await reader
+
+    async def _drop(self) -> None:
+        client, self._client = self._client, None
+        self._live.clear()
+        self._events.clear()
+        if client is not None:
+            with suppress(ArcanumError, OSError):
+                await client.close()
+
+    async def _read(self, client: EngineClient) -> None:
+        snapshot = await client.snapshot(fold.TOPICS)
+        state = fold.read(self.state, snapshot, self._clock())
+        self._tell(fold.at(state, snapshot.seq))
+
+    async def _listen(self, events: AsyncIterator[Event]) -> None:
+        try:
+            async for event in events:
+                self._events.append(event)
+                self._wake.set()
+        finally:
+            self._wake.set()
+        raise Disconnected("The engine closed the connection.", "It is tried again by itself.")
+
+    async def _follow(self, client: EngineClient, reader: asyncio.Task[None]) -> None:
+        """Folds what came, tells the screens, and reads again what became stale."""
+        loop = asyncio.get_running_loop()
+        stale: set[str] = set()
+        rereading: asyncio.Task[Snapshot] | None = None
+        read_at = loop.time()
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    due = read_at + (REREAD_S if stale else LOOK_S) - loop.time()
+                    await asyncio.wait_for(self._wake.wait(), max(0.0, due))
+                self._wake.clear()
+                if self._again.is_set():
+                    self._again.clear()
+                    await self._read(client)
+                stale |= await self._fold(client)
+                if reader.done():
+                    await reader
+                if rereading is not None and rereading.done():
+                    self._tell(fold.read(self.state, await rereading, self._clock()))
+                    rereading = None
+                if rereading is None and loop.time() - read_at >= (REREAD_S if stale else LOOK_S):
+                    wanted = fold.topics(stale or {"engine.status"})
+                    rereading = asyncio.create_task(client.snapshot(wanted))
+                    rereading.add_done_callback(lambda _: self._wake.set())
+                    stale, read_at = set(), loop.time()
+                await asyncio.sleep(1.0 / HZ)
+        finally:
+            if rereading is not None:
+                rereading.cancel()
+                with suppress(asyncio.CancelledError, ArcanumError):
+                    await rereading
+
+    async def _fold(self, client: EngineClient) -> set[str]:
+        stale: set[str] = set()
+        state = self.state
+        while self._events:
+            event = self._events.popleft()
+            if isinstance(event, Resync):
+                await self._read(client)
+                state = self.state
+                continue
+            state, more = fold.fold(state, event)
+            stale |= more
+        self._tell(state)
+        return stale
+
+    def _tell(self, state: State) -> None:
+        if state is not self.state:
+            self.state = state
+            self._deliver(state)

@@ -1,0 +1,64 @@
+"""What every screen has: the title line, a body, the keys line, and the state it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+
+from arcanum_tui import actions
+from arcanum_tui.state import frame
+from arcanum_tui.state.model import State
+from arcanum_tui.widgets.bars import EndsLine, KeysLine
+
+if TYPE_CHECKING:
+    from arcanum_tui.app import ArcanumApp
+
+
+class View(Screen[None], inherit_bindings=False):
+    """A screen that shows a ``State``. ``NAME`` is its place in the list of actions."""
+
+    NAME: ClassVar[str]
+    AUTO_FOCUS = ""
+
+    def compose(self) -> ComposeResult:
+        yield EndsLine(id="title")
+        yield from self.body()
+        yield KeysLine(actions.of(*self.places))
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets between the title and the keys."""
+        raise NotImplementedError
+
+    def show(self, state: State) -> None:
+        """Brings the body up to date; cheap where nothing changed."""
+        raise NotImplementedError
+
+    def select(self, thing: str) -> None:
+        """Puts the cursor on the thing that a link named."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Whose actions hold here, nearest first."""
+        return (self.NAME, "list", "app")
+
+    @property
+    def control_center(self) -> ArcanumApp:
+        return cast("ArcanumApp", self.app)
+
+    def update(self, state: State) -> None:
+        """Title and body."""
+        self.show_title()
+        self.show(state)
+
+    def show_title(self) -> None:
+        """The title alone: the clock moved."""
+        center = self.control_center
+        left, right = frame.title(center.state, self.NAME, center.clock())
+        self.query_one("#title", EndsLine).show(left, right)
+
+    def on_screen_resume(self) -> None:
+        self.update(self.control_center.state)

@@ -1,0 +1,154 @@
+"""The overview: what needs me, what is broken or unknown, what changed, what fills up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widget import Widget
+from textual.worker import Worker
+
+from arcanum_tui.actions import bindings
+from arcanum_tui.screens.base import View
+from arcanum_tui.state import arrange, frame
+from arcanum_tui.state import overview as blocks
+from arcanum_tui.state.grid import Column, Piece
+from arcanum_tui.state.model import State
+from arcanum_tui.widgets.bars import EndsLine
+from arcanum_tui.widgets.lines import Lines
+from engine.contract.errors import ArcanumError
+
+if TYPE_CHECKING:
+    from engine.contract.telemetry import Gauges
+
+SAMPLES = 60
+
+RETRY_S = 3.0
+"""A stream of gauges that broke is opened again after so long."""
+
+PANELS: tuple[tuple[str, str, str, tuple[Column, ...]], ...] = (
+    ("needs", "NEEDS YOU", "a answer", blocks.NEEDS),
+    ("broken", "BROKEN OR UNKNOWN", "", blocks.BROKEN),
+    ("since", "SINCE YOU LOOKED", "", blocks.SINCE),
+    ("storage", "STORAGE", "m media", blocks.STORAGE),
+    ("jobs", "JOBS", "", blocks.JOBS),
+    ("machines", "MACHINES", "", blocks.MACHINES),
+)
+
+
+class Overview(View):
+    """Six panels whose places follow from the size and from what there is to say."""
+
+    NAME = "overview"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("overview")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._samples: deque[Gauges] = deque(maxlen=SAMPLES)
+        self._trouble = ""
+        self._watching: Worker[None] | None = None
+
+    def body(self) -> Iterable[Widget]:
+        panels = [
+            Lines(id=name, title=title, hint=hint, columns=columns, flows=True)
+            for name, title, hint, columns in PANELS
+        ]
+        yield Container(*panels, id="panels")
+        yield EndsLine(id="undo", ruled=True)
+        yield EndsLine(id="ask")
+
+    # --- showing --------------------------------------------------------------------------------
+
+    def show(self, state: State) -> None:
+        now = self.control_center.clock()
+        self._fill("needs", blocks.needs_you(state, now))
+        self._fill("broken", blocks.broken(state, now))
+        self._fill("since", blocks.since(state, self.control_center.looked, now))
+        self._fill("storage", blocks.storage(state))
+        self._fill("jobs", blocks.work(state, now))
+        undo = blocks.undo_line(state, now)
+        line = [Piece("UNDO", "title"), Piece("  "), *undo] if undo else []
+        self.query_one("#undo", EndsLine).show(line, [Piece("u", "key")])
+        self.query_one("#ask", EndsLine).show(
+            [Piece("> ", "key"), Piece("c", "key"), Piece(" to ask Agent-0", "muted")],
+            frame.model_line(state),
+        )
+        self._show_machines()
+        if state.link.state == "live" and self.is_current:
+            self._watch_gauges()
+
+    def _show_machines(self) -> None:
+        now = self.control_center.clock()
+        self._fill("machines", blocks.machines(tuple(self._samples), now, self._trouble))
+        self._arrange()
+
+    def _fill(self, name: str, block: blocks.Block) -> None:
+        panel = self.query_one(f"#{name}", Lines)
+        panel.show(block.rows, note=block.note or (() if block.rows else block.empty))
+        panel.can_focus = bool(block.rows)
+
+    def _arrange(self) -> None:
+        area = self.query_one("#panels").size
+        if not area.height:
+            return
+        panels = {name: self.query_one(f"#{name}", Lines) for name, *_ in PANELS}
+        rows = {name: len(panel.rows) for name, panel in panels.items()}
+        boxes = arrange.overview(area.width, area.height, rows)
+        for name, panel in panels.items():
+            box = boxes[name]
+            panel.styles.offset = (box.x, box.y)
+            panel.styles.width, panel.styles.height = box.width, box.height
+            panel.display = box.height > 0
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._arrange)
+
+    # --- moving ---------------------------------------------------------------------------------
+
+    def on_lines_edge(self, message: Lines.Edge) -> None:
+        """The cursor goes on in the next panel that has lines."""
+        names = [name for name, *_ in PANELS]
+        at = names.index(message.lines.id or "") + message.step
+        while 0 <= at < len(names):
+            panel = self.query_one(f"#{names[at]}", Lines)
+            if panel.rows and panel.display:
+                panel.go(0 if message.step > 0 else len(panel.rows) - 1)
+                panel.focus()
+                return
+            at += message.step
+
+    def on_lines_chosen(self, message: Lines.Chosen) -> None:
+        if message.row is not None and message.row.link:
+            self.control_center.follow(message.row.link)
+
+    # --- gauges ---------------------------------------------------------------------------------
+
+    def on_screen_suspend(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _watch_gauges(self) -> None:
+        """Opens the stream of gauges, as long as this screen is looked at."""
+        if self._watching is None or self._watching.is_finished:
+            self._watching = self.run_worker(self._watch(), group="gauges")
+
+    async def _watch(self) -> None:
+        from engine.contract import telemetry  # noqa: PLC0415 - after the first paint
+
+        request = telemetry.WatchGauges(every_s=1.0)
+        try:
+            async with self.control_center.engine.stream(telemetry.WATCH, request) as samples:
+                async for sample in samples:
+                    self._samples.append(sample)
+                    self._trouble = ""
+                    self._show_machines()
+            self._trouble = "the gauges stopped"
+        except ArcanumError as error:
+            self._trouble = error.message
+        self._show_machines()
+        await asyncio.sleep(RETRY_S)
+

@@ -1,0 +1,144 @@
+"""Rows of cells fitted to a width: what every list on the screen is made of. Pure; no Textual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.cells import cell_len, get_character_cell_size, set_cell_size
+
+from arcanum_tui.state.text import clean
+
+Tone = Literal[
+    "plain", "strong", "muted", "title", "key", "accent", "ok", "warn", "bad", "unknown", "info"
+]
+"""What a text means. The theme gives the colour; a glyph or a word beside it says it too."""
+
+TONES: tuple[Tone, ...] = (
+    "plain", "strong", "muted", "title", "key", "accent", "ok", "warn", "bad", "unknown", "info",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text in one tone."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a list: a text per column. ``key`` names the thing, so that a cursor can follow
+    it when lines come and go; ``link`` names where Enter leads; ``marked`` ticks it."""
+
+    cells: tuple[Piece, ...]
+    key: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``width`` 0: as wide as its widest cell, at most ``most``. The column that ``grow``s takes
+    what is left and is cut with ``…``. Where room is short, the highest ``rank`` is dropped first;
+    rank 0 always stays."""
+
+    width: int = 0
+    most: int = 60
+    grow: bool = False
+    right: bool = False
+    rank: int = 0
+    least: int = 8
+
+
+def widths(columns: Sequence[Column], rows: Sequence[Row], room: int) -> tuple[int, ...]:
+    """The width of each column in ``room`` cells; 0 for one that is dropped. A gap of two cells
+    stands between columns."""
+    found = [_natural(index, column, rows) for index, column in enumerate(columns)]
+    dropped: set[int] = set()
+    while _needed(columns, found, dropped) > room:
+        candidates = [i for i, c in enumerate(columns) if c.rank and i not in dropped]
+        if not candidates:
+            break
+        dropped.add(max(candidates, key=lambda i: (columns[i].rank, i)))
+    shown = [0 if i in dropped else width for i, width in enumerate(found)]
+    spare = room - sum(shown) - 2 * max(0, sum(1 for w in shown if w) - 1)
+    for index, column in enumerate(columns):
+        if column.grow and shown[index]:
+            shown[index] = max(1, shown[index] + spare)
+            break
+    return tuple(shown)
+
+
+def _natural(index: int, column: Column, rows: Sequence[Row]) -> int:
+    if column.width:
+        return column.width
+    widest = max(
+        (cell_len(clean(r.cells[index].text)) for r in rows if index < len(r.cells)), default=0
+    )
+    return min(column.most, widest)
+
+
+def _needed(columns: Sequence[Column], found: Sequence[int], dropped: set[int]) -> int:
+    kept = [i for i in range(len(columns)) if i not in dropped and found[i]]
+    least = (min(found[i], columns[i].least) if columns[i].grow else found[i] for i in kept)
+    return sum(least) + 2 * max(0, len(kept) - 1)
+
+
+def draw(row: Row, columns: Sequence[Column], sizes: Sequence[int]) -> list[Piece]:
+    """The row's pieces, each padded or cut to its column."""
+    pieces: list[Piece] = []
+    for cell, column, width in zip(row.cells, columns, sizes, strict=False):
+        if not width:
+            continue
+        if pieces:
+            pieces.append(Piece("  "))
+        pieces.append(Piece(fit(cell.text, width, right=column.right), cell.tone))
+    return pieces
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """``text`` in exactly ``width`` cells: padded, or cut with ``…``."""
+    text = clean(text)
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…" if width > 1 else "…"[:width]
+    return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` cells, broken at spaces where there are any.
+
+    Line breaks in ``text`` are kept; other control characters become visible.
+    """
+    return [
+        line
+        for part in text.split("\n")
+        for line in _wrap_line(clean(part.replace("\t", "    ")), width)
+    ]
+
+
+def _wrap_line(text: str, width: int) -> list[str]:
+    lines: list[str] = []
+    start = 0
+    while (end := _reach(text, start, width)) < len(text):
+        space = end if text[end] == " " else text.rfind(" ", start + 1, end)
+        cut = space if space > start else end
+        lines.append(text[start:cut])
+        start = cut + (1 if cut == space else 0)
+    lines.append(text[start:])
+    return lines
+
+
+def _reach(text: str, start: int, width: int) -> int:
+    """The end of the longest stretch from ``start`` that fits, at least one character."""
+    if text.isascii():
+        return min(len(text), start + width)
+    used, end = 0, start
+    while end < len(text):
+        used += get_character_cell_size(text[end])
+        if used > width and end > start:
+            break
+        end += 1
+    return end

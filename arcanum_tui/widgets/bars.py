@@ -1,0 +1,65 @@
+"""Single lines: the title, the keys, and what else is one line with two ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual.strip import Strip
+
+from arcanum_tui.actions import Action, key_name
+from arcanum_tui.state.grid import Piece
+from arcanum_tui.widgets.paint import Painted
+
+
+class EndsLine(Painted):
+    """Two groups of pieces, one at each end; the right one gives way first. ``ruled`` draws it
+    as a heading."""
+
+    def __init__(self, *, id: str, ruled: bool = False) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._ruled = ruled
+        self._left: tuple[Piece, ...] = ()
+        self._right: tuple[Piece, ...] = ()
+
+    def show(self, left: Sequence[Piece], right: Sequence[Piece]) -> None:
+        """Replaces both groups; repaints only if something changed."""
+        if (tuple(left), tuple(right)) != (self._left, self._right):
+            self._left, self._right = tuple(left), tuple(right)
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        if y:
+            return Strip.blank(self.size.width, self.rich_style)
+        width = self.size.width
+        if self._ruled:
+            return (
+                self.rule(self._left, self._right, width) if self._left else self.strip((), width)
+            )
+        used = sum(cell_len(p.text) for p in (*self._left, *self._right))
+        if used + 2 > width:
+            return self.strip((Piece(" "), *self._left), width)
+        gap = Piece(" " * (width - used - 2))
+        return self.strip((Piece(" "), *self._left, gap, *self._right, Piece(" ")), width)
+
+
+class KeysLine(Painted):
+    """What the keys do here, from the list of actions; the least important give way first."""
+
+    def __init__(self, actions: Sequence[Action]) -> None:
+        super().__init__(id="keys")
+        self._actions = sorted((a for a in actions if a.footer), key=lambda a: a.footer)
+
+    def render_line(self, y: int) -> Strip:
+        if y:
+            return Strip.blank(self.size.width, self.rich_style)
+        room = self.size.width - 1
+        pieces: list[Piece] = [Piece(" ")]
+        for action in self._actions:
+            name = key_name(action.keys[0])
+            needed = cell_len(name) + cell_len(action.label) + 3
+            if needed > room:
+                break
+            room -= needed
+            pieces += [Piece(name, "key"), Piece(f" {action.label}  ", "muted")]
+        return self.strip(pieces, self.size.width)

@@ -1,0 +1,263 @@
+"""A list: a heading and rows, of which only the visible ones are ever asked for and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+from textual import events
+from textual.binding import BindingType
+from textual.message import Message
+from textual.strip import Strip
+
+from arcanum_tui.actions import bindings
+from arcanum_tui.state.grid import Column, Piece, Row, draw, widths
+from arcanum_tui.state.text import number
+from arcanum_tui.widgets.paint import Painted
+
+MEASURED = 200
+"""Columns are as wide as the widest of at most so many rows."""
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Rows by number. ``row`` answers at once: a row that is not there yet is a placeholder."""
+
+    def __len__(self) -> int: ...
+
+    def row(self, index: int) -> Row: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Rows that are all in memory."""
+
+    rows: tuple[Row, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, index: int) -> Row:
+        return self.rows[index]
+
+
+class Lines(Painted, can_focus=True):
+    """Rows under a heading, with a cursor that stays on its thing when rows come and go.
+
+    ``flows``: at an end the cursor leaves the list (``Edge``) instead of stopping there.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
+
+    class Moved(Message):
+        """The cursor is on another row, or on none (``row`` None)."""
+
+        def __init__(self, lines: Lines, row: Row | None) -> None:
+            super().__init__()
+            self.lines, self.row = lines, row
+
+        @property
+        def control(self) -> Lines:
+            return self.lines
+
+    class Chosen(Moved):
+        """Enter, or a second click, on a row."""
+
+    class Edge(Message):
+        """The cursor wants to leave: ``step`` is 1 downwards, -1 upwards."""
+
+        def __init__(self, lines: Lines, step: int) -> None:
+            super().__init__()
+            self.lines, self.step = lines, step
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002 - Textual's name
+        columns: Sequence[Column],
+        title: str = "",
+        hint: str = "",
+        flows: bool = False,
+        classes: str = "",
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.columns = tuple(columns)
+        self.title, self.hint, self.flows = title, hint, flows
+        self.note: tuple[Piece, ...] = ()
+        self.empty: tuple[Piece, ...] = ()
+        self.rows: Rows = Listed()
+        self.cursor = -1
+        self.top = 0
+        self._key = ""
+        self._sizes: tuple[int, ...] = ()
+
+    # --- what is shown --------------------------------------------------------------------------
+
+    def show(
+        self,
+        rows: Rows | Sequence[Row],
+        *,
+        note: Sequence[Piece] = (),
+        empty: Sequence[Piece] = (),
+        select: bool = True,
+    ) -> None:
+        """Replaces the rows. ``note`` follows the title; ``empty`` stands where there are no rows.
+
+        The cursor follows its row's key. ``select`` False leaves a list without a cursor so.
+        """
+        held = self.current
+        self.rows = rows if isinstance(rows, Rows) else Listed(tuple(rows))
+        self.note, self.empty = tuple(note), tuple(empty)
+        self.cursor = self._find(self._key, select)
+        self._scroll_to_cursor()
+        self._repaint()
+        if self.current != held:
+            self._tell()
+
+    def _find(self, key: str, select: bool) -> int:
+        count = len(self.rows)
+        if isinstance(self.rows, Listed) and key:
+            for index, row in enumerate(self.rows.rows):
+                if row.key == key:
+                    return index
+            if not select:
+                return -1
+        if self.cursor < 0 and not select:
+            return -1
+        return min(max(self.cursor, 0), count - 1)
+
+    @property
+    def current(self) -> Row | None:
+        """The row under the cursor."""
+        return self.rows.row(self.cursor) if 0 <= self.cursor < len(self.rows) else None
+
+    @property
+    def _head(self) -> int:
+        return 1 if self.title else 0
+
+    @property
+    def room(self) -> int:
+        """How many rows fit."""
+        return max(0, self.size.height - self._head)
+
+    # --- the cursor -----------------------------------------------------------------------------
+
+    def go(self, index: int) -> None:
+        """Puts the cursor on a row, as far as there is one."""
+        held = self.current
+        self.cursor = min(max(index, 0), len(self.rows) - 1)
+        row = self.current
+        self._key = row.key if row else ""
+        self._scroll_to_cursor()
+        self._repaint()
+        if row != held:
+            self._tell()
+
+    def _tell(self) -> None:
+        row = self.current
+        self._key = row.key if row else ""
+        self.post_message(self.Moved(self, row))
+
+    def _scroll_to_cursor(self) -> None:
+        last = max(0, len(self.rows) - max(1, self.room))
+        top = min(self.top, max(self.cursor, 0))
+        self.top = min(max(top, self.cursor - max(1, self.room) + 1), last)
+
+    def _step(self, step: int) -> None:
+        goal = self.cursor + step
+        if self.flows and not 0 <= goal < len(self.rows):
+            self.post_message(self.Edge(self, step))
+        else:
+            self.go(goal)
+
+    def action_down(self) -> None:
+        self._step(1)
+
+    def action_up(self) -> None:
+        self._step(-1)
+
+    def action_page_down(self) -> None:
+        self.go(self.cursor + max(1, self.room - 1))
+
+    def action_page_up(self) -> None:
+        self.go(self.cursor - max(1, self.room - 1))
+
+    def action_first(self) -> None:
+        self.go(0)
+
+    def action_last(self) -> None:
+        self.go(len(self.rows) - 1)
+
+    def action_choose(self) -> None:
+        if self.current is not None:
+            self.post_message(self.Chosen(self, self.current))
+
+    def on_click(self, event: events.Click) -> None:
+        index = self.top + event.y - self._head
+        if event.y >= self._head and 0 <= index < len(self.rows):
+            if index == self.cursor and event.chain > 1:
+                self.action_choose()
+            self.go(index)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self._wheel(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self._wheel(-3)
+
+    def _wheel(self, step: int) -> None:
+        last = max(0, len(self.rows) - max(1, self.room))
+        self.top = min(max(self.top + step, 0), last)
+        self._repaint()
+
+    def on_resize(self) -> None:
+        self._scroll_to_cursor()
+        self._repaint()
+
+    def _repaint(self) -> None:
+        self._sizes = ()
+        self.refresh()
+
+    # --- painting -------------------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if not self._sizes:
+            self._measure(width)
+        if self._head and y == 0:
+            return self._heading(width)
+        index = self.top + y - self._head
+        if not len(self.rows):
+            line = (Piece("   "), *self.empty) if index == 0 else ()
+            return self.strip(line, width)
+        if index >= len(self.rows):
+            return self.strip((), width)
+        here = index == self.cursor
+        ground = "cursor" if here and self.has_focus else ""
+        mark = Piece(" › " if here and self.has_focus else "   ", "key")
+        row = self.rows.row(index)
+        return self.strip((mark, *draw(row, self.columns, self._sizes)), width, ground)
+
+    def _measure(self, width: int) -> None:
+        end = min(len(self.rows), self.top + max(self.room, 1))
+        start = 0 if end <= MEASURED else self.top
+        seen = [self.rows.row(index) for index in range(start, end)]
+        self._sizes = widths(self.columns, seen, width - 4)
+
+    def _heading(self, width: int) -> Strip:
+        tone = "accent" if self.has_focus else "title"
+        left = [Piece(self.title, tone), *((Piece("  "), *self.note) if self.note else ())]
+        return self.rule(left, self._tail(), width)
+
+    def _tail(self) -> list[Piece]:
+        count, shown = len(self.rows), self.room
+        tail = [Piece(self.hint, "muted")] if self.hint else []
+        if count > shown > 0:
+            where = (
+                f"{number(self.top + 1)}–{number(min(count, self.top + shown))} of {number(count)}"
+            )
+            tail = [Piece(where, "muted"), *([Piece(" · ", "muted")] if tail else []), *tail]
+        return tail

@@ -1,0 +1,372 @@
+"""The truth behind the fake engine: approvals, jobs, libraries, a conversation, gauges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from engine.contract import agent0, approvals, discovery, jobs, media, memory, model, quota
+from engine.contract import engine as engine_words
+from engine.contract import telemetry
+from engine.contract.approvals import Approval, ApprovalState, ApprovalSummary, Card, Outcome, Undo
+from engine.contract.base import PathRef
+from engine.contract.errors import AlreadyAnswered, NotFound, Refused
+from engine.contract.events import Event
+
+NOW = datetime(2026, 11, 20, 7, 42, tzinfo=UTC)
+"""The fixed present of every test and picture."""
+
+MACHINE = "nas"
+_OPEN = {ApprovalState.PENDING, ApprovalState.EXECUTING}
+
+
+class World:
+    """``steps``: how many items of an execution may still run (None: all); ``pieces``: the answer
+    of the model; ``go_on``: what the answer waits for before each piece."""
+
+    def __init__(self, *, now: datetime = NOW) -> None:
+        self.now = now
+        self.log: list[Event] = []
+        self.approvals: dict[int, Approval] = {}
+        self.jobs: dict[int, jobs.Job] = {}
+        self.libraries: dict[str, media.Library] = {}
+        self.gauges: dict[str, quota.Gauge] = {}
+        self.assets: dict[str, int] = {}
+        self.turns: list[memory.Turn] = []
+        self.concerns: list[engine_words.ConcernLine] = []
+        self.found = discovery.Found(asked=True, folders=(), models=())
+        self.host = "serve"
+        self.model = model.ModelInfo(
+            name="bundled", backend="llama_cpp", model="SmolLM2-135M-Instruct", state="ready",
+            context=2048, size=98_000_000, max_new_tokens=160,
+        )  # fmt: skip
+        self.pieces = ["Your", " bike", " is", " turquoise", "."]
+        self.go_on: asyncio.Semaphore | None = None
+        self.finish_execution: asyncio.Event | None = None
+        self.samples: list[telemetry.Gauges] = []
+        self._tell: Callable[[Event], None] = lambda event: None
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def listen(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
+
+    @property
+    def seq(self) -> int:
+        return len(self.log)
+
+    def emit(self, event: Event) -> None:
+        """A fact: numbered and kept if durable, told to every subscriber."""
+        event = event.model_copy(update={"machine": MACHINE})
+        if type(event).durable:
+            event = event.model_copy(update={"seq": self.seq + 1})
+            self.log.append(event)
+        self._tell(event)
+
+    # --- the engine -----------------------------------------------------------------------------
+
+    def status(self) -> engine_words.Status:
+        waiting = [a for a in self.approvals.values() if a.state is ApprovalState.PENDING]
+        broken = [c for c in self.concerns if c.severity == "broken"]
+        unknown = [c for c in self.concerns if c.severity == "unknown"]
+        return engine_words.Status(
+            machine=MACHINE, version="0.1.0", pid=4242, host=self.host,
+            started_at=self.now - timedelta(days=2), home="/home/ada/.local/share/arcanum",
+            needs_you=len(waiting), broken=len(broken), unknown=len(unknown),
+            concerns=tuple(self.concerns),
+            services=(engine_words.Service(name="store", state="running"),),
+        )  # fmt: skip
+
+    # --- approvals ------------------------------------------------------------------------------
+
+    def add_approval(self, card: Card, **changes: Any) -> int:
+        id_ = len(self.approvals) + 1
+        fields: dict[str, Any] = {
+            "id": id_,
+            "operation": "quota.prune",
+            "state": ApprovalState.PENDING,
+            "digest": f"{id_:064x}",
+            "machine": MACHINE,
+            "requested_by": "operator:local",
+            "created_at": self.now - timedelta(hours=2),
+            "expires_at": self.now + timedelta(hours=22),
+            "card": card,
+        }
+        self.approvals[id_] = Approval(**(fields | changes))
+        self.emit(approvals.ApprovalRequested(summary=self._summary(id_), at=self.now))
+        return id_
+
+    def change_approval(self, id_: int, **changes: Any) -> Approval:
+        self.approvals[id_] = self.approvals[id_].model_copy(update=changes)
+        self.emit(approvals.ApprovalChanged(summary=self._summary(id_), at=self.now))
+        return self.approvals[id_]
+
+    def _summary(self, id_: int) -> ApprovalSummary:
+        a = self.approvals[id_]
+        undo = a.outcome.undo if a.outcome and not a.undone else None
+        return ApprovalSummary(
+            id=a.id, operation=a.operation, state=a.state, machine=a.machine, verb=a.card.verb,
+            subject=a.card.subject, headline=a.card.headline, created_at=a.created_at,
+            expires_at=a.expires_at, reason=a.reason, undoable=undo is not None,
+            undo_until=undo.until if undo else None,
+        )  # fmt: skip
+
+    async def list_approvals(self, request: approvals.ListApprovals) -> approvals.ApprovalList:
+        lines = sorted(
+            (self._summary(i) for i in self.approvals), key=lambda s: (s.state != "pending", -s.id)
+        )
+        pending = sum(1 for s in lines if s.state == "pending")
+        return approvals.ApprovalList(approvals=tuple(lines), pending=pending)
+
+    async def show_approval(self, request: approvals.ApprovalId) -> Approval:
+        if request.id not in self.approvals:
+            raise NotFound(f"There is no approval #{request.id}.", "arcanum approvals list")
+        return self.approvals[request.id]
+
+    async def approve(self, request: approvals.Approve) -> Approval:
+        found = self.approvals[request.id]
+        if found.state is not ApprovalState.PENDING:
+            raise AlreadyAnswered(f"#{found.id} is {found.state}.", "Nothing was done.")
+        if request.digest != found.digest:
+            raise Refused("The plan is not the one on the screen.", "Read the card again.")
+        if found.card.confirm_count is not None and request.count != found.card.confirm_count:
+            raise Refused("The count does not fit.", "Type the number of things.")
+        total = len(found.card.items)
+        self.change_approval(found.id, state=ApprovalState.EXECUTING, answered_at=self.now)
+        for done in range(1, total + 1):
+            self.emit(
+                approvals.ApprovalProgressed(id=found.id, done=done, total=total, at=self.now)
+            )
+            if self.finish_execution is not None:
+                await self.finish_execution.wait()
+        undo = Undo(
+            operation="quota.undo",
+            request={"plan_id": f"p{found.id}"},
+            until=self.now + timedelta(days=7),
+        )
+        outcome = Outcome(
+            state=ApprovalState.DONE, done=total, total=total,
+            summary=f"moved {total} files to the trash", undo=undo,
+        )  # fmt: skip
+        done_ = self.change_approval(found.id, state=ApprovalState.DONE, outcome=outcome)
+        self.emit(
+            quota.Pruned(
+                library=found.card.subject, plan_id=f"p{found.id}", files=total,
+                bytes=sum(i.size for i in found.card.items), at=self.now,
+            )
+        )  # fmt: skip
+        return done_
+
+    async def deny(self, request: approvals.Deny) -> Approval:
+        if self.approvals[request.id].state is not ApprovalState.PENDING:
+            raise AlreadyAnswered(f"#{request.id} was answered before.", "Nothing was done.")
+        return self.change_approval(request.id, state=ApprovalState.DENIED, reason=request.reason)
+
+    async def keep(self, request: approvals.Keep) -> approvals.Kept:
+        old = self.approvals[request.id]
+        items = tuple(i for i in old.card.items if i.key not in request.keep)
+        self.change_approval(request.id, state=ApprovalState.DENIED, reason="replaced")
+        card = old.card.model_copy(update={"items": items, "headline": f"{len(items)} files"})
+        return approvals.Kept(approval_id=self.add_approval(card))
+
+    async def undo(self, request: quota.PlanId) -> quota.UndoResult:
+        id_ = int(request.plan_id.removeprefix("p"))
+        total = self.approvals[id_].outcome.total  # type: ignore[union-attr]
+        self.change_approval(id_, undone=True)
+        self.emit(
+            quota.Undone(
+                library="films", plan_id=request.plan_id, files=total, bytes=1, at=self.now
+            )
+        )
+        return quota.UndoResult(plan_id=request.plan_id, restored=total, bytes=1)
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def start_job(self, operation: str, subject: str, **changes: Any) -> jobs.Job:
+        id_ = len(self.jobs) + 1
+        fields: dict[str, Any] = {
+            "id": id_, "operation": operation, "subject": subject, "machine": MACHINE,
+            "state": jobs.JobState.RUNNING, "started_at": self.now,
+        }  # fmt: skip
+        self.jobs[id_] = jobs.Job(**(fields | changes))
+        self.emit(jobs.JobChanged(job=self.jobs[id_], at=self.now))
+        return self.jobs[id_]
+
+    def change_job(self, id_: int, **changes: Any) -> jobs.Job:
+        self.jobs[id_] = self.jobs[id_].model_copy(update=changes)
+        told = jobs.JobChanged if "state" in changes else jobs.JobProgressed
+        self.emit(told(job=self.jobs[id_], at=self.now))
+        return self.jobs[id_]
+
+    async def list_jobs(self, request: jobs.ListJobs) -> jobs.JobList:
+        found = sorted(self.jobs.values(), key=lambda j: (j.state in jobs.ENDED, -j.id))
+        return jobs.JobList(jobs=tuple(found))
+
+    async def pause_job(self, request: jobs.JobId) -> jobs.Job:
+        return self.change_job(request.id, state=jobs.JobState.PAUSED)
+
+    async def resume_job(self, request: jobs.JobId) -> jobs.Job:
+        return self.change_job(request.id, state=jobs.JobState.RUNNING)
+
+    async def cancel_job(self, request: jobs.JobId) -> jobs.Job:
+        return self.change_job(request.id, state=jobs.JobState.CANCELLED, ended_at=self.now)
+
+    # --- media and quota ------------------------------------------------------------------------
+
+    def set_library(self, name: str, files: int, used: int, **changes: Any) -> None:
+        """Makes a library, or moves its numbers."""
+        fields: dict[str, Any] = {
+            "name": name, "path": PathRef.of(f"/srv/{name}"), "machine": MACHINE, "state": "ok",
+            "watch": "live", "last_scan_at": self.now - timedelta(minutes=12),
+        }  # fmt: skip
+        if name in self.libraries:
+            fields = dict(self.libraries[name])
+        self.libraries[name] = media.Library(**(fields | {"files": files, "bytes": used} | changes))
+        self.assets.setdefault(name, files)
+        self.emit(media.LibraryChanged(library=self.libraries[name], at=self.now))
+
+    async def list_libraries(self, request: Any) -> media.LibraryList:
+        return media.LibraryList(libraries=tuple(self.libraries.values()))
+
+    async def list_assets(self, request: media.ListAssets) -> media.AssetPage:
+        if request.library not in self.libraries:
+            raise NotFound(f"There is no library {request.library!r}.", "arcanum media list")
+        total = self.assets[request.library]
+        found = [i for i in range(total) if request.filter.lower() in _asset_name(i).lower()]
+        start = int(request.after or 0)
+        page = found[start : start + request.limit]
+        end = start + len(page)
+        return media.AssetPage(
+            library=request.library,
+            assets=tuple(self._asset(i) for i in page),
+            total=len(found),
+            bytes=len(found) * 1000,
+            next=str(end) if end < len(found) else None,
+        )
+
+    def _asset(self, index: int) -> media.Asset:
+        return media.Asset(
+            id=index + 1, path=PathRef.of(_asset_name(index)), size=700_000_000 + 37 * index,
+            modified_at=self.now - timedelta(days=index % 900), links=1,
+            blake3=f"{index:064x}" if index % 5 else None, seen_at=self.now,
+        )  # fmt: skip
+
+    async def add_library(self, request: media.AddLibrary) -> media.Library:
+        name = request.name or request.path.display.rstrip("/").rpartition("/")[2]
+        if not request.path.data.startswith(b"/"):
+            raise Refused("The path is not absolute.", "Give the whole path.")
+        self.set_library(name, 0, 0, path=request.path)
+        self.emit(media.LibraryAdded(library=name, at=self.now))
+        return self.libraries[name]
+
+    async def show_gauges(self, request: Any) -> quota.GaugeList:
+        return quota.GaugeList(gauges=tuple(self.gauges.values()))
+
+    def set_gauge(self, library: str, used: int, limit: int | None, in_trash: int = 0) -> None:
+        over = max(0, used - limit) if limit else 0
+        self.gauges[library] = quota.Gauge(
+            library=library, machine=MACHINE, used=used, limit=limit, over=over,
+            in_trash=in_trash, state="over" if over else "ok" if limit else "none",
+        )  # fmt: skip
+
+    async def set_limit(self, request: quota.SetLimit) -> quota.Gauge:
+        used = self.libraries[request.library].bytes
+        self.set_gauge(request.library, used, request.max_bytes or None)
+        self.emit(
+            quota.LimitSet(library=request.library, limit=request.max_bytes or None, at=self.now)
+        )
+        return self.gauges[request.library]
+
+    def request_prune(self, library: str) -> int:
+        from tests.fakes.sample import prune_card
+
+        return self.add_approval(prune_card(library))
+
+    # --- model, memory, Agent-0 -----------------------------------------------------------------
+
+    async def model_info(self, request: Any) -> model.ModelInfo:
+        return self.model
+
+    async def use_model(self, request: model.UseModel) -> model.ModelInfo:
+        self.model = self.model.model_copy(update={"name": request.name, "model": request.name})
+        self.emit(model.ModelChanged(info=self.model, at=self.now))
+        return self.model
+
+    async def list_sessions(self, request: memory.ListSessions) -> memory.SessionList:
+        names: dict[str, int] = {}
+        for turn in self.turns:
+            names[turn.session] = names.get(turn.session, 0) + 1
+        return memory.SessionList(
+            sessions=tuple(
+                memory.SessionSummary(name=n, turns=c, last_at=self.now) for n, c in names.items()
+            )
+        )
+
+    async def list_turns(self, request: memory.ShowTurns) -> memory.TurnList:
+        mine = [t for t in self.turns if t.session == request.session]
+        if request.before is not None:
+            mine = [t for t in mine if t.id < request.before]
+        return memory.TurnList(turns=tuple(mine[-request.limit :]))
+
+    def add_turn(self, session: str, question: str, answer: str, **changes: Any) -> memory.Turn:
+        fields: dict[str, Any] = {
+            "id": len(self.turns) + 1, "session": session, "question": question, "answer": answer,
+            "status": "done", "model": self.model.model, "asked_at": self.now,
+            "answered_at": self.now,
+        }  # fmt: skip
+        self.turns.append(memory.Turn(**(fields | changes)))
+        return self.turns[-1]
+
+    async def ask(self, request: agent0.Ask) -> AsyncIterator[agent0.AnswerItem]:
+        turn = self.add_turn(request.session, request.text, "", status="open", answered_at=None)
+        self.emit(memory.TurnOpened(session=turn.session, turn_id=turn.id, at=self.now))
+        hits = tuple(
+            memory.RecallHit(
+                turn_id=t.id, session=t.session, text=t.question, asked_at=self.now, score=1.0
+            )
+            for t in self.turns[:-1]
+            if t.session == request.session
+        )
+        yield agent0.AnswerStarted(
+            turn_id=turn.id, session=turn.session, backend=self.model.backend,
+            model=self.model.model, simulated=self.model.simulated, recalled=hits[-2:],
+        )  # fmt: skip
+        said, status = "", "stopped"
+        try:
+            for piece in self.pieces:
+                if self.go_on is not None:
+                    await self.go_on.acquire()
+                said += piece
+                yield agent0.AnswerPiece(text=piece)
+            status = "done"
+        finally:
+            turn = turn.model_copy(
+                update={"answer": said, "status": status, "answered_at": self.now}
+            )
+            self.turns[turn.id - 1] = turn
+            self.emit(
+                memory.TurnClosed(session=turn.session, turn_id=turn.id, status=status, at=self.now)
+            )
+        yield agent0.AnswerFinished(
+            turn=turn, finish="stop", tokens=len(self.pieces), first_token_s=0.1, seconds=0.5
+        )
+
+    # --- gauges and discovery -------------------------------------------------------------------
+
+    async def watch(self, request: telemetry.WatchGauges) -> AsyncIterator[telemetry.Gauges]:
+        for sample in self.samples:
+            yield sample
+        await asyncio.Event().wait()
+
+    async def look(self, request: Any) -> discovery.Found:
+        return self.found
+
+    async def answer(self, request: discovery.Answer) -> discovery.Found:
+        self.found = self.found.model_copy(update={"asked": True})
+        return self.found
+
+
+def _asset_name(index: int) -> str:
+    return f"Film {index:06d} ({1950 + index % 75})/film-{index:06d}.mkv"
