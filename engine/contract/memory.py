@@ -16,6 +16,9 @@ MAX_QUESTION = 32_000
 Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION)]
 
 
+TurnStatus = Literal["open", "done", "stopped", "failed", "interrupted"]
+
+
 class Turn(Wire):
     """One question and its answer.
 
@@ -28,7 +31,7 @@ class Turn(Wire):
     session: str
     question: str
     answer: str = ""
-    status: Literal["open", "done", "stopped", "failed", "interrupted"]
+    status: TurnStatus
     note: str = ""
     model: str = ""
     asked_at: datetime

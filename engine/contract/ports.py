@@ -13,7 +13,7 @@ from engine.contract.approvals import Card, Outcome
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.media import Library
-from engine.contract.memory import RecallHit, Turn
+from engine.contract.memory import RecallHit, Turn, TurnStatus
 from engine.contract.operation import Operation, Risk
 
 Req = TypeVar("Req", bound=Wire)
@@ -143,14 +143,16 @@ class TurnLog(Protocol):
 
     async def open(self, session: str, question: str, call: Call) -> Turn: ...
 
-    async def close(self, turn_id: int, status: str, answer: str, call: Call) -> Turn: ...
+    async def close(
+        self, turn: Turn, status: TurnStatus, answer: str, note: str, model: str
+    ) -> Turn: ...
 
     async def recent(self, session: str, limit: int) -> list[Turn]:
-        """The newest closed turns of the session, oldest first."""
+        """The newest closed turns of the session that have an answer, oldest first."""
         ...
 
     async def recall(
-        self, session: str, query: str, limit: int, before: int | None = None
+        self, session: str, query: str, limit: int, exclude: Sequence[int] = ()
     ) -> list[RecallHit]:
         """Earlier turns of this session, and of no other, that bear on ``query``, best first."""
         ...

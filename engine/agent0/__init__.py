@@ -1,0 +1,1 @@
+"""Agent-0: a question, what memory recalls for it, and the answer token by token."""

@@ -1,0 +1,1 @@
+"""Discovery: what is already here that Arcanum could use."""

@@ -1,0 +1,1 @@
+"""Memory: the durable conversation, and recall from it by full-text search."""

@@ -1,0 +1,1 @@
+"""Telemetry: this machine's gauges and the engine's own, only while somebody looks."""

@@ -1,0 +1,115 @@
+"""Gauges as long as somebody looks, and the metrics. Nothing is sampled while nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psutil
+
+from engine.contract import telemetry
+from engine.contract.base import Empty, now
+from engine.contract.call import Call
+from engine.contract.events import Event
+from engine.contract.model import ModelChanged
+from engine.contract.telemetry import Gauges, Queue, WatchGauges
+from engine.ground import Ground
+from engine.telemetry.sampler import Reading, Sampler
+
+_SAMPLE_WITHIN_S = 5.0
+
+
+class TelemetryRoom:
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._model_state = ""
+        self._listener: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        door = self._ground.door
+        door.unary(telemetry.NOW, self._now)
+        door.unary(telemetry.METRICS, self._metrics)
+        door.stream(telemetry.WATCH, self._watch)
+        self._listener = asyncio.create_task(self._listen(), name="telemetry:model")
+
+    async def stop(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        """The model's state is another room's: it is known here from its events."""
+        with self._ground.bus.subscribe() as events:
+            async for event in events:
+                self._hear(event)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, ModelChanged):
+            self._model_state = event.info.state
+
+    async def _now(self, _request: Empty, _call: Call) -> Gauges:
+        sampler = await asyncio.to_thread(Sampler)
+        await self._read(sampler)
+        # Percentages and rates are of an interval: a tenth of a second is enough for one look.
+        await asyncio.sleep(0.1)
+        return await self._read(sampler)
+
+    @asynccontextmanager
+    async def _watch(
+        self, request: WatchGauges, _call: Call
+    ) -> AsyncIterator[AsyncIterator[Gauges]]:
+        async def samples() -> AsyncIterator[Gauges]:
+            sampler = await asyncio.to_thread(Sampler)
+            loop = asyncio.get_running_loop()
+            lag: float | None = None
+            while True:
+                yield await self._read(sampler, lag)
+                due = loop.time() + request.every_s
+                await asyncio.sleep(request.every_s)
+                lag = max(0.0, (loop.time() - due) * 1000)
+
+        yield samples()
+
+    async def _read(self, sampler: Sampler, lag: float | None = None) -> Gauges:
+        try:
+            async with asyncio.timeout(_SAMPLE_WITHIN_S):
+                reading = await asyncio.to_thread(sampler.sample)
+        except TimeoutError:
+            # A dead network mount can hang statvfs for ever; the thread is left to it.
+            reading = Reading(problems=[f"no answer within {_SAMPLE_WITHIN_S:g} s"])
+        return Gauges(
+            at=now(),
+            machine=self._ground.machine,
+            cpu=reading.cpu,
+            cpu_count=psutil.cpu_count() or 1,
+            load=reading.load,
+            memory_used=reading.memory_used,
+            memory_total=reading.memory_total,
+            swap_used=reading.swap_used,
+            disks=reading.disks,
+            net_down=reading.net_down,
+            net_up=reading.net_up,
+            uptime_s=reading.uptime_s,
+            engine_cpu=reading.engine_cpu,
+            engine_memory=reading.engine_memory,
+            loop_lag_ms=lag,
+            queues=tuple(self._queues()),
+            model_state=self._model_state,
+            problems=tuple(reading.problems),
+        )
+
+    def _queues(self) -> list[Queue]:
+        queues = []
+        for name, look in self._ground.queues.items():
+            depth, bound = look()
+            queues.append(Queue(name=name, depth=depth, bound=bound))
+        return queues
+
+    async def _metrics(self, _request: Empty, _call: Call) -> telemetry.Metrics:
+        metrics, ground = self._ground.metrics, self._ground
+        for queue in self._queues():
+            metrics.queue_depth.labels(queue.name).set(queue.depth)
+        metrics.commit_seconds.labels("state").set(ground.state.last_commit_s)
+        metrics.commit_seconds.labels("catalogue").set(ground.catalogue.last_commit_s)
+        return telemetry.Metrics(text=metrics.text())
