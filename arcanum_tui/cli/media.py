@@ -1,0 +1,124 @@
+"""``arcanum media``: libraries and their files."""
+
+from __future__ import annotations
+
+from arcanum_tui.cli.command import Command, Group
+from arcanum_tui.cli.follow import add_detach, job
+from arcanum_tui.cli.terminal import Terminal
+from arcanum_tui.state.grid import Column
+from arcanum_tui.state.text import moment, number, plural, size
+from engine.contract import media
+from engine.contract.base import now
+from engine.contract.media import AssetPage, Library, LibraryList, ScanResult
+
+
+def show_libraries(found: LibraryList, terminal: Terminal) -> None:
+    if not found.libraries:
+        terminal.line("No library yet: arcanum media add PATH")
+        return
+    present = now()
+    terminal.table(
+        ("LIBRARY", "STATE", "WATCH", "FILES", "SIZE", "SCANNED", "PATH", "NOTE"),
+        (
+            Column(),
+            Column(),
+            Column(rank=1),
+            Column(right=True),
+            Column(right=True),
+            Column(),
+            Column(grow=True),
+            Column(most=40),
+        ),
+        (
+            (
+                library.name,
+                library.state,
+                library.watch,
+                number(library.files),
+                size(library.bytes),
+                moment(library.last_scan_at, present) if library.last_scan_at else "never",
+                library.path.display,
+                library.note,
+            )
+            for library in found.libraries
+        ),
+    )
+
+
+def show_library(found: Library, terminal: Terminal) -> None:
+    terminal.line(f"✓ {found.name} is {found.path.display}", "ok")
+    terminal.note(f"To read it: arcanum media scan {found.name}")
+
+
+def show_scan(found: ScanResult, terminal: Terminal) -> None:
+    terminal.line(
+        f"✓ {found.library}: {plural(found.files, 'file')}, {size(found.bytes)}"
+        f" · {number(found.added)} new, {number(found.changed)} changed,"
+        f" {number(found.moved)} moved, {number(found.removed)} gone"
+        f" · {size(found.hashed_bytes)} hashed in {found.seconds:.1f} s",
+        "ok",
+    )
+    if found.unreadable:
+        terminal.line(f"! {plural(found.unreadable, 'name')} could not be read", "warn")
+
+
+def show_assets(found: AssetPage, terminal: Terminal) -> None:
+    present = now()
+    if found.assets:
+        terminal.table(
+            ("SIZE", "MODIFIED", "LINKS", "BLAKE3", "FILE"),
+            (
+                Column(right=True),
+                Column(),
+                Column(right=True, rank=2),
+                Column(rank=1),
+                Column(grow=True, least=20),
+            ),
+            (
+                (
+                    size(asset.size),
+                    moment(asset.modified_at, present),
+                    str(asset.links),
+                    asset.blake3[:12] if asset.blake3 else "not yet",
+                    asset.path.display,
+                )
+                for asset in found.assets
+            ),
+        )
+    terminal.note(f"{plural(found.total, 'file')}, {size(found.bytes)}")
+    if found.next is not None:
+        terminal.note(f"More: arcanum media list {found.library} --after '{found.next}'")
+
+
+GROUP = Group(
+    "media",
+    (
+        Command(
+            "add",
+            media.ADD,
+            show_library,
+            examples=("arcanum media add /srv/films --name films",),
+        ),
+        Command("remove", media.REMOVE, show_libraries, examples=("arcanum media remove films",)),
+        Command(
+            "libraries", media.LIBRARIES, show_libraries, examples=("arcanum media libraries",)
+        ),
+        Command(
+            "scan",
+            media.SCAN,
+            show_scan,
+            run=job,
+            add=add_detach,
+            examples=("arcanum media scan films", "arcanum media scan films --detach"),
+        ),
+        Command(
+            "list",
+            media.LIST,
+            show_assets,
+            examples=(
+                "arcanum media list films --sort size",
+                "arcanum media list films --filter dune --json",
+            ),
+        ),
+    ),
+)
