@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,26 +14,38 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Opens the control center, or runs the command in ``sys.argv``. Returns the exit code."""
-    if len(sys.argv) > 1:
-        from arcanum_tui.cli.main import run
+    # Nothing is garbage while modules load; whoever has loaded enough turns collection on again.
+    gc.disable()
+    # Looking for plugins reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    try:
+        return _command() if len(sys.argv) > 1 else _screen()
+    except KeyboardInterrupt:  # While modules were loading.
+        print("Cancelled: Stopped by Ctrl-C.", file=sys.stderr)
+        return 3
 
-        return run(sys.argv[1:])
-    if not (
-        sys.__stdin__ and sys.__stdin__.isatty() and sys.__stdout__ and sys.__stdout__.isatty()
-    ):
+
+def _command() -> int:
+    from arcanum_tui.cli.main import run
+
+    code = run(sys.argv[1:])
+    # All is told and closed. Taking the interpreter apart would cost a quarter of a short command.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(code)
+
+
+def _screen() -> int:
+    """The control center. The engine is imported by ``connect``, after the first paint."""
+    if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         print("arcanum: the control center needs a terminal; see arcanum --help", file=sys.stderr)
         return 64
-    return _open()
-
-
-def _open() -> int:
-    """The control center. The engine is imported by ``connect``, after the first paint."""
     try:
         from arcanum_tui.app import run
 
         return run(connect)
-    except KeyboardInterrupt:
-        return 3
     except Exception as error:  # noqa: BLE001 - recorded with its traceback, told in one line
         from arcanum_tui.cli.log import defect
         from arcanum_tui.cli.terminal import Terminal
@@ -44,6 +59,8 @@ async def connect() -> EngineClient:
     from arcanum_tui.wiring import connect as attach
 
     install()
+    gc.freeze()
+    gc.enable()
     return await attach(host="terminal", start_all=True)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from arcanum_tui.cli.command import Attach, Command, Group, Invocation
+from arcanum_tui.cli.log import defect, install
 from arcanum_tui.cli.terminal import OutputClosed, Terminal
 from engine.contract.client import EngineClient
 from engine.contract.errors import EXIT_OK, ArcanumError, Cancelled, Invalid
@@ -55,8 +57,6 @@ def run(arguments: Sequence[str], attach: Attach = _attach) -> int:
         _drop_output()
         return EXIT_OK
     except Exception as error:  # noqa: BLE001 - recorded with its traceback, told in one line
-        from arcanum_tui.cli.log import defect
-
         return _tell(terminal, defect(error))
 
 
@@ -86,9 +86,9 @@ def _run(arguments: Sequence[str], attach: Attach, terminal: Terminal) -> int:
 
 async def _guarded(invocation: Invocation) -> int:
     """Runs the command; a signal ends it in order."""
-    from arcanum_tui.cli.log import install
-
     install()
+    gc.freeze()  # What was loaded so far is here to stay; see __main__.
+    gc.enable()
     with invocation.interrupts as interrupts:
         try:
             return await invocation.command.run(invocation)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any
@@ -75,7 +74,7 @@ class Terminal:
         cells = [Row(tuple(Piece(text) for text in row)) for row in (head, *rows)]
         whole = [replace(c, grow=False, rank=0, most=100_000) for c in columns]
         sizes = widths(whole, cells, 1_000_000)
-        room = shutil.get_terminal_size().columns
+        room = _width()
         if _is_terminal(sys.stdout) and sum(sizes) + 2 * (len(sizes) - 1) > room:
             whole = list(columns)
             sizes = widths(columns, cells, room)
@@ -115,7 +114,7 @@ class Terminal:
     def progress(self, text: str) -> None:
         """Replaces the line before it; on a terminal only."""
         if not self.quiet and _is_terminal(sys.stderr):
-            room = shutil.get_terminal_size().columns - 1
+            room = _width() - 1
             self._say("\r\x1b[K" + visible(text)[:room])
             self._drawn = True
 
@@ -154,3 +153,10 @@ class Terminal:
 
 def _is_terminal(stream: IO[str] | None) -> bool:
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _width() -> int:
+    """Cells of the terminal's line."""
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
