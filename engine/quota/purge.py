@@ -1,0 +1,167 @@
+"""The four acts of a purge: what waits in the trash of one plan is deleted for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from engine.contract.approvals import ApprovalState, Outcome
+from engine.contract.base import Json
+from engine.contract.call import Call
+from engine.contract.errors import Refused
+from engine.contract.ports import Draft, Execution, StoredPlan
+from engine.contract.quota import PlanId
+from engine.ground import Ground
+from engine.quota import moves, words
+from engine.quota.book import DONE, PARTIAL, Book, PlanRow, frees_of, weigh
+from engine.quota.disk import Bin, Item, Obstacle, Root, Unreachable
+from engine.quota.moves import Place, Problems
+from engine.quota.trash import Report, TrashRoom, chunks, opened, report_problems, unbroken
+
+
+class PurgeActs:
+    """Implements ``HighRisk[PlanId]``."""
+
+    def __init__(self, ground: Ground, book: Book, trash: TrashRoom) -> None:
+        self._ground = ground
+        self._book = book
+        self._trash = trash
+
+    async def plan(self, request: PlanId, call: Call) -> Draft:
+        row = await self._book.plan(request.plan_id)
+        async with self._trash.lock(row.library):
+            await self._trash.settle(row)
+            row = await self._book.plan(request.plan_id)
+            items = await self._book.items(row, Place.TRASH)
+            if row.state not in {DONE, PARTIAL} or not items:
+                raise Refused(
+                    f"Nothing of {row.id} is in the trash: it is {row.state}.",
+                    "arcanum quota trash lists what is.",
+                )
+            lost = await self._lost(row, items)
+        intact = [item for item in items if item.n not in lost]
+        if not intact:
+            raise Refused(
+                f"No file in the trash of {row.id} is what was put there.",
+                "Look at the library's trash folder yourself.",
+            )
+        hours = timedelta(hours=self._ground.config.approvals.expires_hours)
+        return await asyncio.to_thread(_draft, row, intact, hours.total_seconds())
+
+    async def check(self, plan: StoredPlan) -> list[str]:
+        row = await self._book.plan(plan.payload["plan_id"])
+        if row.state not in {DONE, PARTIAL}:
+            return [f"nothing of {row.id} is in the trash: it is {row.state}"]
+        items = await self._approved(plan, row)
+        if len(items) != len(plan.payload["items"]):
+            return ["some of the files are not in the trash any more"]
+        try:
+            lost = await self._lost(row, items)
+        except Unreachable as error:
+            return [error.message]
+        return list(words.some([f"{i.display} {lost[i.n]}" for i in items if i.n in lost]))
+
+    async def execute(self, plan: StoredPlan, run: Execution) -> Outcome:
+        row = await self._book.plan(plan.payload["plan_id"])
+        report, stopped = Report(), False
+        async with self._trash.lock(row.library):
+            items = await self._approved(plan, row)
+            try:
+                for chunk in chunks(items):
+                    if stopped := run.stopping() or self._trash.stopping:
+                        break
+                    step = self._trash.step(row, chunk, Place.DELETING, Place.GONE, moves.delete)
+                    report_problems(report, chunk, await unbroken(step))
+                    await run.progress(len(report.done), len(plan.payload["items"]))
+            except Unreachable as error:
+                report.problems.append(error.message)
+            finally:
+                await unbroken(self._trash.finish(row))
+        return _outcome(row, plan, report.done, report.problems, stopped=stopped)
+
+    async def settle(self, plan: StoredPlan) -> Outcome:
+        row = await self._book.plan(plan.payload["plan_id"])
+        problems: list[str] = []
+        async with self._trash.lock(row.library):
+            try:
+                await self._trash.settle(row)
+            except Unreachable as error:
+                problems.append(f"Which files are deleted is not known: {error.message}")
+        approved = _keys(plan)
+        gone = [i for i in await self._book.items(row, Place.GONE) if i.key in approved]
+        return _outcome(row, plan, gone, problems, stopped=True)
+
+    async def _approved(self, plan: StoredPlan, row: PlanRow) -> list[Item]:
+        approved = _keys(plan)
+        items = await self._book.items(row, Place.TRASH)
+        return [item for item in items if item.key in approved]
+
+    async def _lost(self, row: PlanRow, items: list[Item]) -> Problems:
+        """The files that are not in the trash as they were put there."""
+        lost: Problems = {}
+        for chunk in chunks(items):
+            lost |= await asyncio.to_thread(opened, row, chunk, _look)
+        return lost
+
+
+def _look(_root: Root, trash: Bin, items: Sequence[Item]) -> Problems:
+    lost: Problems = {}
+    for item in items:
+        try:
+            moves.still_ours(trash, item)
+        except Obstacle as obstacle:
+            lost[item.n] = str(obstacle)
+    return lost
+
+
+def _keys(plan: StoredPlan) -> set[str]:
+    return {item["key"] for item in plan.payload["items"]}
+
+
+def _draft(row: PlanRow, items: list[Item], ttl_s: float) -> Draft:
+    frees = sum(frees_of(items).values())
+    library: Json = {"library": row.library, "folder": row.folder}
+    return Draft(
+        request={"plan_id": row.id},
+        payload={
+            "act": "purge",
+            "plan_id": row.id,
+            "items": [{"key": item.key} for item in items],
+        },
+        preconditions=(
+            library,
+            *(
+                {
+                    "key": item.key,
+                    "ino": item.identity.ino,
+                    "size": item.identity.size,
+                    "mtime_ns": item.identity.mtime_ns,
+                }
+                for item in items
+            ),
+        ),
+        card=words.purge_card(row, items, frees),
+        ttl_s=ttl_s,
+    )
+
+
+def _outcome(
+    row: PlanRow, plan: StoredPlan, gone: list[Item], problems: list[str], *, stopped: bool
+) -> Outcome:
+    total, done = len(plan.payload["items"]), len(gone)
+    if done == total:
+        state = ApprovalState.DONE
+    elif stopped:
+        state = ApprovalState.INTERRUPTED
+    else:
+        state = ApprovalState.PARTIAL if done else ApprovalState.FAILED
+    freed = sum(frees_of(gone).values())
+    return Outcome(
+        state=state,
+        done=done,
+        total=total,
+        summary=f"{done:,} of {words.files(total)} of {row.id} deleted, {words.size(freed)} free",
+        problems=words.some(problems),
+        result={"plan_id": row.id, "deleted": done, "bytes": weigh(gone), "freed": freed},
+    )

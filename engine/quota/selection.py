@@ -1,0 +1,125 @@
+"""Which files a prune takes: oldest first, whole link groups, until the target is met.
+
+Fed with the catalogue in batches, it looks at each file that it takes on the disk itself: a plan
+holds what is there, not what was there at the last scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from engine.contract.ports import CatalogueFile
+from engine.quota.book import frees_of
+from engine.quota.disk import Identity, Item, Obstacle, Root, signed
+
+MAX_ITEMS = 100_000
+"""Files in one plan: what a person can still be asked about. The rest is the next plan's."""
+
+Inode = tuple[int, int]
+
+
+def _inode(file: CatalogueFile) -> Inode:
+    return signed(file.dev), signed(file.ino)
+
+
+class Usage:
+    """What the library's files use, each inode once.
+
+    ``absent``: path to inode of what was moved to the trash since the catalogue last looked.
+    """
+
+    def __init__(self, absent: Mapping[bytes, int]) -> None:
+        self._absent = absent
+        self._linked: set[Inode] = set()
+        self.bytes = 0
+
+    def add(self, files: Sequence[CatalogueFile]) -> None:
+        for file in files:
+            inode = _inode(file)
+            if self._absent.get(file.path) == inode[1]:
+                continue
+            if file.nlink > 1:
+                if inode in self._linked:
+                    continue
+                self._linked.add(inode)
+            self.bytes += file.size
+
+
+class Selection:
+    """Takes files until ``target`` bytes would leave the library."""
+
+    def __init__(self, root: Root, target: int, absent: Mapping[bytes, int]) -> None:
+        self._root = root
+        self._target = target
+        self._absent = absent
+        self._groups: dict[Inode, list[Item]] = {}
+        self._incomplete: set[Inode] = set()
+        self._count = 0
+        self.moves = 0
+        self.out_of_reach = 0
+        """Files that are out of reach: on another file system than the trash, or not readable."""
+        self.stale: list[bytes] = []
+        """Paths at which the disk holds something else than the catalogue."""
+
+    @property
+    def complete(self) -> bool:
+        """Nothing that may come changes the plan."""
+        return self._met and not self._incomplete
+
+    @property
+    def _met(self) -> bool:
+        return self.moves >= self._target or self._count >= MAX_ITEMS
+
+    def add(self, files: Sequence[CatalogueFile]) -> None:
+        """The next batch, in the catalogue's order."""
+        for file in files:
+            if self.complete:
+                return
+            if not self._met or _inode(file) in self._incomplete:
+                self._take(file)
+
+    def _take(self, file: CatalogueFile) -> None:
+        inode = _inode(file)
+        if self._absent.get(file.path) == inode[1]:
+            return
+        if inode[0] != self._root.dev:
+            self.out_of_reach += 1
+            return
+        try:
+            found = Identity.of(self._root.look(file.path))
+        except (FileNotFoundError, NotADirectoryError, Obstacle):
+            self.stale.append(file.path)
+            return
+        except OSError:
+            self.out_of_reach += 1
+            return
+        known = (*inode, file.size, file.mtime_ns)
+        if (found.dev, found.ino, found.size, found.mtime_ns) != known:
+            self.stale.append(file.path)
+            return
+        # A file whose change time moved may have other content under its old modification time.
+        blake3 = file.blake3 if found.ctime_ns == file.ctime_ns else None
+        self._join(inode, Item(0, file.path, found, blake3=blake3))
+
+    def _join(self, inode: Inode, item: Item) -> None:
+        group = self._groups.setdefault(inode, [])
+        if not group:
+            self.moves += item.identity.size
+        group.append(item)
+        self._count += 1
+        if len(group) < item.identity.nlink:
+            self._incomplete.add(inode)
+        else:
+            self._incomplete.discard(inode)
+
+    def items(self) -> list[Item]:
+        """Numbered from 1; the names of one file stand together."""
+        return numbered([item for group in self._groups.values() for item in group])
+
+
+def numbered(items: Sequence[Item]) -> list[Item]:
+    """``items`` in their order, with numbers and what the purge of each would free."""
+    fresh = [replace(item, n=n) for n, item in enumerate(items, 1)]
+    frees = frees_of(fresh)
+    return [replace(item, frees=frees.get(item.n, 0)) for item in fresh]

@@ -1,0 +1,174 @@
+"""How sizes, dates and plans are put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from engine.contract.approvals import Card, CardItem, CardRow, Mark
+from engine.contract.base import PathRef
+from engine.contract.quota import Plan, PlanItem
+from engine.quota.book import PlanRow, weigh
+from engine.quota.disk import Item
+from engine.quota.in_use import InUse
+
+_SHARES_BLOCKS = frozenset({"btrfs", "zfs", "bcachefs", "apfs", "xfs", "ocfs2"})
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+_TOLD = 20
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1000, as limits are given: 198 GB."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(value) < 999.5 or unit == "TB":
+            return (
+                f"{value:.1f} {unit}"
+                if unit != "B" and abs(value) < 9.95
+                else f"{value:.0f} {unit}"
+            )
+        value /= 1000
+    raise AssertionError("unreachable")
+
+
+def files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def when(time_ns: int) -> datetime:
+    """A file's time; one beyond the calendar becomes its first or last moment."""
+    try:
+        return datetime.fromtimestamp(time_ns / 1e9, UTC)
+    except (OverflowError, ValueError, OSError):
+        return _FIRST if time_ns < 0 else _LAST
+
+
+def some(problems: Sequence[str]) -> tuple[str, ...]:
+    """At most twenty of them, and how many more there are."""
+    if len(problems) <= _TOLD:
+        return tuple(problems)
+    return (*problems[:_TOLD], f"and {len(problems) - _TOLD:,} more")
+
+
+def reason(item: Item) -> str:
+    text = f"oldest: not modified since {when(item.identity.mtime_ns):%Y-%m-%d}"
+    if item.identity.nlink > 1 and not item.frees:
+        text += "; another name of it holds its space"
+    return text
+
+
+def plan(row: PlanRow, items: Sequence[Item]) -> Plan:
+    """The plan as it goes over the wire. Call it in a thread."""
+    return Plan(
+        id=row.id,
+        library=row.library,
+        machine=row.machine,
+        digest=row.digest,
+        state=row.state,  # type: ignore[arg-type]  # The model checks it.
+        created_at=row.created_at,
+        used=row.used,
+        limit=row.max_bytes,
+        target=row.target,
+        moves=row.moves,
+        shortfall=row.shortfall,
+        frees_now=0,
+        frees_on_purge=row.frees_on_purge,
+        items=tuple(
+            PlanItem(
+                key=item.key,
+                path=PathRef.of(item.path),
+                size=item.identity.size,
+                frees=item.frees,
+                modified_at=when(item.identity.mtime_ns),
+                reason=reason(item),
+            )
+            for item in items
+        ),
+    )
+
+
+def prune_card(row: PlanRow, items: Sequence[Item], use: InUse, fs_type: str) -> Card:
+    """What a person reads before a prune. Call it in a thread."""
+    moves = weigh(items)
+    held = moves - row.frees_on_purge
+    at_most = "at most " if fs_type in _SHARES_BLOCKS else ""
+    frees = f"0 now · {at_most}{size(row.frees_on_purge)} on purge"
+    if held:
+        frees += f" ({size(held)} hardlinked elsewhere)"
+    if at_most:
+        frees += f" · unknown: {fs_type} may share blocks with snapshots and copies"
+    why = f"{size(row.used)} of {size(row.max_bytes)} used, {size(row.target)} over · oldest first"
+    if row.shortfall:
+        why += f" · {size(row.shortfall)} stays over"
+    rows = (
+        CardRow(label="DO", text=f"move {files(len(items))}, {size(moves)}, to trash"),
+        CardRow(label="FREES", text=frees),
+        CardRow(label="WHY", text=why),
+        _safe(items, use),
+        _risk(items, use),
+        CardRow(label="UNDO", text=f"u until the trash is purged · biggest: {_biggest(items)}"),
+    )
+    return Card(
+        verb="prune",
+        subject=row.library,
+        headline=f"{files(len(items))} · frees {size(row.frees_on_purge)}, on purge",
+        rows=rows,
+        items=_card_items(items),
+        keepable=True,
+    )
+
+
+def _safe(items: Sequence[Item], use: InUse) -> CardRow:
+    asked = f"{use.seen} programs asked"
+    if use.hidden:
+        asked += f", {use.hidden} of other users could not be"
+    text = f"each file looked at on the disk · no link followed · {asked} what they hold open"
+    return CardRow(label="SAFE", text=text, mark=Mark.OK)
+
+
+def _risk(items: Sequence[Item], use: InUse) -> CardRow:
+    text = "not known: other copies, seeding"
+    if busy := sum(item.inode in use.inodes for item in items):
+        verb = "is" if busy == 1 else "are"
+        text = f"{files(busy)} {verb} open now and will be skipped while open · {text}"
+    return CardRow(label="RISK", text=text, mark=Mark.WARN)
+
+
+def _biggest(items: Sequence[Item]) -> str:
+    top = sorted(items, key=lambda item: -item.identity.size)[:3]
+    return ", ".join(f"{_short(item)} {size(item.identity.size)}" for item in top)
+
+
+def _short(item: Item) -> str:
+    name = item.display.rpartition("/")[2]
+    return name if len(name) <= 24 else f"{name[:23]}…"
+
+
+def _card_items(items: Sequence[Item]) -> tuple[CardItem, ...]:
+    return tuple(
+        CardItem(key=item.key, text=item.display, size=item.identity.size, note=reason(item))
+        for item in items
+    )
+
+
+def purge_card(row: PlanRow, items: Sequence[Item], frees: int) -> Card:
+    """What a person reads before a purge: it cannot be undone, so the count is asked for."""
+    held = weigh(items) - frees
+    text = f"{size(frees)}" + (f" ({size(held)} hardlinked elsewhere)" if held else "")
+    since = f"{row.trashed_at:%Y-%m-%d}" if row.trashed_at else "?"
+    total = f"{files(len(items))}, {size(weigh(items))}"
+    return Card(
+        verb="purge",
+        subject=row.library,
+        headline=f"{files(len(items))} of {row.id} · frees {size(frees)}",
+        rows=(
+            CardRow(label="DO", text=f"delete {total}, for good", mark=Mark.WARN),
+            CardRow(label="FREES", text=text),
+            CardRow(label="WHY", text=f"in the trash since {since} ({row.id})"),
+            CardRow(label="SAFE", text="each is what was put there", mark=Mark.OK),
+            CardRow(label="RISK", text="not known: other copies", mark=Mark.WARN),
+            CardRow(label="UNDO", text="none: deleted is deleted", mark=Mark.WARN),
+        ),
+        items=_card_items(items),
+        confirm_count=len(items),
+    )
