@@ -68,8 +68,7 @@ Behaviour = Callable[[Reply, Request], Awaitable[None]]
 class OpenAIServer:
     """``misbehave`` replaces the answer to a chat; ``hold`` makes it pause after two words.
 
-    ``requests`` are those that came, ``active`` the chats under way, ``abandoned`` those whose
-    client went away.
+    ``requests`` are those that came, ``active`` counts the chats under way.
     """
 
     key: str = ""
@@ -81,7 +80,6 @@ class OpenAIServer:
     )
     requests: list[Request] = field(default_factory=list)
     active: int = 0
-    abandoned: int = 0
     url: str = ""
 
     @asynccontextmanager
@@ -117,7 +115,7 @@ class OpenAIServer:
         except Refuse as error:
             await reply.json(400, {"error": {"message": str(error), "type": "invalid_request"}})
         except (ConnectionError, asyncio.IncompleteReadError):
-            self.abandoned += 1
+            pass  # The client left.
         finally:
             writer.close()
             with suppress(ConnectionError):

@@ -1,0 +1,1 @@
+"""Model providers behind the ``Backend`` port. Nothing heavy is imported until it is used."""

@@ -1,0 +1,54 @@
+"""The door to a model server. The HTTP stack behind it is imported in a thread, at first use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from backends.address import Address
+from engine.contract.errors import Failed
+
+if TYPE_CHECKING:
+    from backends.chat import ChatServer
+
+
+class Trouble(Enum):
+    """What can happen to a connection."""
+
+    REFUSED = "nobody answers there"
+    BROKEN = "the connection broke off"
+    SILENT = "nothing came for too long"
+
+
+Explain = Callable[[Trouble, str], Awaitable[Failed]]
+"""From trouble with the connection, and its technical detail, to the error that a person meets."""
+
+
+async def warm_up() -> None:
+    """Imports the HTTP stack (80 ms of CPU), so that ``connect`` finds it loaded."""
+    await asyncio.to_thread(_import)
+
+
+async def connect(
+    name: str,
+    address: Address,
+    explain: Explain,
+    *,
+    key: str = "",
+    connect_s: float = 5.0,
+    silence_s: float = 300.0,
+) -> ChatServer:
+    """A client for the server; nothing is sent yet."""
+
+    def build() -> ChatServer:
+        return _import()(name, address, explain, key=key, connect_s=connect_s, silence_s=silence_s)
+
+    return await asyncio.to_thread(build)
+
+
+def _import() -> type[ChatServer]:
+    from backends.chat import ChatServer
+
+    return ChatServer

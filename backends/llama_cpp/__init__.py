@@ -1,0 +1,1 @@
+"""llama.cpp in a child process. Empty on purpose: the child's own start-up imports this."""

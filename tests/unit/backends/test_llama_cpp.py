@@ -1,0 +1,374 @@
+"""The child process that holds a model: its secrets, its end, and every way it can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from backends.llama_cpp.backend import LlamaCpp, Patience
+from backends.llama_cpp.child import Child, Options, default_threads
+from backends.llama_cpp.folder import MAX_SOCKET_PATH, make_folder, remove_folder
+from backends.registry import BUNDLED, Catalog, ModelSettings
+from engine.contract.errors import ModelFailed, PromptTooLong, Unavailable
+from engine.contract.ports import Generation, Message, ModelState
+from tests.fakes.waiting import until
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture
+def gguf(tmp_path: Path) -> Path:
+    backend = Catalog(ModelSettings(runtime_dir=tmp_path)).create(BUNDLED)
+    assert isinstance(backend, LlamaCpp)
+    return backend._model
+
+
+@pytest.fixture
+async def backend(gguf: Path, tmp_path: Path) -> AsyncIterator[LlamaCpp]:
+    made = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
+    yield made
+    await made.unload()
+
+
+def child_of(backend: LlamaCpp) -> Child:
+    assert backend._running is not None
+    return backend._running.child
+
+
+def ask(text: str = "Count from 1 to 500, one number a line.", most: int = 2000) -> Generation:
+    return Generation((Message("user", text),), most)
+
+
+async def says(backend: LlamaCpp, generation: Generation) -> str:
+    async with backend.stream(generation) as pieces:
+        return "".join([piece.text async for piece in pieces])
+
+
+async def fails_after_two_pieces(backend: LlamaCpp, harm: signal.Signals) -> ModelFailed:
+    """The one error that a reader meets when the child is harmed mid-answer."""
+    seen = 0
+    with pytest.raises(ModelFailed) as caught:
+        async with backend.stream(ask()) as pieces:
+            async for _ in pieces:
+                seen += 1
+                if seen == 2:
+                    os.kill(child_of(backend).pid, harm)
+    return caught.value
+
+
+# --- ends ---
+
+
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
+async def test_a_crash_mid_answer_is_one_error_and_the_next_question_works(
+    backend: LlamaCpp, harm: signal.Signals
+) -> None:
+    await backend.load()
+    pid = child_of(backend).pid
+    error = await fails_after_two_pieces(backend, harm)
+    assert harm.name in error.message
+    assert error.hint
+    await until(lambda: backend.info().state is ModelState.FAILED)
+    assert harm.name in backend.info().reason
+    assert await says(backend, ask("Hello", 3))
+    assert backend.info().pid != pid
+    assert backend.info().reason == ""
+
+
+async def test_a_hang_mid_answer_is_one_error_and_the_next_question_works(
+    backend: LlamaCpp,
+) -> None:
+    await backend.load()
+    pid = child_of(backend).pid
+    async with asyncio.timeout(5):
+        error = await fails_after_two_pieces(backend, signal.SIGSTOP)
+    assert "no sign of life for 1 s" in error.message
+    await until(lambda: not psutil.pid_exists(pid))
+    assert await says(backend, ask("Hello", 3))
+
+
+async def test_both_of_two_answers_get_one_error_each(backend: LlamaCpp) -> None:
+    begun = asyncio.Barrier(3)
+
+    async def listen() -> str:
+        async with backend.stream(ask()) as pieces:
+            await anext(pieces)
+            await begun.wait()
+            async for _ in pieces:
+                pass
+        return "ended"
+
+    tasks = [asyncio.create_task(listen()) for _ in range(2)]
+    await begun.wait()
+    os.kill(child_of(backend).pid, signal.SIGKILL)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [ModelFailed, ModelFailed]
+
+
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_child_that_ended_unnoticed_costs_no_question(
+    backend: LlamaCpp, harm: signal.Signals
+) -> None:
+    await backend.load()
+    os.kill(child_of(backend).pid, harm)
+    assert await says(backend, ask("Hello", 3))
+
+
+async def test_unloading_mid_answer_is_one_error(backend: LlamaCpp) -> None:
+    with pytest.raises(Unavailable, match="unloaded"):
+        async with backend.stream(ask()) as pieces:
+            await anext(pieces)
+            await backend.unload()
+            async for _ in pieces:
+                pass
+    assert backend.info().state is ModelState.UNLOADED
+
+
+async def test_unloading_while_it_loads_leaves_nothing_behind(
+    backend: LlamaCpp, tmp_path: Path
+) -> None:
+    loading = asyncio.create_task(backend.load())
+    await until(lambda: any((tmp_path / "run").glob("llama-*")))
+    assert backend.info().state is ModelState.LOADING
+    await backend.unload()
+    with pytest.raises(Unavailable, match="unloaded"):
+        await loading
+    assert not list((tmp_path / "run").iterdir())
+    assert not psutil.Process().children()
+
+
+async def test_cancelling_one_who_waits_does_not_stop_the_load(backend: LlamaCpp) -> None:
+    first = asyncio.create_task(backend.load())
+    second = asyncio.create_task(backend.load())
+    await until(lambda: backend.info().state is ModelState.LOADING)
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert backend.info().state is ModelState.READY
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_the_child_dies_with_its_parent(gguf: Path, tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from backends.llama_cpp.backend import LlamaCpp\n"
+        "async def main():\n"
+        "    backend = LlamaCpp(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "    await backend.load()\n"
+        "    print(backend.info().pid, flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    run = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, gguf, run], stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(await asyncio.to_thread(parent.stdout.readline))
+        assert psutil.pid_exists(pid)
+        parent.kill()
+    await until(lambda: not psutil.pid_exists(pid) or _is_zombie(pid), within_s=2)
+    assert len(list(run.iterdir())) == 1, "who is killed cannot clean up"
+    again = LlamaCpp(gguf, run)
+    await again.load()
+    assert len(list(run.iterdir())) == 1, "the next one does"
+    await again.unload()
+    assert not list(run.iterdir())
+
+
+def _is_zombie(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+# --- secrets and doors ---
+
+
+async def test_only_who_holds_the_key_is_served(backend: LlamaCpp) -> None:
+    await backend.load()
+    child = child_of(backend)
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=child.socket)) as http:
+        for headers in ({}, {"Authorization": "Bearer guess"}):
+            body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+            reply = await http.post("http://x/v1/chat/completions", json=body, headers=headers)
+            assert reply.status_code == 401
+
+
+async def test_the_key_can_be_read_nowhere(
+    backend: LlamaCpp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "not for foreign code")
+    await backend.load()
+    child = child_of(backend)
+    process = psutil.Process(child.pid)
+    told = " ".join(process.cmdline()) + repr(process.environ())
+    assert child.key not in told
+    assert "not for foreign code" not in told
+
+
+async def test_no_port_is_open_and_the_folder_is_private(backend: LlamaCpp) -> None:
+    await backend.load()
+    child = child_of(backend)
+    process = psutil.Process(child.pid)
+    assert process.net_connections(kind="inet") == []
+    assert stat.S_IMODE(child.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(child.folder.parent.stat().st_mode) == 0o700
+    assert Path(child.socket).is_socket()
+    assert os.getpgid(child.pid) != os.getpgid(0), "Ctrl-C in the terminal must not reach it"
+
+
+async def test_an_idle_child_costs_no_cpu(backend: LlamaCpp) -> None:
+    assert default_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
+    assert await says(backend, ask("Hello", 3))
+    process = psutil.Process(child_of(backend).pid)
+    before = sum(process.cpu_times()[:2])
+    with pytest.raises(psutil.TimeoutExpired):
+        await asyncio.to_thread(process.wait, 0.5)
+    assert sum(process.cpu_times()[:2]) - before < 0.05
+
+
+def test_a_long_runtime_folder_still_gets_a_socket(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / ("long" * 30))
+    try:
+        assert len(os.fsencode(folder / "m.sock")) <= MAX_SOCKET_PATH
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    finally:
+        remove_folder(folder)
+    assert not folder.exists()
+
+
+# --- files that are no model ---
+
+
+async def refused(path: Path, tmp_path: Path) -> ModelFailed:
+    backend = LlamaCpp(path, tmp_path / "run")
+    with pytest.raises(ModelFailed) as caught:
+        await says(backend, ask())
+    assert backend.info().state is ModelState.FAILED
+    assert backend.info().reason == caught.value.message
+    assert caught.value.hint
+    assert not psutil.Process().children()
+    run = tmp_path / "run"
+    assert not run.exists() or not list(run.iterdir())
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("content", "says_so"),
+    [
+        (b"", "cut off"),
+        (b"GGUF\3\0\0", "cut off"),
+        (b"NOPE" + b"\3\0\0\0" + b"\0" * 16, "not a GGUF"),
+        (b"\x1b]0;owned\7" + b"\0" * 64, "not a GGUF"),
+        (b"GGUF" + b"\xff" * 400, "makes no sense"),
+        (b"GGUF\3\0\0\0" + b"\0" * 400, "makes no sense"),
+        # A good header, then noise: found by llama.cpp, in its own process.
+        (b"GGUF\3\0\0\0\x10\1\0\0\0\0\0\0\x21\0\0\0\0\0\0\0" + b"\xa5\xc3" * 5000, "not be loaded"),
+    ],
+)
+async def test_what_is_no_model_is_named(tmp_path: Path, content: bytes, says_so: str) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(content)
+    error = await refused(path, tmp_path)
+    assert str(path) in error.message
+    assert says_so in error.message
+    assert "\x1b" not in error.message
+
+
+@pytest.mark.parametrize("length", [100_000, 50_000_000])
+async def test_a_download_that_broke_off_is_named(gguf: Path, tmp_path: Path, length: int) -> None:
+    path = tmp_path / "half.gguf"
+    with gguf.open("rb") as whole:
+        path.write_bytes(whole.read(length))
+    error = await refused(path, tmp_path)
+    assert str(path) in error.message
+    assert "could not be loaded" in error.message
+
+
+async def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    assert "No such file" in (await refused(tmp_path / "gone.gguf", tmp_path)).message
+    assert "not a file" in (await refused(tmp_path, tmp_path)).message
+
+
+async def test_any_file_name_will_do(gguf: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"na\xffme\n[b].gguf")
+    path.symlink_to(gguf)
+    backend = LlamaCpp(path, tmp_path / "run")
+    assert await says(backend, ask("Hello", 3))
+    assert backend.info().model == "na\\xffme\\n[b]"
+    await backend.unload()
+    assert not list((tmp_path / "run").iterdir())
+
+
+async def test_ten_simultaneous_questions_to_a_broken_model_get_its_one_reason(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"NOPE" * 100)
+    backend = LlamaCpp(path, tmp_path / "run")
+    outcomes = await asyncio.gather(*(backend.load() for _ in range(10)), return_exceptions=True)
+    assert len({str(each) for each in outcomes}) == 1
+    assert isinstance(outcomes[0], ModelFailed)
+
+
+async def test_loading_takes_no_longer_than_it_may(gguf: Path, tmp_path: Path) -> None:
+    backend = LlamaCpp(gguf, tmp_path / "run", patience=Patience(load_s=0.01))
+    with pytest.raises(ModelFailed, match="took longer"):
+        await backend.load()
+    assert not psutil.Process().children()
+
+
+# --- prompts ---
+
+
+async def test_a_prompt_over_the_context_is_refused_with_the_numbers(
+    gguf: Path, tmp_path: Path
+) -> None:
+    backend = LlamaCpp(gguf, tmp_path / "run", Options(context=512))
+    prompt = ask("word " * 600, 5)
+    with pytest.raises(PromptTooLong) as caught:
+        await says(backend, prompt)
+    assert backend.info().context == 512
+    assert f"{await backend.count_tokens(prompt.messages):,}" in caught.value.message
+    assert "512" in caught.value.message
+    fits = ask("word " * 400, 5)
+    assert await backend.count_tokens(fits.messages) < 512
+    await says(backend, fits)
+    await backend.unload()
+
+
+@pytest.mark.slow
+async def test_a_long_prompt_is_not_mistaken_for_a_hang(gguf: Path, tmp_path: Path) -> None:
+    backend = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    assert await says(backend, ask("Apples are red and bananas are yellow. " * 120, 3))
+    assert loop.time() - begun > 2, "reading the prompt took longer than the patience"
+    await backend.unload()
+
+
+async def test_leaving_while_the_prompt_is_read_frees_the_slot(backend: LlamaCpp) -> None:
+    await backend.load()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await says(backend, ask("Apples are red and bananas are yellow. " * 200, 3))
+    child = child_of(backend)
+
+    async def idle() -> bool:
+        server = backend._running.server if backend._running else None
+        assert server is not None
+        slots = await server.fetch("GET", f"{server.address.root}/slots")
+        return not any(each["is_processing"] for each in slots)
+
+    await until(idle, within_s=4)
+    assert child.alive
