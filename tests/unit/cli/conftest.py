@@ -4,7 +4,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +14,8 @@ from tests.unit.cli.answers import Answers
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home of its own for each test, and no log handler left behind."""
-    monkeypatch.setenv("ARCANUM_HOME", str(tmp_path / "home"))
-    yield tmp_path / "home"
+def _no_log_handler_stays() -> Iterator[None]:
+    yield
     logging.captureWarnings(capture=False)
     for handler in logging.getLogger().handlers[:]:
         if isinstance(handler, LogFile):

@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from arcanum_tui.cli.main import GROUPS, run
 from engine.contract.client import EngineClient
 from engine.contract.errors import ConfigInvalid, Forbidden
 from engine.contract.operation import every
+from engine.home import Home
 from tests.unit.cli.answers import Answers
 
 COMMANDS = [
@@ -105,12 +105,12 @@ def test_an_error_while_attaching_is_told(arcanum: Callable[..., Any], capsys: A
     assert '"code": "config_invalid"' in capsys.readouterr().out
 
 
-def test_a_defect_is_one_line_with_a_reference(arcanum: Callable[..., Any], home: Path) -> None:
+def test_a_defect_is_one_line_with_a_reference(arcanum: Callable[..., Any], home: Home) -> None:
     ran = arcanum("jobs", "list", answers=Answers({}))  # KeyError: nobody expects it
     assert ran.code == 3
     assert "Traceback" not in ran.err
     assert ran.err.startswith("A defect in Arcanum: KeyError")
-    assert "Traceback" in (home / "data" / "arcanum.log").read_text()
+    assert "Traceback" in home.log_file.read_text()
     assert arcanum("jobs", "list", "--json").json["error"]["code"] == "internal"
 
 
