@@ -98,7 +98,10 @@ def _add(parser: Parser, name: str, field: FieldInfo, *, flag: bool) -> None:
         options["metavar"] = name.upper() if not flag else name.rpartition("_")[2].upper()
         if get_origin(kind) is Literal:
             options["choices"] = choices = [str(choice) for choice in get_args(kind)]
-            options["metavar"] = "|".join(choices)
+            if flag:
+                options["metavar"] = "|".join(choices)
+            else:
+                options["help"] += f": {' or '.join(choices)}"
         elif kind is PathRef:
             options["type"] = _path
         if many:

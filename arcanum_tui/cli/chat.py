@@ -165,7 +165,7 @@ GROUP = Group(
             examples=(
                 "arcanum chat",
                 'arcanum chat --session a "My bike is turquoise."',
-                "git diff | arcanum chat",
+                "arcanum chat < question.txt",
             ),
         ),
     ),
