@@ -13,10 +13,12 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import App
 from textual.binding import BindingType
@@ -24,22 +26,32 @@ from textual.events import Event, Key, Paste
 from textual.message import Message
 from textual.screen import Screen
 
-from arcanum_tui import looks
-from arcanum_tui.actions import bindings
+from arcanum_tui import actions, looks
+from arcanum_tui.actions import Action
 from arcanum_tui.keys import KeyTimes
 from arcanum_tui.screens.base import View
 from arcanum_tui.screens.overview import Overview
 from arcanum_tui.state.model import State
-from engine.contract.errors import ArcanumError, Unavailable
+from arcanum_tui.state.text import clean
+from engine.contract.errors import ArcanumError
 
 if TYPE_CHECKING:
     from arcanum_tui.bridge import Bridge
+    from arcanum_tui.conversation import Conversation
     from engine.contract.client import EngineClient
+    from engine.contract.discovery import Found
 
-
-SCREENS: dict[str, str] = {
-    "overview": "arcanum_tui.screens.overview:Overview",
+LATER = {
+    "agent": ("arcanum_tui.screens.agent", "Agent"),
+    "media": ("arcanum_tui.screens.media", "Media"),
+    "approvals": ("arcanum_tui.screens.approvals", "Approvals"),
 }
+"""Screens that are imported after the first paint, or on a visit before that was done."""
+
+
+def _later(name: str) -> Screen[Any]:
+    module, cls = LATER[name]
+    return cast("Screen[Any]", getattr(import_module(module), cls)())
 
 
 def _present() -> datetime:
@@ -63,13 +75,21 @@ class ArcanumApp(App[None], inherit_bindings=False):
 
     TITLE = "Arcanum"
     ENABLE_COMMAND_PALETTE = False
+    DEFAULT_MODE = "overview"
+    MODES: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {  # type: ignore[assignment]
+        "overview": Overview,
+        "agent": partial(_later, "agent"),
+        "media": partial(_later, "media"),
+        "approvals": partial(_later, "approvals"),
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("app")]
     CSS_PATH = [  # noqa: RUF012 - what the first paint needs; other screens bring their own
         "widgets/paint.tcss",
         "widgets/bars.tcss",
         "widgets/lines.tcss",
         "screens/overview.tcss",
+        "app.tcss",
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
 
     def __init__(
         self,
@@ -90,59 +110,115 @@ class ArcanumApp(App[None], inherit_bindings=False):
         self.keys = KeyTimes()
         self._connect = connect
         self._bridge: Bridge | None = None
+        self._reaching: asyncio.Task[None] | None = None
+        self._conversations: dict[str, Conversation] = {}
+        self._session = "main"
+        self._offer: Found | None = None
         self._painted = False
 
-    # --- start ----------------------------------------------------------------------------------
-
-    def get_default_screen(self) -> Screen[Any]:
-        overview = Overview()
-        self.install_screen(overview, "overview")
-        return overview
+    # --- start and end --------------------------------------------------------------------------
 
     def post_display_hook(self) -> None:
         """Called after every frame; the first one starts everything that takes time."""
-        if not self._painted and self._shows_overview():
-            self._painted = True
-            stamp = os.environ.get("ARCANUM_FIRST_PAINT")
-            if stamp:
-                Path(stamp).write_text(f"{time.monotonic():.6f}\n", encoding="ascii")
-            self.run_worker(self._reach(), name="bridge")
-            self.set_interval(1.0, self._tick)
+        if not self.is_running or not self.screen_stack:
+            return
+        screen = self.screen
+        if isinstance(screen, View):
+            if not self._painted and screen.composed:
+                self._painted = True
+                self._after_first_paint()
+            screen.painted(time.monotonic())
 
-    def _shows_overview(self) -> bool:
-        return self.is_running and bool(self.screen.query("#panels")) and self.screen.size.width > 0
+    def _after_first_paint(self) -> None:
+        stamp = os.environ.get("ARCANUM_FIRST_PAINT")
+        if stamp:
+            Path(stamp).write_text(f"{time.monotonic():.6f}\n", encoding="ascii")
+        self._reaching = asyncio.create_task(self._reach())
+        self._reaching.add_done_callback(self._reached)
+        self.set_interval(1.0, self._tick)
 
     async def _reach(self) -> None:
         await asyncio.to_thread(import_module, "arcanum_tui.bridge")
-        from arcanum_tui.bridge import Bridge
+        offering = asyncio.create_task(self._prepare())
+        try:
+            await self.engine.run()
+        finally:
+            offering.cancel()
+            with suppress(asyncio.CancelledError):
+                await offering
 
-        self._bridge = Bridge(
-            self._connect, self._deliver, self.clock
-        )
-        await self._bridge.run()
+    def _reached(self, task: asyncio.Task[None]) -> None:
+        """The bridge never ends by itself: an error in it is a defect, and told as one."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._handle_exception(error)  # type: ignore[arg-type]
 
-    def _deliver(self, state: State) -> None:
-        self.post_message(StateChanged(state))
+    async def _prepare(self) -> None:
+        """What can wait until the engine has answered: the other screens, the first run."""
+        for module, _ in LATER.values():
+            await asyncio.to_thread(import_module, module)
+        deeds = await asyncio.to_thread(import_module, "arcanum_tui.deeds")
+        await self.engine.connected()
+        with suppress(ArcanumError):
+            # What cannot be found out now is offered at the next start.
+            self._offer = await deeds.look(self.engine)
+
+    async def on_unmount(self) -> None:
+        """Leaves the engine; one that runs in this process finishes what it has in hand."""
+        for conversation in self._conversations.values():
+            await conversation.close()
+        if self._reaching is not None:
+            self._reaching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reaching
 
     def _tick(self) -> None:
-        """The clock of the title line, and the ages of a lost engine."""
+        """The clock of the title line, and whatever waited for a quiet moment."""
         if isinstance(self.screen, View):
             self.screen.show_title()
+        if self._offer is not None and isinstance(self.screen, Overview):
+            self._ask_first_run(self._offer)
 
     # --- the engine -----------------------------------------------------------------------------
 
     @property
     def engine(self) -> Bridge:
-        """The way to the engine. Raises Unavailable before it was ever tried."""
+        """The way to the engine, whether it answers already or not."""
         if self._bridge is None:
-            raise Unavailable("The engine is still starting.", "It is tried by itself.")
+            from arcanum_tui.bridge import Bridge
+
+            self._bridge = Bridge(self._connect, self._deliver, self.clock)
         return self._bridge
+
+    def _deliver(self, state: State) -> None:
+        self.post_message(StateChanged(state))
 
     def on_state_changed(self, message: StateChanged) -> None:
         self.state = message.state
         for screen in self.screen_stack:
             if isinstance(screen, View):
                 screen.update(self.state)
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation that is being held."""
+        held = self._conversations.get(self._session)
+        if held is None:
+            from arcanum_tui.conversation import Conversation
+
+            held = Conversation(self._session, self.engine, self._said)
+            self._conversations[self._session] = held
+        return held
+
+    def converse(self, session: str) -> None:
+        """Goes on with another conversation; an answer in this one is written to its end."""
+        self._session = session
+        self.conversation.load()
+
+    def _said(self) -> None:
+        from arcanum_tui.screens.agent import Agent
+
+        if isinstance(self.screen, Agent):
+            self.screen.show_chat()
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -166,12 +242,13 @@ class ArcanumApp(App[None], inherit_bindings=False):
 
     def go_to(self, name: str, thing: str = "") -> None:
         """Shows a screen, imported on its first visit; ``thing`` is selected there."""
-        if name not in SCREENS:
+        if name not in actions.SCREENS:
             return
-        self.switch_screen(name)
-        screen = self.get_screen(name)
-        if thing and isinstance(screen, View):
-            screen.select(thing)
+        if self.current_mode == "overview" != name:
+            self.looked = self.clock()
+        self.switch_mode(name)
+        if thing and isinstance(self.screen, View):
+            self.screen.call_after_refresh(self.screen.select, thing)
 
     def action_open_overview(self) -> None:
         self.go_to("overview")
@@ -185,7 +262,7 @@ class ArcanumApp(App[None], inherit_bindings=False):
     def action_open_approvals(self) -> None:
         self.go_to("approvals")
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         self.go_to("overview")
 
     def action_next_pane(self) -> None:
@@ -194,9 +271,10 @@ class ArcanumApp(App[None], inherit_bindings=False):
     def action_previous_pane(self) -> None:
         self.screen.focus_previous()
 
+    # --- what keys do everywhere ----------------------------------------------------------------
+
     def action_reconnect(self) -> None:
-        if self._bridge is not None:
-            self._bridge.reconnect()
+        self.engine.reconnect()
 
     def action_theme(self) -> None:
         """The next theme."""
@@ -205,18 +283,115 @@ class ArcanumApp(App[None], inherit_bindings=False):
         self.register_theme(looks.load(name))
         self.theme = name
 
+    def _here(self) -> tuple[Action, ...]:
+        return actions.of(*self.screen.places) if isinstance(self.screen, View) else ()
+
+    def action_help(self) -> None:
+        from arcanum_tui.modals.help import HelpDialog
+
+        if isinstance(self.screen, View):
+            self.push_screen(HelpDialog(self.screen.NAME, self._here()))
+
+    def action_palette(self) -> None:
+        from arcanum_tui.modals.palette import PaletteDialog
+
+        if isinstance(self.screen, View):
+            self.push_screen(PaletteDialog(self._here()), self._do)
+
+    async def _do(self, action: Action | None) -> None:
+        """Does what the palette chose. An answer is a key on a painted card, and only that."""
+        if action is None:
+            return
+        if action.answer:
+            key = actions.key_name(action.keys[0])
+            self.tell(f"Read the card, then press {key}: that alone is an answer.", action.label)
+            return
+        holder = self.screen.focused if action.where in {"list", "queue"} else self.screen
+        await self.run_action(action.id, self if action.where == "app" else holder)
+
+    def action_copy(self) -> None:
+        """Copies what is selected; leaves where nothing is, as Ctrl+C does in a terminal."""
+        selected = self.screen.get_selected_text()
+        if selected:
+            self.copy_to_clipboard(selected)
+            self.tell("Copied.")
+        else:
+            self.action_leave()
+
     def action_leave(self) -> None:
-        self.exit()
+        """Leaves; where something runs it says so first."""
+        from arcanum_tui.modals.leave import LeaveDialog, what_runs
+
+        if running := what_runs(self.state):
+            self.push_screen(LeaveDialog(running))
+        else:
+            self.exit()
+
+    def action_undo(self) -> None:
+        """Takes back the latest act that can be taken back."""
+        last = self.state.undoable(self.clock())
+        if last is None:
+            self.tell("There is nothing that could be taken back.", "Undo")
+        elif self.keys.alone(self.keys.current):
+            self.undo(last.id)
+
+    def undo(self, approval_id: int) -> None:
+        """Takes back what this approval did."""
+        self.run_worker(self._undo(approval_id), group=f"undo {approval_id}", exclusive=True)
+
+    async def _undo(self, approval_id: int) -> None:
+        from arcanum_tui.deeds import take_back
+
+        try:
+            text = await take_back(self.engine, approval_id, self.clock())
+        except ArcanumError as error:
+            self.tell_error(error)
+        else:
+            self.tell(text, f"↶ #{approval_id}")
+
+    def job(self, job_id: int, what: str) -> None:
+        """Pauses a job, carries it on (``resume``), or stops it for good (``cancel``)."""
+        self.run_worker(self._job(job_id, what), group=f"job {job_id}")
+
+    async def _job(self, job_id: int, what: str) -> None:
+        from arcanum_tui.deeds import change_job
+
+        try:
+            await change_job(self.engine, job_id, what)
+        except ArcanumError as error:
+            self.tell_error(error)
+
+    # --- the first run --------------------------------------------------------------------------
+
+    def _ask_first_run(self, found: Found) -> None:
+        from arcanum_tui.modals.first_run import FirstRunDialog
+
+        def answered(keys: tuple[str, ...] | None) -> None:
+            self.run_worker(self._use(found, keys or ()), group="first run")
+
+        self._offer = None
+        self.push_screen(FirstRunDialog(found), answered)
+
+    async def _use(self, found: Found, keys: tuple[str, ...]) -> None:
+        from arcanum_tui.deeds import use
+
+        try:
+            names = await use(self.engine, found, keys)
+        except ArcanumError as error:
+            self.tell_error(error)
+        else:
+            if names:
+                self.tell(f"In use: {', '.join(names)}.", "First run")
 
     # --- telling --------------------------------------------------------------------------------
 
     def tell(self, text: str, title: str = "") -> None:
         """A short notice."""
-        self.notify(text, title=title, markup=False)
+        self.notify(clean(text), title=clean(title), markup=False)
 
     def tell_error(self, error: ArcanumError) -> None:
         """What happened, to what, and what to do next."""
-        text = f"{error.message}\n{error.hint}".strip()
+        text = f"{clean(error.message)}\n{clean(error.hint)}".strip()
         self.notify(text, title=f"✗ {error.title}", severity="error", timeout=10, markup=False)
 
 

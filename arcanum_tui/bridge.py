@@ -101,18 +101,18 @@ class Bridge:
         tries = 0
         while True:
             self._again.clear()
+            why, wait = "", None
             try:
                 await self._session()
             except ArcanumError as error:
-                tries = 0 if self._live.is_set() else tries + 1
                 why = f"{error.message} {error.hint}".strip()
-                retryable = error.retryable
+                wait = RETRY_S[tries] if error.retryable else None
             except OSError as error:
-                tries, why, retryable = tries + 1, str(error), True
+                why, wait = str(error), RETRY_S[tries]
             finally:
+                tries = 0 if self._live.is_set() else min(tries + 1, len(RETRY_S) - 1)
                 await self._drop()
             self._tell(fold.lost(self.state, why, self._clock()))
-            wait = RETRY_S[min(tries, len(RETRY_S) - 1)] if retryable else None
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), wait)
 

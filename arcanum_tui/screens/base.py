@@ -29,6 +29,14 @@ class View(Screen[None], inherit_bindings=False):
         yield from self.body()
         yield KeysLine(actions.of(*self.places))
 
+    @property
+    def composed(self) -> bool:
+        """Whether the body is there to be painted."""
+        return bool(self.query("#keys"))
+
+    def painted(self, at: float) -> None:
+        """A frame reached the terminal at that time (on the clock of ``time.monotonic``)."""
+
     def body(self) -> Iterable[Widget]:
         """The widgets between the title and the keys."""
         raise NotImplementedError

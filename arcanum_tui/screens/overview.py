@@ -137,7 +137,7 @@ class Overview(View):
             self._watching = self.run_worker(self._watch(), group="gauges")
 
     async def _watch(self) -> None:
-        from engine.contract import telemetry  # noqa: PLC0415 - after the first paint
+        from engine.contract import telemetry
 
         request = telemetry.WatchGauges(every_s=1.0)
         try:
@@ -152,3 +152,23 @@ class Overview(View):
         self._show_machines()
         await asyncio.sleep(RETRY_S)
 
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def _job(self) -> int | None:
+        """The number of the job under the cursor, or of the only one that runs."""
+        row = self.query_one("#jobs", Lines).current
+        if row is not None and row.key.startswith("j"):
+            return int(row.key[1:])
+        self.control_center.tell("Select a job first: Tab goes to JOBS.")
+        return None
+
+    def action_pause_job(self) -> None:
+        number = self._job()
+        job = next((j for j in self.control_center.state.jobs if j.id == number), None)
+        if job is not None:
+            self.control_center.job(job.id, "resume" if job.state == "paused" else "pause")
+
+    def action_cancel_job(self) -> None:
+        number = self._job()
+        if number is not None:
+            self.control_center.job(number, "cancel")

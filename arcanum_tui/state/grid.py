@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from rich.cells import cell_len, get_character_cell_size, set_cell_size
 
 from arcanum_tui.state.text import clean
 
 Tone = Literal[
-    "plain", "strong", "muted", "title", "key", "accent", "ok", "warn", "bad", "unknown", "info"
+    "plain",
+    "strong",
+    "muted",
+    "title",
+    "key",
+    "accent",
+    "ok",
+    "warn",
+    "bad",
+    "unknown",
+    "info",
+    "rule",
 ]
 """What a text means. The theme gives the colour; a glyph or a word beside it says it too."""
 
-TONES: tuple[Tone, ...] = (
-    "plain", "strong", "muted", "title", "key", "accent", "ok", "warn", "bad", "unknown", "info",
-)  # fmt: skip
+TONES: tuple[Tone, ...] = get_args(Tone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,19 @@ class Piece:
 
     text: str
     tone: Tone = "plain"
+
+
+def muted(text: str) -> Piece:
+    """A piece that stands back."""
+    return Piece(text, "muted")
+
+
+def strong(text: str) -> Piece:
+    """A piece that stands out."""
+    return Piece(text, "strong")
+
+
+NOTHING = Piece("")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ def clean(text: str) -> str:
     """
     if text.isprintable():
         return text
-    from engine.contract.base import visible  # noqa: PLC0415 - pydantic stays out of first paint
+    from engine.contract.base import visible
 
     return visible(text)
 

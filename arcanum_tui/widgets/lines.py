@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from arcanum_tui.actions import bindings
-from arcanum_tui.state.grid import Column, Piece, Row, draw, widths
+from arcanum_tui.state.grid import Column, Piece, Row, Tone, draw, widths
 from arcanum_tui.state.text import number
 from arcanum_tui.widgets.paint import Painted
 
@@ -46,6 +46,7 @@ class Lines(Painted, can_focus=True):
     """Rows under a heading, with a cursor that stays on its thing when rows come and go.
 
     ``flows``: at an end the cursor leaves the list (``Edge``) instead of stopping there.
+    ``marked``: the cursor shows without the focus, too.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
@@ -79,17 +80,17 @@ class Lines(Painted, can_focus=True):
         title: str = "",
         hint: str = "",
         flows: bool = False,
-        classes: str = "",
+        marked: bool = False,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.columns = tuple(columns)
-        self.title, self.hint, self.flows = title, hint, flows
+        self.title, self.hint, self.flows, self.marked = title, hint, flows, marked
         self.note: tuple[Piece, ...] = ()
         self.empty: tuple[Piece, ...] = ()
         self.rows: Rows = Listed()
         self.cursor = -1
         self.top = 0
-        self._key = ""
+        self._key = self._wish = ""
         self._sizes: tuple[int, ...] = ()
 
     # --- what is shown --------------------------------------------------------------------------
@@ -109,23 +110,29 @@ class Lines(Painted, can_focus=True):
         held = self.current
         self.rows = rows if isinstance(rows, Rows) else Listed(tuple(rows))
         self.note, self.empty = tuple(note), tuple(empty)
-        self.cursor = self._find(self._key, select)
+        self.cursor = self._find(select)
         self._scroll_to_cursor()
         self._repaint()
         if self.current != held:
             self._tell()
 
-    def _find(self, key: str, select: bool) -> int:
-        count = len(self.rows)
-        if isinstance(self.rows, Listed) and key:
-            for index, row in enumerate(self.rows.rows):
-                if row.key == key:
-                    return index
-            if not select:
-                return -1
-        if self.cursor < 0 and not select:
+    def follow(self, key: str) -> None:
+        """Puts the cursor on the row with this key, now or as soon as there is one."""
+        self._wish = key
+        self.show(self.rows, note=self.note, empty=self.empty)
+
+    def _find(self, select: bool) -> int:
+        """Where the cursor belongs now: on what was wished for, on its own thing, or near it."""
+        if isinstance(self.rows, Listed):
+            keys = [row.key for row in self.rows.rows]
+            if self._wish and self._wish in keys:
+                wish, self._wish = self._wish, ""
+                return keys.index(wish)
+            if self._key and self._key in keys:
+                return keys.index(self._key)
+        if not select and (self.cursor < 0 or self._key):
             return -1
-        return min(max(self.cursor, 0), count - 1)
+        return min(max(self.cursor, 0), len(self.rows) - 1)
 
     @property
     def current(self) -> Row | None:
@@ -235,9 +242,9 @@ class Lines(Painted, can_focus=True):
             return self.strip(line, width)
         if index >= len(self.rows):
             return self.strip((), width)
-        here = index == self.cursor
-        ground = "cursor" if here and self.has_focus else ""
-        mark = Piece(" › " if here and self.has_focus else "   ", "key")
+        here = index == self.cursor and (self.has_focus or self.marked)
+        ground = "cursor" if here else ""
+        mark = Piece(" › " if here else "   ", "key")
         row = self.rows.row(index)
         return self.strip((mark, *draw(row, self.columns, self._sizes)), width, ground)
 
@@ -248,7 +255,7 @@ class Lines(Painted, can_focus=True):
         self._sizes = widths(self.columns, seen, width - 4)
 
     def _heading(self, width: int) -> Strip:
-        tone = "accent" if self.has_focus else "title"
+        tone: Tone = "accent" if self.has_focus else "title"
         left = [Piece(self.title, tone), *((Piece("  "), *self.note) if self.note else ())]
         return self.rule(left, self._tail(), width)
 

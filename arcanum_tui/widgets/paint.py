@@ -20,7 +20,6 @@ class Painted(Widget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"tone-{tone}" for tone in TONES),
-        "tone-rule",
         "ground-cursor",
         "ground-quiet",
     }

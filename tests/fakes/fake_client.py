@@ -11,9 +11,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from engine.contract import agent0, approvals, discovery, jobs, media, memory, model, quota
+from engine.contract import (
+    agent0,
+    approvals,
+    discovery,
+    jobs,
+    media,
+    memory,
+    model,
+    quota,
+    telemetry,
+)
 from engine.contract import engine as engine_words
-from engine.contract import telemetry
 from engine.contract.base import Empty, ErrorInfo, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending, Snapshot

@@ -7,9 +7,18 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from engine.contract import agent0, approvals, discovery, jobs, media, memory, model, quota
+from engine.contract import (
+    agent0,
+    approvals,
+    discovery,
+    jobs,
+    media,
+    memory,
+    model,
+    quota,
+    telemetry,
+)
 from engine.contract import engine as engine_words
-from engine.contract import telemetry
 from engine.contract.approvals import Approval, ApprovalState, ApprovalSummary, Card, Outcome, Undo
 from engine.contract.base import PathRef
 from engine.contract.errors import AlreadyAnswered, NotFound, Refused

@@ -1,0 +1,1 @@
+"""Windows over a screen. Esc closes each of them and changes nothing."""

@@ -1,0 +1,88 @@
+"""One line of text, asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from textual.events import Key, Paste
+from textual.suggester import Suggester
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from arcanum_tui.actions import bindings
+from arcanum_tui.modals.base import Dialog
+
+
+class AskDialog(Dialog[str]):
+    """Dismissed with the text. ``check`` says what is wrong with a text, "" if nothing is."""
+
+    def __init__(
+        self,
+        title: str,
+        text: str,
+        *,
+        value: str = "",
+        placeholder: str = "",
+        limit: int = 4096,
+        check: Callable[[str], str] | None = None,
+        suggester: Suggester | None = None,
+    ) -> None:
+        super().__init__(title, ("Enter", "accept"))
+        self._text, self._check = text, check
+        self._input = Input(
+            value, placeholder=placeholder, max_length=limit, suggester=suggester, id="box-input"
+        )
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(Content(self._text), id="box-text")
+        yield self._input
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        wrong = self._check(event.value) if self._check else ""
+        if wrong:
+            self.show_keys(wrong)
+        elif self.answers():
+            self.dismiss(event.value)
+
+
+class CountInput(Input):
+    """Digits, typed: a pasted count is no answer."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        return character is not None and character.isdigit()
+
+    async def _on_key(self, event: Key) -> None:
+        if event.is_printable and not (event.character or "").isdigit():
+            event.prevent_default()
+
+    def _on_paste(self, event: Paste) -> None:
+        event.stop()
+        event.prevent_default()
+
+
+class CountDialog(Dialog[str]):
+    """For what cannot be undone: the number of things is typed, then ``y``; Enter means nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("count")]
+
+    def __init__(self, headline: str, count: int) -> None:
+        super().__init__("This cannot be undone", (f"{count} then y", "do it"))
+        self._text = f"{headline}.\nType how many it is ({count}), then y."
+        self._count = count
+        self._input = CountInput(type="integer", max_length=12, id="box-input")
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(Content(self._text), id="box-text")
+        yield self._input
+
+    def action_sure(self) -> None:
+        typed = self._input.value
+        if not self.answers():
+            self._input.value = ""
+        elif typed != str(self._count):
+            self.show_keys(f"{typed or 'Nothing'} is not {self._count}: type the count first.")
+        else:
+            self.dismiss(typed)

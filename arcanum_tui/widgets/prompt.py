@@ -1,0 +1,56 @@
+"""The line that a question is typed on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Key
+from textual.message import Message
+from textual.widgets import TextArea
+
+from arcanum_tui.keys import ALONE_S
+from engine.contract.memory import MAX_QUESTION
+
+
+class Prompt(TextArea):
+    """Enter sends; a line break that was pasted, bracketed or not, stays a line break."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+j,shift+enter", "break_line", "line break", show=False)
+    ]
+
+    class Sent(Message):
+        """A question. ``text`` is not empty."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
+        super().__init__(
+            id=id,
+            compact=True,
+            soft_wrap=True,
+            show_line_numbers=False,
+            highlight_cursor_line=False,
+            tab_behavior="focus",
+            placeholder="Ask Agent-0 … Enter sends, Shift+Enter breaks the line, Esc goes back",
+        )
+        self._last = float("-inf")
+
+    async def _on_key(self, event: Key) -> None:
+        pasted = event.time - self._last < ALONE_S / 4
+        self._last = event.time
+        if event.key != "enter":
+            return
+        event.prevent_default()
+        event.stop()
+        if pasted:
+            self.insert("\n")
+        elif text := self.text.strip()[:MAX_QUESTION]:
+            self.post_message(self.Sent(text))
+            self.clear()
+
+    def action_break_line(self) -> None:
+        self.insert("\n")
