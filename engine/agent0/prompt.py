@@ -3,6 +3,10 @@
 Recalled facts stand next to the question, in plain sentences: a small model overlooks them
 anywhere else. What does not fit is refused with the numbers, never cut: only older turns, then
 recalled ones, are left out.
+
+The wording was chosen by measurement on SmolLM2-135M (eight facts, greedy): "Facts: … Question: …
+Answer from the facts." 8 of 8, a plain fact before the question 6, "Earlier I told you" 3 to 5.
+With three chat turns between, 4 to 7 of 8: a model of that size repeats its own last answer.
 """
 
 from __future__ import annotations
@@ -12,6 +16,9 @@ from collections.abc import Sequence
 from engine.contract.errors import PromptTooLong
 from engine.contract.memory import RecallHit, Turn
 from engine.contract.ports import Backend, Message
+
+_SMALL = 1024**3
+"""Bytes of a model below which it gets recalled facts or recent turns, not both."""
 
 SYSTEM = "You are Agent-0, a helpful assistant. Answer in one short sentence."
 
@@ -23,10 +30,27 @@ def messages(
     found = [Message("system", SYSTEM)]
     for turn in recent:
         found += [Message("user", turn.question), Message("assistant", turn.answer)]
-    facts = "\n".join(hit.text for hit in reversed(recalled))
-    text = f"Earlier I told you:\n{facts}\n\nMy question: {question}" if facts else question
+    facts = " ".join(hit.text for hit in reversed(recalled))
+    text = question
+    if facts:
+        text = f"Facts: {facts}\nQuestion: {question}\nAnswer from the facts."
     found.append(Message("user", text))
     return tuple(found)
+
+
+def choose(
+    recent: Sequence[Turn], recalled: Sequence[RecallHit], model_size: int
+) -> tuple[list[Turn], list[RecallHit]]:
+    """What goes into the prompt of what there is. ``model_size`` in bytes, 0 where unknown.
+
+    Only what was told is a fact: a question is not. No turn is in the prompt twice.
+    """
+    told = [hit for hit in recalled if not hit.text.rstrip().endswith("?")]
+    facts = [hit for hit in told if hit.score >= told[0].score / 2]
+    if facts and 0 < model_size < _SMALL:
+        return [], facts
+    there = {turn.id for turn in recent}
+    return list(recent), [hit for hit in facts if hit.turn_id not in there]
 
 
 async def fit(

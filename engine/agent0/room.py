@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from engine.agent0.model import ModelInUse
-from engine.agent0.prompt import fit
+from engine.agent0.prompt import choose, fit
 from engine.agent0.remote import RemoteAsk
 from engine.contract import agent0
 from engine.contract.agent0 import AnswerFinished, AnswerPiece, AnswerStarted, Ask
@@ -68,9 +68,11 @@ class Agent0Room:
     ) -> tuple[tuple[Message, ...], list[RecallHit]]:
         """The prompt for a question, and what of it memory recalled."""
         recent = await self._turns.recent(session, _RECENT)
-        there = [turn.id for turn in recent] + ([] if turn_id is None else [turn_id])
-        recalled = await self._turns.recall(session, question, _RECALLED, there)
-        return await fit(self._model.backend, question, recent, recalled, max_tokens)
+        itself = () if turn_id is None else (turn_id,)
+        recalled = await self._turns.recall(session, question, _RECALLED, itself)
+        backend = self._model.backend
+        recent, facts = choose(recent, recalled, backend.info().size)
+        return await fit(backend, question, recent, facts, max_tokens)
 
     async def answer(self, session: str, question: str, prompt: Generation, call: Call) -> Turn:
         """Asks with this prompt and no other; returns the closed turn. Raises ArcanumError."""
