@@ -6,10 +6,12 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # As in typing, which costs more than all that is imported here.
 if TYPE_CHECKING:
     from engine.contract.client import EngineClient
+
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def main() -> int:
@@ -18,11 +20,9 @@ def main() -> int:
     gc.disable()
     # Looking for plugins reads the metadata of every installed package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    try:
-        return _command() if len(sys.argv) > 1 else _screen()
-    except KeyboardInterrupt:  # While modules were loading.
-        print("Cancelled: Stopped by Ctrl-C.", file=sys.stderr)
-        return 3
+    # A module must not be torn while it loads: a signal waits until somebody can answer it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    return _command() if len(sys.argv) > 1 else _screen()
 
 
 def _command() -> int:
@@ -30,7 +30,6 @@ def _command() -> int:
 
     code = run(sys.argv[1:])
     # All is told and closed. Taking the interpreter apart would cost a quarter of a short command.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -45,7 +44,10 @@ def _screen() -> int:
     try:
         from arcanum_tui.app import run
 
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         return run(connect)
+    except KeyboardInterrupt:
+        return 3
     except Exception as error:  # noqa: BLE001 - recorded with its traceback, told in one line
         from arcanum_tui.cli.log import defect
         from arcanum_tui.cli.terminal import Terminal

@@ -13,7 +13,7 @@ _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SI
 
 
 class Interrupts:
-    """Entered inside the task that is to be cancelled.
+    """Entered inside the task that is to be cancelled; a signal that waited comes right then.
 
     ``reason`` names the signal that came, "" while none has. A second signal, more than a second
     after the first, leaves at once instead of waiting for an orderly end.
@@ -23,6 +23,7 @@ class Interrupts:
         self.reason = ""
         self._at = 0.0
         self._before: dict[signal.Signals, Any] = {}
+        self._mask: set[int | signal.Signals] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
 
@@ -32,6 +33,7 @@ class Interrupts:
             # What is ignored stays ignored: that is how nohup and background jobs are left alone.
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._came)
+        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, _NAMES)
         return self
 
     def __exit__(
@@ -40,6 +42,7 @@ class Interrupts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
