@@ -1,0 +1,1 @@
+"""The media room: libraries, their files, and the worker processes that read them."""

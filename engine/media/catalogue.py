@@ -1,0 +1,245 @@
+"""What is known of the libraries' files, in SQLite. It can be rebuilt from the disks.
+
+Rows come from a worker as JSON: path as text (see ``frames``), then the identity (dev, ino, size,
+mtime_ns, ctime_ns), nlink, and the BLAKE3 in hex or None.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from engine.contract.base import now, visible
+from engine.media.frames import to_bytes
+from engine.store import Database, Transaction
+
+_CHUNK = 500
+_PURGE = 5000
+
+_UPSERT = """
+INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (library, path) DO UPDATE SET
+    blake3 = CASE
+        WHEN excluded.blake3 IS NULL
+            AND (dev, ino, size, mtime_ns, ctime_ns) = (excluded.dev, excluded.ino,
+                excluded.size, excluded.mtime_ns, excluded.ctime_ns)
+        THEN blake3 ELSE excluded.blake3 END,
+    dev = excluded.dev, ino = excluded.ino, size = excluded.size,
+    mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, nlink = excluded.nlink,
+    seen_at = excluded.seen_at
+"""
+_MOVE = """
+UPDATE file SET path = ?, folded = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, ctime_ns = ?,
+    nlink = ?, seen_at = ?
+WHERE id = ?
+"""
+# All names of a hardlinked file at once. A file that changed meanwhile matches no more.
+_HASH = """
+UPDATE file INDEXED BY file_by_inode SET blake3 = ?
+WHERE library = ? AND dev = ? AND ino = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A library as the user's settings hold it."""
+
+    id: int
+    name: str
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What the catalogue holds of one library. Sizes in bytes."""
+
+    state: str = "ok"
+    note: str = ""
+    files: int = 0
+    bytes: int = 0
+    pending: int = 0
+    unreadable: int = 0
+    scanned_at: datetime | None = None
+    changed_at: datetime | None = None
+    root: tuple[int, int] | None = None
+
+
+def fold(path: bytes) -> str:
+    """The visible text of a path without case, as the filter compares it."""
+    text = visible(os.fsdecode(path))
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+
+
+def fold_text(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+async def _converted(rows: Iterable[Any], convert: Any) -> list[tuple[Any, ...]]:
+    """Rows for SQLite, made in steps so that the event loop is never held for long."""
+    done: list[tuple[Any, ...]] = []
+    for row in rows:
+        done.append(convert(row))
+        if len(done) % _CHUNK == 0:
+            await asyncio.sleep(0)
+    return done
+
+
+class Files:
+    """Every method is one transaction or one read. Raises StoreFailed."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    @property
+    def uri(self) -> str:
+        """Where a worker reads it."""
+        return self._db.path.absolute().as_uri()
+
+    # --- libraries ------------------------------------------------------------------------------
+
+    async def adopt(self, libraries: Sequence[Stored]) -> list[int]:
+        """Makes room for these libraries; returns the ids of those that are the user's no more."""
+        roots = {library.id: library.root for library in libraries}
+
+        async def work(tx: Transaction) -> list[int]:
+            known = {row["id"]: row["root"] for row in await tx.fetch("SELECT * FROM library")}
+            for id_ in roots.keys() - known.keys():
+                await tx.execute("INSERT INTO library (id, root) VALUES (?, ?)", (id_, roots[id_]))
+            return [id_ for id_, root in known.items() if roots.get(id_) != root]
+
+        return await self._db.write(work)
+
+    async def purge(self, library: int) -> None:
+        """Forgets a library, in steps, so that others may write in between."""
+
+        async def some(tx: Transaction) -> int:
+            return await tx.execute(
+                "DELETE FROM file WHERE id IN (SELECT id FROM file WHERE library = ? LIMIT ?)",
+                (library, _PURGE),
+            )
+
+        async def last(tx: Transaction) -> None:
+            await tx.execute("DELETE FROM library WHERE id = ?", (library,))
+
+        while await self._db.write(some):
+            pass
+        await self._db.write(last)
+
+    async def numbers(self, library: int) -> Numbers:
+        rows = await self._db.read("SELECT * FROM library WHERE id = ?", (library,))
+        if not rows:
+            return Numbers()
+        row = rows[0]
+        return Numbers(
+            row["state"],
+            row["note"],
+            row["files"],
+            row["bytes"],
+            row["pending"],
+            row["unreadable"],
+            scanned_at=row["scanned_at"] and datetime.fromisoformat(row["scanned_at"]),
+            changed_at=row["changed_at"] and datetime.fromisoformat(row["changed_at"]),
+            root=None if row["dev"] is None else (row["dev"], row["ino"]),
+        )
+
+    async def put_root(self, library: int, old: tuple[int, int] | None, dev: int, ino: int) -> None:
+        """Remembers which folder the root is. A file system mounted anew may have a new number."""
+
+        async def work(tx: Transaction) -> None:
+            await tx.execute(
+                "UPDATE library SET dev = ?, ino = ? WHERE id = ?", (dev, ino, library)
+            )
+            if old is not None and old[0] != dev:
+                await tx.execute(
+                    "UPDATE file SET dev = ? WHERE library = ? AND dev = ?", (dev, library, old[0])
+                )
+
+        await self._db.write(work)
+
+    async def put_state(
+        self,
+        library: int,
+        state: str,
+        note: str,
+        *,
+        unreadable: int | None = None,
+        looked: bool = False,
+    ) -> None:
+        """``looked``: everything was looked at, now. ``unreadable`` None leaves that number."""
+
+        async def work(tx: Transaction) -> None:
+            await tx.execute(
+                "UPDATE library SET state = ?, note = ?, unreadable = coalesce(?, unreadable),"
+                " scanned_at = coalesce(?, scanned_at) WHERE id = ?",
+                (state, note, unreadable, now().isoformat() if looked else None, library),
+            )
+
+        await self._db.write(work)
+
+    # --- files ----------------------------------------------------------------------------------
+
+    async def put(self, library: int, rows: Sequence[list[Any]]) -> None:
+        """New and changed files."""
+        seen = time.time_ns()
+
+        def convert(row: list[Any]) -> tuple[Any, ...]:
+            path, *identity, value = row
+            raw = to_bytes(path)
+            blake3 = bytes.fromhex(value) if value else None
+            return (library, raw, fold(raw), *identity, blake3, seen)
+
+        await self._write_many(library, [(_UPSERT, await _converted(rows, convert))])
+
+    async def move(self, library: int, rows: Sequence[list[Any]]) -> None:
+        """Files under a new name: they keep their id and their hash."""
+        seen = time.time_ns()
+
+        def convert(row: list[Any]) -> tuple[Any, ...]:
+            id_, path, *identity = row
+            raw = to_bytes(path)
+            return (raw, fold(raw), *identity, seen, id_)
+
+        values = await _converted(rows, convert)
+        # Another look may have met the new name first.
+        taken = [(library, value[0], value[-1]) for value in values]
+        clear = "DELETE FROM file WHERE library = ? AND path = ? AND id <> ?"
+        await self._write_many(library, [(clear, taken), (_MOVE, values)])
+
+    async def remove(self, library: int, ids: Sequence[int], before: int) -> None:
+        """Files that are gone, unless another look saw them since ``before`` (ns since 1970)."""
+        values = [(id_, library, before) for id_ in ids]
+        sql = "DELETE FROM file WHERE id = ? AND library = ? AND seen_at < ?"
+        await self._write_many(library, [(sql, values)])
+
+    async def put_hashes(self, library: int, rows: Sequence[list[Any]]) -> None:
+        """Rows of dev, ino, size, mtime_ns, ctime_ns, BLAKE3 in hex."""
+        values = [(bytes.fromhex(row[5]), library, *row[:5]) for row in rows]
+        await self._write_many(library, [(_HASH, values)])
+
+    async def _write_many(
+        self, library: int, statements: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]
+    ) -> None:
+        async def work(tx: Transaction) -> None:
+            for sql, values in statements:
+                await tx.executemany(sql, values)
+            await tx.execute(
+                "UPDATE library SET changed_at = ? WHERE id = ?", (now().isoformat(), library)
+            )
+
+        await self._db.write(work)
+
+    async def pending(self, library: int) -> tuple[int, int]:
+        """Files (each inode once) and bytes that are to be hashed."""
+        rows = await self._db.read(
+            "SELECT count(*), coalesce(sum(size), 0) FROM (SELECT size FROM file"
+            " WHERE library = ? AND blake3 IS NULL GROUP BY dev, ino)",
+            (library,),
+        )
+        return rows[0][0], rows[0][1]

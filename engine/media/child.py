@@ -1,0 +1,42 @@
+"""What every child process of this room does. Standard library only."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+import sys
+import threading
+
+from engine.media import frames
+from engine.media.frames import Frame
+
+_PR_SET_PDEATHSIG = 1
+_SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+_IOPRIO_LOWEST = (2 << 13) | 7  # Best effort, last among those.
+
+
+def be_quiet() -> None:
+    """Gives way to everything else, and dies with the engine."""
+    os.nice(10)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        number = _SYS_IOPRIO_SET.get(platform.machine())
+        if number is not None:
+            libc.syscall(number, 1, 0, _IOPRIO_LOWEST)
+
+
+class Output:
+    """Frames on stdout, each whole, from any thread. A full pipe blocks: that is backpressure."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def send(self, frame: Frame) -> None:
+        view = memoryview(frames.encode(frame))
+        with self._lock:
+            while view:
+                view = view[os.write(1, view) :]

@@ -1,0 +1,327 @@
+"""Keeps the catalogue of one library true: scans that are asked for, and its own looks.
+
+Looking and hashing go on beside each other, because hashing may take days and news must not wait
+for it: one look at a time, one hashing at a time. A scan takes both in turn and ends what went on
+by itself; nothing is lost by that, every batch was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from engine.contract.base import visible
+from engine.contract.errors import ArcanumError, Busy, Failed, Refused
+from engine.contract.media import ScanResult, WatchState
+from engine.contract.ports import JobControl
+from engine.media.catalogue import Files, Stored
+from engine.media.drift import Recent
+from engine.media.frames import Frame
+from engine.media.hints import condense
+from engine.media.looking import Pace, Reader, Tally, at_ease
+from engine.media.pace import HashPace, WalkPace
+from engine.media.process import Lost, Process
+from engine.media.shelf import Shelf
+from engine.media.watch import Watchers
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds between looks at everything (``rescan``; ``poll`` where no watcher tells;
+    ``missing`` where the root is away; ``retry`` after a failure), before the ``first``, and how
+    long something must stay as it is (``quiet``) before it is believed to be complete.
+    """
+
+    rescan: float = 1800.0
+    poll: float = 30.0
+    missing: float = 15.0
+    retry: float = 30.0
+    first: float = 1.0
+    quiet: float = 2.0
+
+
+class Indexer:
+    """``drifted`` hears of the number of files that had changed without an event."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        files: Files,
+        reader: Reader,
+        watchers: Watchers,
+        timing: Timing,
+        drifted: Callable[[str, int], Awaitable[None]],
+    ) -> None:
+        self.shelf = shelf
+        self._files, self._reader, self._watchers = files, reader, watchers
+        self._timing, self._drifted = timing, drifted
+        self._stored: Stored = shelf.stored
+        self._job: int | None = None
+        self._closed = False
+        self._hints: set[bytes] = set()
+        self._recent = Recent()
+        self._due = self._rested = self._live_since = 0.0
+        self._trusted = False
+        self._looking, self._hashing = asyncio.Lock(), asyncio.Lock()
+        self._look_wanted, self._hash_wanted = asyncio.Event(), asyncio.Event()
+        self._watch_told = asyncio.Event()
+        self._own: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Watches and looks from now on, in the background."""
+        self._spawn(self._look_forever())
+        self._spawn(self._hash_forever())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"media:{self._stored.name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        self._closed = True
+        tasks = [*self._tasks, *self._own]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.shelf.stop()
+        await self._watchers.unwatch(self._stored.id)
+
+    # --- being told -----------------------------------------------------------------------------
+
+    def hint(self, paths: Sequence[bytes] | None) -> None:
+        """Something may have changed at these places; None: anywhere."""
+        if paths is None:
+            self._recent.forget()
+            self._due = self._rested
+        else:
+            self._recent.add(paths)
+            self._hints.update(paths)
+        self._look_wanted.set()
+
+    def watching(self, state: WatchState, note: str = "") -> None:
+        self._trusted = False
+        self._live_since = time.monotonic()
+        # What happened while the watches were being set, nobody told.
+        self._due = min(self._due, self._rested)
+        self.shelf.put_watch(state, note)
+        self._watch_told.set()
+        self._look_wanted.set()
+
+    # --- its own work ---------------------------------------------------------------------------
+
+    async def _look_forever(self) -> None:
+        await asyncio.sleep(self._timing.first)
+        self._spawn(self._watchers.watch(self._stored, self))
+        with suppress(TimeoutError):  # Watching first: then the first look misses nothing.
+            await asyncio.wait_for(self._watch_told.wait(), 3)
+        while True:
+            if time.monotonic() >= self._due:
+                self._hints.clear()
+                await self._by_itself(self._look_alone(None))
+            elif self._hints:
+                hints, self._hints = self._hints, set()
+                places = condense(hints)
+                if places is None:
+                    self.hint(None)
+                elif not await self._by_itself(self._look_alone(places)):
+                    self._hints |= hints
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self._due - time.monotonic())):
+                    await self._look_wanted.wait()
+            self._look_wanted.clear()
+
+    async def _hash_forever(self) -> None:
+        delay = self._timing.quiet
+        while True:
+            await self._hash_wanted.wait()
+            self._hash_wanted.clear()
+            if self._job is not None or not (await self._files.numbers(self._stored.id)).pending:
+                continue
+            await self._by_itself(self._hash_alone())
+            if (await self._files.numbers(self._stored.id)).pending:
+                # Still being written, or not to be read: tried again, ever more rarely.
+                asyncio.get_running_loop().call_later(delay, self._hash_wanted.set)
+                delay = min(delay * 2, 300.0)
+            else:
+                delay = self._timing.quiet
+
+    async def _by_itself(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Runs work that a scan may end. True when it came to its end."""
+        task = asyncio.create_task(work)
+        self._own.add(task)
+        try:
+            await asyncio.wait({task})
+        finally:
+            self._own.discard(task)
+            task.cancel()
+        if task.cancelled():
+            return False
+        error = task.exception()
+        if error is None:
+            return True
+        if isinstance(error, ArcanumError):
+            _log.warning("%s: %s", self._stored.name, error.message)
+            await self.shelf.put_trouble(error.message)
+        else:
+            _log.error("%s: a defect", self._stored.name, exc_info=error)
+            await self.shelf.put_trouble(f"a defect: {visible(repr(error))[:200]}")
+        self._due = max(self._due, time.monotonic() + self._timing.retry)
+        return False
+
+    async def _look_alone(self, paths: list[bytes] | None) -> None:
+        async with self._looking:
+            if paths is None and time.monotonic() < self._due:
+                return  # A scan did it meanwhile.
+            begun = time.monotonic()
+            tally = await self._look(paths, at_ease)
+            if paths is not None and tally.differences:
+                # A new folder may still be growing: looked at until it holds still.
+                delay = max(self._timing.quiet, 5 * (time.monotonic() - begun))
+                asyncio.get_running_loop().call_later(delay, self._look_again, paths)
+
+    def _look_again(self, paths: Sequence[bytes]) -> None:
+        self._hints.update(paths)
+        self._look_wanted.set()
+
+    async def _hash_alone(self) -> None:
+        async with self._hashing:
+            tally = await self._hash(self._timing.quiet, at_ease)
+        self._look_again(tally.again)
+
+    # --- looking and hashing --------------------------------------------------------------------
+
+    async def _look(self, paths: list[bytes] | None, pace: Pace) -> Tally:
+        """With the lock held. Raises Failed where the root is away, WorkerFailed, StoreFailed."""
+        begun = time.monotonic()
+        with self.shelf.scanning(paths is None):
+            try:
+                tally = await self._reader.look(paths, self._paced(pace))
+            except Lost as lost:
+                raise await self._away(lost) from lost
+            if paths is None:
+                await self._looked_at_all(tally, begun)
+            if tally.differences or paths is None:
+                self._hash_wanted.set()
+        return tally
+
+    async def _hash(self, settle_s: float, pace: Pace) -> Tally:
+        try:
+            tally = await self._reader.hash(settle_s, self._paced(pace))
+        except Lost as lost:
+            raise await self._away(lost) from lost
+        await self.shelf.put_hashed(tally)
+        return tally
+
+    def _paced(self, pace: Pace) -> Pace:
+        async def paced(process: Process, frame: Frame) -> None:
+            if self._closed:
+                raise Refused(f"{self._stored.name} is no library any more.", "Add it again.")
+            if "rows" in frame:
+                self.shelf.touch()
+            await pace(process, frame)
+
+        return paced
+
+    async def _looked_at_all(self, tally: Tally, begun: float) -> None:
+        took = time.monotonic() - begun
+        await self.shelf.put_looked(tally)
+        interval = self._timing.rescan
+        if self.shelf.watch in {"polling", "failed"}:
+            interval = min(interval, max(self._timing.poll, 20 * took))
+        self._rested = begun + 6 * took
+        self._due = begun + took + interval
+        if self.shelf.watch == "off" and not self._closed and self._tasks:
+            self._spawn(self._watchers.watch(self._stored, self))
+        elif self.shelf.watch == "live" and self._live_since < begun:
+            if self._trusted and tally.differences:
+                self._spawn(self._tell_drift(tally, begun))
+            self._trusted = True
+
+    async def _tell_drift(self, tally: Tally, begun: float) -> None:
+        """An event may be late, not missing: so this waits a little before it says so."""
+        await asyncio.sleep(self._timing.quiet)
+        missed = self._recent.unexplained(tally.touched, begun)
+        if missed:
+            await self._drifted(self._stored.name, missed)
+
+    async def _away(self, lost: Lost) -> Failed:
+        self._due = time.monotonic() + self._timing.missing
+        await self._watchers.unwatch(self._stored.id)
+        return await self.shelf.put_away(lost)
+
+    # --- being asked ----------------------------------------------------------------------------
+
+    async def scan(self, control: JobControl) -> ScanResult:
+        """Everything, now. Raises Busy where that goes on already, with the job's id."""
+        if self._job is not None:
+            raise Busy(
+                f"{self._stored.name} is being scanned already, by job {self._job}.",
+                f"arcanum jobs follow {self._job} shows it.",
+            )
+        begun = time.monotonic()
+        self._job = control.job_id
+        try:
+            with self.shelf.scanning():
+                for task in self._own:
+                    task.cancel()
+                async with self._looking:
+                    walked = await self._look(None, WalkPace(control, self.shelf.numbers.files))
+                async with self._hashing:
+                    hashed = await self._hash_all(control)
+        except BaseException:
+            self._due = max(self._due, time.monotonic() + self._timing.retry)
+            raise
+        finally:
+            self._job = None
+            self._hash_wanted.set()
+        numbers = await self.shelf.refresh()
+        return ScanResult(
+            library=self._stored.name,
+            files=numbers.files,
+            bytes=numbers.bytes,
+            added=walked.added,
+            changed=walked.changed,
+            removed=walked.removed,
+            moved=walked.moved,
+            hashed=walked.hashed + hashed.hashed,
+            hashed_bytes=walked.hashed_bytes + hashed.hashed_bytes,
+            unreadable=numbers.unreadable,
+            skipped=walked.skipped,
+            seconds=round(time.monotonic() - begun, 3),
+        )
+
+    async def _hash_all(self, control: JobControl) -> Tally:
+        """What changed between the look and its hashing is looked at and hashed once more."""
+        files, size = await self._files.pending(self._stored.id)
+        tally = await self._hash(0, HashPace(control, files, size))
+        if tally.again:
+            async with self._looking:
+                await self._look(condense(tally.again), at_ease)
+            more = await self._hash(
+                0, HashPace(control, *await self._files.pending(self._stored.id))
+            )
+            tally.hashed += more.hashed
+            tally.hashed_bytes += more.hashed_bytes
+        return tally
+
+    async def refresh(self, paths: Sequence[bytes]) -> None:
+        """These places, now, whatever else goes on."""
+        places = condense(paths)
+        with self.shelf.scanning(False):
+            try:
+                await self._reader.look(places, self._paced(at_ease))
+            except Lost as lost:
+                raise await self._away(lost) from lost
+        await self.shelf.refresh()
+        self._hash_wanted.set()

@@ -1,0 +1,179 @@
+"""Watching trees with Linux' inotify. Standard library only.
+
+Not through watchfiles: on Linux that follows symbolic links out of the tree (to a dead mount, or
+to ``/``), stops for good at the first name that is not UTF-8, and tells neither when the kernel
+dropped events nor when the limit was reached for a folder that is new. Here a new folder is watched
+before its content is listed, so that no folder below it is missed; the look that its hint causes
+finds the files that were there before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+import threading
+from typing import Final
+
+from engine.media.hints import LimitError, Told
+
+IN_MODIFY: Final = 0x2
+IN_ATTRIB: Final = 0x4
+IN_CLOSE_WRITE: Final = 0x8
+IN_MOVED_FROM: Final = 0x40
+IN_MOVED_TO: Final = 0x80
+IN_CREATE: Final = 0x100
+IN_DELETE: Final = 0x200
+IN_DELETE_SELF: Final = 0x400
+IN_MOVE_SELF: Final = 0x800
+IN_UNMOUNT: Final = 0x2000
+IN_Q_OVERFLOW: Final = 0x4000
+IN_IGNORED: Final = 0x8000
+IN_ONLYDIR: Final = 0x1000000
+IN_DONT_FOLLOW: Final = 0x2000000
+IN_ISDIR: Final = 0x40000000
+
+_MASK = (
+    IN_MODIFY
+    | IN_ATTRIB
+    | IN_CLOSE_WRITE
+    | IN_MOVED_FROM
+    | IN_MOVED_TO
+    | IN_CREATE
+    | IN_DELETE
+    | IN_DELETE_SELF
+    | IN_MOVE_SELF
+    | IN_ONLYDIR
+    | IN_DONT_FOLLOW
+)
+_EVENT = struct.Struct("iIII")
+
+
+class Inotify:
+    """``skip`` is a folder of each root that is not watched."""
+
+    def __init__(self, skip: bytes, told: Told) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = self._libc.inotify_init1(os.O_CLOEXEC)
+        if self._fd < 0:
+            raise LimitError("fs.inotify.max_user_instances is reached")
+        self._skip, self._told = skip, told
+        self._lock = threading.Lock()
+        self._roots: dict[int, tuple[bytes, int]] = {}
+        self._places: dict[int, tuple[int, bytes]] = {}
+        self._watches: dict[tuple[int, bytes], int] = {}
+        threading.Thread(target=self._listen, name="inotify", daemon=True).start()
+
+    def add(self, library: int, root: bytes) -> None:
+        """Watches a root and all folders below it. Raises LimitError (then none is) or OSError."""
+        status = os.stat(root, follow_symlinks=False)
+        with self._lock:
+            self._roots[library] = (root, status.st_dev)
+            try:
+                self._add_tree(library, b"")
+            except LimitError:
+                self._remove(library)
+                raise
+
+    def remove(self, library: int) -> None:
+        with self._lock:
+            self._remove(library)
+
+    def _remove(self, library: int) -> None:
+        self._roots.pop(library, None)
+        for owner, path in [key for key in self._watches if key[0] == library]:
+            self._drop(owner, path)
+
+    def _drop(self, library: int, path: bytes) -> None:
+        watch = self._watches.pop((library, path))
+        self._places.pop(watch, None)
+        self._libc.inotify_rm_watch(self._fd, watch)
+
+    def _drop_tree(self, library: int, top: bytes) -> None:
+        below = top + b"/"
+        for owner, path in list(self._watches):
+            if owner == library and (path == top or path.startswith(below)):
+                self._drop(owner, path)
+
+    def _add_tree(self, library: int, top: bytes) -> None:
+        root, device = self._roots[library]
+        queue = [top]
+        while queue:
+            path = queue.pop()
+            whole = os.path.join(root, path) if path else root
+            try:
+                if os.stat(whole, follow_symlinks=False).st_dev != device:
+                    continue
+                self._watch(library, path, whole)
+                with os.scandir(whole) as entries:
+                    names = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+            except OSError:  # Gone again, or not to be read: the next look says so.
+                continue
+            if path:
+                queue.extend(path + b"/" + name for name in names)
+            else:
+                queue.extend(name for name in names if name != self._skip)
+
+    def _watch(self, library: int, path: bytes, whole: bytes) -> None:
+        watch = self._libc.inotify_add_watch(self._fd, whole, _MASK)
+        if watch < 0:
+            number = ctypes.get_errno()
+            if number == errno.ENOSPC:
+                raise LimitError("fs.inotify.max_user_watches is reached")
+            raise OSError(number, os.strerror(number))
+        before = self._places.get(watch)
+        if before is not None and self._watches.get(before) == watch:
+            del self._watches[before]
+        self._places[watch] = (library, path)
+        self._watches[library, path] = watch
+
+    # --- listening ------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        while True:
+            data = os.read(self._fd, 256 * 1024)
+            with self._lock:
+                at = 0
+                while at < len(data):
+                    watch, mask, _cookie, length = _EVENT.unpack_from(data, at)
+                    at += _EVENT.size
+                    name = data[at : at + length].rstrip(b"\0")
+                    at += length
+                    self._event(watch, mask, name)
+
+    def _event(self, watch: int, mask: int, name: bytes) -> None:
+        if mask & IN_Q_OVERFLOW:
+            for library in list(self._roots):
+                self._extend(library, b"")
+                self._told.lost(library)
+            return
+        place = self._places.get(watch)
+        if place is None:
+            return
+        library, folder = place
+        if mask & IN_IGNORED:
+            del self._places[watch]
+            self._watches.pop(place, None)
+            return
+        if mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT):
+            if not folder:  # Of any other folder its parent tells.
+                self._told.lost(library)
+            return
+        path = folder + b"/" + name if folder and name else folder or name
+        if not path or path == self._skip:
+            return
+        if mask & IN_ISDIR and mask & (IN_MOVED_FROM | IN_DELETE):
+            self._drop_tree(library, path)
+        elif mask & IN_ISDIR and mask & (IN_CREATE | IN_MOVED_TO):
+            self._extend(library, path)
+        elif mask & IN_ISDIR:  # Only the folder's own attributes.
+            return
+        self._told.hint(library, path)
+
+    def _extend(self, library: int, top: bytes) -> None:
+        try:
+            self._add_tree(library, top)
+        except LimitError as error:
+            self._remove(library)
+            self._told.failed(library, str(error))

@@ -1,0 +1,101 @@
+"""The worker's end of the pipe: commands in, frames out, paused or ended from outside.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+
+from engine.media import frames
+from engine.media.child import Output
+from engine.media.frames import Frame
+
+_BEAT_S = 0.5
+_BATCH_BYTES = 256 * 1024
+
+
+class Link:
+    """While a command runs, a beat tells every half second how far it got, so that the engine can
+    tell slow from stuck.
+    """
+
+    def __init__(self) -> None:
+        self.commands: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self.send = Output().send
+        self._running = threading.Event()
+        self._free = threading.Event()
+        self._free.set()
+        self._count = threading.Lock()
+        self._ticks = self._files = self._bytes = 0
+        self.where = ""
+        threading.Thread(target=self._listen, name="commands", daemon=True).start()
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+
+    def _listen(self) -> None:
+        while (command := frames.read(sys.stdin.buffer)) is not None:
+            match command["do"]:
+                case "pause":
+                    self._free.clear()
+                case "resume":
+                    self._free.set()
+                case _:
+                    self.commands.put(command)
+        os._exit(0)  # The engine is gone, or has no more use for this worker.
+
+    def _beat(self) -> None:
+        pause = threading.Event()
+        while self._running.wait():
+            pause.wait(_BEAT_S)
+            if self._running.is_set():
+                self.send(
+                    {
+                        "k": "beat",
+                        "ticks": self._ticks,
+                        "files": self._files,
+                        "bytes": self._bytes,
+                        "where": self.where,
+                    }
+                )
+
+    def begin(self) -> None:
+        """A command starts: counters at zero, beats on."""
+        self._ticks = self._files = self._bytes = 0
+        self.where = ""
+        self._running.set()
+
+    def end(self) -> None:
+        self._running.clear()
+
+    def advance(self, files: int = 0, size: int = 0) -> None:
+        """Tells that work went on. Waits here while the engine wants a pause."""
+        with self._count:
+            self._ticks += 1
+            self._files += files
+            self._bytes += size
+        self._free.wait()
+
+
+class Batch:
+    """Rows of one kind on their way out, at most a thousand or 256 KiB in a frame."""
+
+    def __init__(self, link: Link, kind: str) -> None:
+        self._link = link
+        self._kind = kind
+        self._rows: list[list[object]] = []
+        self._size = 0
+
+    def add(self, row: list[object], weight: int) -> None:
+        """``weight`` is the length of the row's path in bytes: JSON may need six for each."""
+        self._rows.append(row)
+        self._size += 6 * weight + 100
+        if len(self._rows) >= 1000 or self._size >= _BATCH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._rows:
+            self._link.send({"k": self._kind, "rows": self._rows})
+            self._rows, self._size = [], 0

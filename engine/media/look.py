@@ -1,0 +1,290 @@
+"""One look at a library: what lies on the disk against what the catalogue knows, merged in order.
+
+Only differences leave the worker, so that looking at a million unchanged files writes nothing. The
+worker reads the catalogue beside the engine (SQLite's WAL) and never writes to it. Standard
+library and blake3 only.
+
+What was not met is told last, after another look at each: until then a move may turn up that
+explains it, and a root that went away meanwhile explains it better.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from engine.media.digest import SMALL, ChangedError, Tasks, digest
+from engine.media.frames import Frame, to_bytes, to_text
+from engine.media.link import Batch, Link
+from engine.media.walk import GONE, Found, Identity, Walker
+
+_PAGE = 2000
+_CHUNK = 64
+_COLUMNS = "id, path, dev, ino, size, mtime_ns, ctime_ns, nlink"
+_Range = tuple[bytes, bytes | None]
+
+
+class RootLostError(Exception):
+    """The root is not there (``missing``) or cannot be read (``unreadable``)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Row(NamedTuple):
+    id: int
+    path: bytes
+    identity: Identity
+
+
+def open_root(path: bytes) -> tuple[int, Identity, int]:
+    """The root, open for reading, its identity and its device. Raises RootLostError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        status = os.fstat(fd)
+    except OSError as error:
+        code = "missing" if error.errno in GONE else "unreadable"
+        raise RootLostError(code, error.strerror or str(error)) from error
+    return fd, Identity.of(status), status.st_dev
+
+
+def open_catalogue(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=30)
+
+
+class Known:
+    """The catalogue's rows in ranges of paths, in order, read in pages.
+
+    ``old`` and ``new``: the file system's number before and now, where it was mounted anew.
+    """
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        library: int,
+        ranges: Iterable[_Range],
+        old: int,
+        new: int,
+    ) -> None:
+        self._db, self._library, self._old, self._new = db, library, old, new
+        self._rows = self._read(ranges)
+        self.row = next(self._rows, None)
+
+    def _read(self, ranges: Iterable[_Range]) -> Iterator[Row]:
+        for low, high in ranges:
+            start = low
+            while page := self._page(start, high):
+                for id_, path, *numbers in page:
+                    identity = Identity(*numbers)
+                    if identity.dev == self._old:
+                        identity = identity._replace(dev=self._new)
+                    yield Row(id_, path, identity)
+                start = page[-1][1] + b"\0"
+
+    def _page(self, start: bytes, high: bytes | None) -> list[Any]:
+        below = "" if high is None else "AND path < ?"
+        return self._db.execute(
+            f"SELECT {_COLUMNS} FROM file WHERE library = ? AND path >= ? {below}"  # noqa: S608
+            " ORDER BY path LIMIT ?",
+            (self._library, start, *([] if high is None else [high]), _PAGE),
+        ).fetchall()
+
+    def next(self) -> None:
+        self.row = next(self._rows, None)
+
+
+class Look:
+    """``command``: catalogue, library, root, expect, paths (None: everything), skip, threads.
+
+    ``expect`` is the root's (dev, ino) at the last look; ``threads`` 0 leaves hashing for later.
+    Raises RootLostError where the root is not what is expected.
+    """
+
+    def __init__(self, command: Frame, link: Link) -> None:
+        self._link = link
+        self._library: int = command["library"]
+        self._root = to_bytes(command["root"])
+        self._paths: list[str] | None = command["paths"]
+        self._fd, self._identity, device = open_root(self._root)
+        self._db = open_catalogue(command["catalogue"])
+        self._empty = not self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM file WHERE library = ?)", (self._library,)
+        ).fetchone()[0]
+        self._expect(command["expect"])
+        self._old_dev = (command["expect"] or self._identity)[0]
+        self._walker = Walker(self._fd, device, to_bytes(command["skip"]))
+        self._tasks = Tasks(command["threads"]) if command["threads"] else None
+        self._small: list[tuple[str, Found]] = []
+        self._batches = {kind: Batch(link, kind) for kind in ("added", "changed", "moved", "gone")}
+        self._lost = array("q")
+        self._moved: set[int] = set()
+
+    def _expect(self, known: list[int] | None) -> None:
+        """An unmounted disk leaves an empty folder, or another file system, in its place."""
+        if known is None or self._empty:
+            return
+        same = (self._identity.dev == known[0], self._identity.ino == known[1])
+        if all(same):
+            return
+        with os.scandir(self._fd) as entries:
+            bare = next(entries, None) is None
+        if bare or not any(same):
+            what = "an empty folder" if bare else "another file system"
+            raise RootLostError("missing", f"{what} is in its place: a disk that is not mounted?")
+
+    def run(self) -> Frame:
+        """Tells every difference; returns the closing frame."""
+        self._link.send({"k": "root", "dev": self._identity.dev, "ino": self._identity.ino})
+        if self._paths is None:
+            self._merge([(b"", None)], self._walker.everything())
+        for text in self._paths or ():
+            path = to_bytes(text)
+            ranges: list[_Range] = [(path, path + b"\0"), (path + b"/", path + b"0")]
+            self._merge(ranges, self._walker.at(path))
+        self._offer_small()
+        if self._tasks is not None:
+            self._tasks.finish()
+        self._confirm_lost()
+        for batch in self._batches.values():
+            batch.flush()
+        self._db.close()
+        os.close(self._fd)
+        return {
+            "k": "done",
+            "unreadable": self._walker.unreadable,
+            "skipped": self._walker.skipped,
+            "problems": [(to_text(path), why) for path, why in self._walker.problems],
+        }
+
+    # --- merging --------------------------------------------------------------------------------
+
+    def _merge(self, ranges: list[_Range], items: Iterable[Found]) -> None:
+        known = Known(self._db, self._library, ranges, self._old_dev, self._identity.dev)
+        for found in items:
+            end = found.path + b"/" if found.folder else found.path
+            while known.row is not None and known.row.path < end:
+                self._lost.append(known.row.id)
+                known.next()
+            if found.identity is None:
+                self._leave(known, found)
+                continue
+            self._link.advance(1)
+            row = known.row
+            if row is None or row.path != found.path:
+                self._added(found, found.identity)
+                continue
+            known.next()
+            if row.identity[:5] != found.identity[:5]:
+                self._tell("changed", found, found.identity)
+        while known.row is not None:
+            self._lost.append(known.row.id)
+            known.next()
+
+    @staticmethod
+    def _leave(known: Known, found: Found) -> None:
+        """What cannot be seen is not gone."""
+        while known.row is not None and (
+            known.row.path == found.path
+            or (found.folder and known.row.path.startswith(found.path + b"/"))
+        ):
+            known.next()
+
+    def _added(self, found: Found, identity: Identity) -> None:
+        moved = None if self._empty else self._moved_from(identity)
+        if moved is None:
+            self._tell("added", found, identity)
+        else:
+            self._moved.add(moved)
+            self._batches["moved"].add([moved, *_row(found.path, identity)], len(found.path))
+
+    def _moved_from(self, identity: Identity) -> int | None:
+        """The row of this inode whose path is there no more: a file that was renamed.
+
+        Renaming sets ctime; the inode, the size and mtime say that it is the same content.
+        """
+        for id_, path in self._db.execute(
+            "SELECT id, path FROM file WHERE library = ? AND dev IN (?, ?) AND ino = ?"
+            " AND size = ? AND mtime_ns = ?",
+            (
+                self._library,
+                identity.dev,
+                self._old_dev,
+                identity.ino,
+                identity.size,
+                identity.mtime_ns,
+            ),
+        ).fetchall():
+            if id_ not in self._moved and self._is_gone(path):
+                return int(id_)
+        return None
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def _tell(self, kind: str, found: Found, identity: Identity) -> None:
+        if self._tasks is not None and identity.size <= SMALL:
+            self._small.append((kind, found))
+            if len(self._small) >= _CHUNK:
+                self._offer_small()
+        else:
+            self._batches[kind].add([*_row(found.path, identity), None], len(found.path))
+
+    def _offer_small(self) -> None:
+        """Hashes small files on the way, as far as the threads keep up: the walk never waits."""
+        chunk, self._small = self._small, []
+        if self._tasks is None or not self._tasks.offer(lambda: self._hash(chunk), wait=False):
+            self._send(chunk, [None] * len(chunk))
+
+    def _hash(self, chunk: list[tuple[str, Found]]) -> None:
+        hashes: list[str | None] = []
+        for _kind, found in chunk:
+            assert found.identity is not None
+            try:
+                hashes.append(digest(self._fd, found.path, found.identity, self._link))
+            except (OSError, ChangedError):  # It stays pending: hashing it is tried again later.
+                hashes.append(None)
+        self._send(chunk, hashes)
+
+    def _send(self, chunk: list[tuple[str, Found]], hashes: list[str | None]) -> None:
+        for kind in ("added", "changed"):
+            batch = Batch(self._link, kind)
+            for (each, found), value in zip(chunk, hashes, strict=True):
+                if each == kind and found.identity is not None:
+                    batch.add([*_row(found.path, found.identity), value], len(found.path))
+            batch.flush()
+
+    # --- what was not met -----------------------------------------------------------------------
+
+    def _confirm_lost(self) -> None:
+        """Raises RootLostError where it was the root that went away."""
+        lost = (id_ for id_ in self._lost if id_ not in self._moved)
+        while chunk := list(islice(lost, _PAGE)):
+            gone = []
+            for id_ in chunk:
+                self._link.advance()
+                row = self._db.execute("SELECT path FROM file WHERE id = ?", (id_,)).fetchone()
+                if row is not None and self._is_gone(row[0]):
+                    gone.append((id_, row[0]))
+            fd, identity, _device = open_root(self._root)
+            os.close(fd)
+            if identity[:2] != self._identity[:2]:
+                raise RootLostError("missing", "another folder took its place")
+            for id_, path in gone:
+                self._batches["gone"].add([id_, to_text(path)], len(path))
+
+    def _is_gone(self, path: bytes) -> bool:
+        try:
+            status = os.stat(path, dir_fd=self._fd, follow_symlinks=False)
+        except OSError as error:
+            return error.errno in GONE
+        whole = self._root + b"/" + path
+        return not stat.S_ISREG(status.st_mode) or os.path.realpath(whole) != whole
+
+
+def _row(path: bytes, identity: Identity) -> list[object]:
+    return [to_text(path), *identity]

@@ -1,0 +1,249 @@
+"""What a worker finds, into the catalogue: looks at a library, and the hashing of what is pending.
+
+Reading and writing overlap, but at most two transactions wait: a worker that is faster than the
+disk under the catalogue is held back by its pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.contract.ports import TRASH_FOLDER
+from engine.media.catalogue import Files, Stored
+from engine.media.frames import Frame, to_bytes, to_text
+from engine.media.process import STALL_S, Process
+
+_LINGER_S = 10.0
+_DRIFT_KEPT = 10_000
+
+Pace = Callable[[Process, Frame], Awaitable[None]]
+"""Called after each frame: tells progress, waits while paused, raises Cancelled."""
+
+
+async def at_ease(_process: Process, _frame: Frame) -> None:
+    """Nobody follows."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a look, or the hashing, found. ``touched`` holds the first of the paths that differ."""
+
+    added: int = 0
+    changed: int = 0
+    moved: int = 0
+    removed: int = 0
+    hashed: int = 0
+    hashed_bytes: int = 0
+    unreadable: int = 0
+    skipped: int = 0
+    left: int = 0
+    problems: list[tuple[bytes, str]] = field(default_factory=list)
+    again: list[bytes] = field(default_factory=list)
+    touched: list[bytes] = field(default_factory=list)
+
+    @property
+    def differences(self) -> int:
+        return self.added + self.changed + self.moved + self.removed
+
+    def touch(self, paths: Sequence[str]) -> None:
+        room = _DRIFT_KEPT - len(self.touched)
+        self.touched.extend(to_bytes(path) for path in paths[:room])
+
+
+class Writes:
+    """Transactions under way: in order, at most two."""
+
+    def __init__(self) -> None:
+        self._tasks: deque[asyncio.Task[None]] = deque()
+
+    async def put(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+        while len(self._tasks) > 2:
+            await self._tasks.popleft()
+
+    async def finish(self) -> None:
+        while self._tasks:
+            await self._tasks.popleft()
+
+    async def abandon(self) -> None:
+        """After a failure: what was begun is still ended, what it raises is not news."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Workers:
+    """Lends worker processes. One that is done waits a little while for the next look."""
+
+    def __init__(self, stall_s: float = STALL_S) -> None:
+        self.stall_s = stall_s
+        self._idle: Process | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Process]:
+        """A worker for one use. One that failed, or whose user did, is ended."""
+        process, self._idle = self._idle, None
+        if process is None or not process.alive:
+            process = await Process.start("engine.media.worker", self.stall_s)
+        try:
+            yield process
+        except BaseException:
+            await process.kill()
+            raise
+        await self._keep(process)
+
+    async def _keep(self, process: Process) -> None:
+        if self._idle is not None:
+            await process.kill()
+            return
+        self._idle = process
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(_LINGER_S, self._retire)
+
+    def _retire(self) -> None:
+        task = asyncio.create_task(self.close())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        process, self._idle = self._idle, None
+        if process is not None:
+            await process.kill()
+
+
+class Reader:
+    """Looks at one library, and hashes it. ``hashed`` hears of each step: files, bytes."""
+
+    def __init__(
+        self,
+        files: Files,
+        workers: Workers,
+        library: Stored,
+        threads: int,
+        hashed: Callable[[int, int], None],
+    ) -> None:
+        self._hashed = hashed
+        self._files = files
+        self._workers = workers
+        self._library = library
+        self._threads = threads
+
+    def _command(self, do: str, **values: Any) -> Frame:
+        return {
+            "do": do,
+            "catalogue": self._files.uri,
+            "library": self._library.id,
+            "root": to_text(self._library.root),
+            "threads": self._threads,
+            **values,
+        }
+
+    async def look(
+        self, paths: Sequence[bytes] | None, pace: Pace = at_ease, *, hashing: bool = True
+    ) -> Tally:
+        """Everything (None), or the files and folders at these relative paths.
+
+        Raises Lost where the root is not there, WorkerFailed, StoreFailed, and what ``pace`` does.
+        """
+        known = (await self._files.numbers(self._library.id)).root
+        command = self._command(
+            "look",
+            paths=None if paths is None else [to_text(path) for path in paths],
+            expect=known,
+            skip=to_text(TRASH_FOLDER),
+        )
+        if not hashing:
+            command["threads"] = 0
+        tally, started = Tally(), time.time_ns()
+
+        def take(frame: Frame) -> Coroutine[Any, Any, None] | None:
+            return self._take_look(frame, tally, known, started)
+
+        await self._follow(command, take, pace)
+        return tally
+
+    async def hash(self, settle_s: float, pace: Pace = at_ease) -> Tally:
+        """Hashes what is pending. Raises as ``look`` does."""
+        tally = Tally()
+
+        def take(frame: Frame) -> Coroutine[Any, Any, None] | None:
+            return self._take_hash(frame, tally)
+
+        await self._follow(self._command("hash", settle_s=settle_s), take, pace)
+        return tally
+
+    async def _follow(
+        self,
+        command: Frame,
+        take: Callable[[Frame], Coroutine[Any, Any, None] | None],
+        pace: Pace,
+    ) -> None:
+        writes = Writes()
+        try:
+            async with self._workers.lend() as process:
+                async for frame in process.answers(command):
+                    work = take(frame)
+                    if work is not None:
+                        await writes.put(work)
+                    await pace(process, frame)
+                await writes.finish()
+        except BaseException:
+            await writes.abandon()
+            raise
+
+    def _count(self, tally: Tally, sizes: list[int]) -> None:
+        tally.hashed += len(sizes)
+        tally.hashed_bytes += sum(sizes)
+        self._hashed(len(sizes), sum(sizes))
+
+    def _take_look(
+        self, frame: Frame, tally: Tally, known: tuple[int, int] | None, started: int
+    ) -> Coroutine[Any, Any, None] | None:
+        library, files, rows = self._library.id, self._files, frame.get("rows", [])
+        match frame["k"]:
+            case "root" if known != (frame["dev"], frame["ino"]):
+                return files.put_root(library, known, frame["dev"], frame["ino"])
+            case "added" | "changed" as kind:
+                if kind == "added":
+                    tally.added += len(rows)
+                else:
+                    tally.changed += len(rows)
+                tally.touch([row[0] for row in rows])
+                self._count(tally, [row[3] for row in rows if row[7] is not None])
+                return files.put(library, rows)
+            case "moved":
+                tally.moved += len(rows)
+                tally.touch([row[1] for row in rows])
+                return files.move(library, rows)
+            case "gone":
+                tally.removed += len(rows)
+                tally.touch([row[1] for row in rows])
+                return files.remove(library, [row[0] for row in rows], started)
+            case "done":
+                tally.unreadable, tally.skipped = frame["unreadable"], frame["skipped"]
+                tally.problems = [(to_bytes(path), why) for path, why in frame["problems"]]
+        return None
+
+    def _take_hash(self, frame: Frame, tally: Tally) -> Coroutine[Any, Any, None] | None:
+        rows = frame.get("rows", [])
+        match frame["k"]:
+            case "hashed":
+                self._count(tally, [row[2] for row in rows])
+                return self._files.put_hashes(self._library.id, rows)
+            case "again":
+                tally.again.extend(to_bytes(row[0]) for row in rows)
+            case "unread":
+                tally.unreadable += len(rows)
+                tally.problems.extend((to_bytes(row[0]), row[1]) for row in rows[:20])
+            case "done":
+                tally.left = frame["left"]
+        return None

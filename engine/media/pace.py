@@ -1,0 +1,67 @@
+"""A scan and the job that it is: progress, pause, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from engine.contract.base import visible
+from engine.contract.ports import JobControl
+from engine.media.frames import Frame
+from engine.media.process import Process
+
+_WAIT_S = 0.05
+
+
+async def checkpoint(control: JobControl, process: Process) -> None:
+    """Where the job is paused, so is the worker. Raises Cancelled."""
+    waiting = asyncio.ensure_future(control.checkpoint())
+    try:
+        done, _ = await asyncio.wait({waiting}, timeout=_WAIT_S)
+        if done:
+            waiting.result()
+            return
+        await process.pause()
+        try:
+            await waiting
+        finally:
+            await process.resume()
+    finally:
+        if not waiting.done():
+            waiting.cancel()
+            with suppress(asyncio.CancelledError):
+                await waiting
+
+
+class WalkPace:
+    """Tells how many files were met. The total is what was known before, where that is more."""
+
+    def __init__(self, control: JobControl, known: int) -> None:
+        self._control, self._known = control, known
+        control.progress(0, known or None, "files")
+
+    async def __call__(self, process: Process, frame: Frame) -> None:
+        if frame["k"] == "beat":
+            files = frame["files"]
+            total = max(self._known, files) if self._known else None
+            self._control.progress(files, total, "files", _note(frame))
+        await checkpoint(self._control, process)
+
+
+class HashPace:
+    """Tells how many bytes were hashed of how many."""
+
+    def __init__(self, control: JobControl, files: int, size: int) -> None:
+        self._control, self._files, self._size = control, files, size
+        control.progress(0, size, "bytes")
+
+    async def __call__(self, process: Process, frame: Frame) -> None:
+        if frame["k"] == "beat":
+            files, size = min(frame["files"], self._files), min(frame["bytes"], self._size)
+            note = f"{files} of {self._files} files: {_note(frame)}"
+            self._control.progress(size, self._size, "bytes", note)
+        await checkpoint(self._control, process)
+
+
+def _note(beat: Frame) -> str:
+    return visible(str(beat["where"]))[:200]

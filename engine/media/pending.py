@@ -1,0 +1,91 @@
+"""Hashing what the catalogue knows and has no hash of. Standard library and blake3 only."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from engine.media.digest import SMALL, ChangedError, Tasks, digest
+from engine.media.frames import Frame, to_bytes, to_text
+from engine.media.link import Batch, Link
+from engine.media.look import open_catalogue, open_root
+from engine.media.walk import GONE, Identity
+
+_PAGE = 512
+_CHUNK = 64
+_Item = tuple[bytes, Identity]
+
+
+class Pending:
+    """``command``: catalogue, library, root, threads, settle_s.
+
+    A file that changed within ``settle_s`` seconds is left for later: it is still being written.
+    Tells ``hashed`` rows, ``again`` rows (they are not what the catalogue knows: look again) and
+    ``unread`` rows. Raises RootLostError.
+    """
+
+    def __init__(self, command: Frame, link: Link) -> None:
+        self._link = link
+        self._library: int = command["library"]
+        self._settle_ns = int(command["settle_s"] * 1e9)
+        self._fd, _identity, _device = open_root(to_bytes(command["root"]))
+        self._db = open_catalogue(command["catalogue"])
+        self._tasks = Tasks(command["threads"])
+        self._left = 0
+        self._links: set[Identity] = set()
+
+    def run(self) -> Frame:
+        """Hashes all of it; returns the closing frame."""
+        small: list[_Item] = []
+        for item in self._items():
+            if item[1].size > SMALL:
+                self._offer([item])
+                continue
+            small.append(item)
+            if len(small) == _CHUNK:
+                self._offer(small)
+                small = []
+        self._offer(small)
+        self._tasks.finish()
+        self._db.close()
+        os.close(self._fd)
+        return {"k": "done", "left": self._left}
+
+    def _items(self) -> Iterator[_Item]:
+        last = 0
+        while page := self._db.execute(
+            "SELECT id, path, dev, ino, size, mtime_ns, ctime_ns, nlink FROM file"
+            " WHERE library = ? AND blake3 IS NULL AND id > ? ORDER BY id LIMIT ?",
+            (self._library, last, _PAGE),
+        ).fetchall():
+            last = page[-1][0]
+            for _id, path, *rest in page:
+                identity = Identity(*rest)
+                if 0 <= time.time_ns() - identity.ctime_ns < self._settle_ns:
+                    self._left += 1
+                elif identity.nlink == 1 or identity not in self._links:
+                    if identity.nlink > 1:  # One reading serves all names of a file.
+                        self._links.add(identity)
+                    yield path, identity
+
+    def _offer(self, items: list[_Item]) -> None:
+        self._tasks.offer(lambda: self._hash(items), wait=True)
+
+    def _hash(self, items: list[_Item]) -> None:
+        batches = {kind: Batch(self._link, kind) for kind in ("hashed", "again", "unread")}
+        for path, identity in items:
+            self._link.where = to_text(path)
+            row: list[object] = [to_text(path)]
+            try:
+                row = [*identity[:5], digest(self._fd, path, identity, self._link)]
+                kind = "hashed"
+            except ChangedError:
+                kind = "again"
+            except OSError as error:
+                kind = "again" if error.errno in GONE else "unread"
+                row.append(error.strerror or str(error))
+            batches[kind].add(row, len(path))
+            self._link.advance(1)
+        for batch in batches.values():
+            batch.flush()

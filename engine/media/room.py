@@ -1,0 +1,202 @@
+"""The media room: libraries are named here, scanned, watched and listed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+
+from engine.contract import media
+from engine.contract.base import Empty, PathRef
+from engine.contract.call import Call
+from engine.contract.errors import Invalid, NotFound, Refused
+from engine.contract.ports import (
+    Catalogue,
+    CatalogueFile,
+    Concern,
+    JobControl,
+    Severity,
+)
+from engine.ground import Ground
+from engine.media.catalogue import Files, Stored
+from engine.media.frames import to_bytes, to_text
+from engine.media.indexer import Indexer, Timing
+from engine.media.libraries import Libraries, name_from
+from engine.media.looking import Reader, Workers
+from engine.media.paging import Pages
+from engine.media.process import STALL_S, Lost
+from engine.media.shelf import Shelf
+from engine.media.watch import Watchers
+from engine.store import Transaction
+
+
+class MediaRoom:
+    """``timing`` and ``stall_s`` (seconds) are for tests; by default they follow the settings."""
+
+    def __init__(
+        self, ground: Ground, timing: Timing | None = None, stall_s: float = STALL_S
+    ) -> None:
+        settings = ground.config.media
+        self._ground = ground
+        self._timing = timing or Timing(rescan=settings.rescan_minutes * 60)
+        self._threads = settings.hash_threads or min(4, os.cpu_count() or 1)
+        self._libraries = Libraries(ground.state, ground.machine)
+        self._files = Files(ground.catalogue)
+        self._pages = Pages(ground.catalogue)
+        self._workers = Workers(stall_s)
+        self._watchers = Watchers()
+        self._indexers: dict[str, Indexer] = {}
+        self._purges: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        stored = await self._libraries.every()
+        for stranger in await self._files.adopt(stored):
+            await self._files.purge(stranger)
+        await self._files.adopt(stored)
+        for library in stored:
+            (await self._open(library)).start()
+        door = self._ground.door
+        door.unary(media.ADD, self._add)
+        door.unary(media.REMOVE, self._remove)
+        door.unary(media.LIBRARIES, self._list_libraries)
+        door.unary(media.LIST, self._list)
+        door.job(media.SCAN, self._scan, lambda request: request.library)
+        self._ground.provide(Catalogue, self)  # type: ignore[type-abstract]
+        self._ground.probes["media"] = self._concerns
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(indexer.stop() for indexer in self._indexers.values()))
+        await self._watchers.stop()
+        await self._workers.close()
+        await asyncio.gather(*self._purges)
+
+    async def _open(self, library: Stored) -> Indexer:
+        shelf = Shelf(library, self._files, self._ground.machine, self._publish)
+        await shelf.refresh()
+        metrics = self._ground.metrics
+
+        def hashed(files: int, size: int) -> None:
+            metrics.files_hashed.inc(files)
+            metrics.bytes_hashed.inc(size)
+
+        reader = Reader(self._files, self._workers, library, self._threads, hashed)
+        indexer = self._indexers[library.name] = Indexer(
+            shelf,
+            files=self._files,
+            reader=reader,
+            watchers=self._watchers,
+            timing=self._timing,
+            drifted=self._drifted,
+        )
+        return indexer
+
+    def _publish(self, library: media.Library) -> None:
+        self._ground.bus.publish(
+            media.LibraryChanged(library=library, machine=self._ground.machine)
+        )
+
+    async def _drifted(self, library: str, files: int) -> None:
+        await self._emit(
+            media.DriftFound(library=library, files=files, machine=self._ground.machine)
+        )
+
+    async def _emit(self, event: media.DriftFound | media.LibraryScanned) -> None:
+        async def work(tx: Transaction) -> None:
+            await tx.emit(event)
+
+        await self._ground.state.write(work)
+
+    def _indexer(self, name: str) -> Indexer:
+        if name not in self._indexers:
+            known = ", ".join(sorted(self._indexers)) or "none yet: arcanum media add PATH"
+            raise NotFound(f"There is no library {name}.", f"Libraries: {known}.")
+        return self._indexers[name]
+
+    # --- operations -----------------------------------------------------------------------------
+
+    async def _add(self, request: media.AddLibrary, _call: Call) -> media.Library:
+        try:
+            path = request.path.data
+        except ValueError as error:
+            raise Invalid("The path's raw form is not base64.", "Encode its bytes.") from error
+        if b"\0" in path or not path:
+            raise Invalid("A path is not empty and has no NUL in it.", "Name a folder.")
+        root = await self._resolve(os.path.abspath(os.path.expanduser(path)))  # noqa: ASYNC240
+        home = self._ground.home
+        own = [os.fsencode(folder.resolve()) for folder in (home.data, home.runtime)]
+        library = await self._libraries.add(request.name or name_from(root), root, own)
+        await self._files.adopt([library])
+        indexer = await self._open(library)
+        indexer.start()
+        return indexer.shelf.library
+
+    async def _resolve(self, path: bytes) -> bytes:
+        """The path without links. A worker asks the disk: one that hangs must not hang us."""
+        try:
+            async with self._workers.lend() as process:
+                async for frame in process.answers({"do": "probe", "path": to_text(path)}):
+                    if frame["k"] == "done":
+                        return to_bytes(frame["path"])
+        except Lost as lost:
+            raise Refused(
+                f"{PathRef.of(path).display} cannot be a library: {lost.message}.",
+                "Name a folder that exists and that you can read.",
+            ) from lost
+        raise AssertionError("answers end with done")
+
+    async def _remove(self, request: media.LibraryName, call: Call) -> media.LibraryList:
+        indexer = self._indexer(request.library)
+        await self._libraries.remove(indexer.shelf.stored)
+        del self._indexers[request.library]
+        task = asyncio.create_task(self._forget(indexer), name="media:forget")
+        self._purges.add(task)
+        task.add_done_callback(self._purges.discard)
+        return await self._list_libraries(Empty(), call)
+
+    async def _forget(self, indexer: Indexer) -> None:
+        await indexer.stop()
+        await self._files.purge(indexer.shelf.stored.id)
+
+    async def _list_libraries(self, _request: Empty, _call: Call) -> media.LibraryList:
+        return media.LibraryList(libraries=tuple(await self.libraries()))
+
+    async def _list(self, request: media.ListAssets, _call: Call) -> media.AssetPage:
+        shelf = self._indexer(request.library).shelf
+        return await self._pages.page(shelf.stored.id, await shelf.refresh(), request)
+
+    async def _scan(self, request: media.LibraryName, control: JobControl) -> media.ScanResult:
+        result = await self._indexer(request.library).scan(control)
+        await self._emit(media.LibraryScanned(result=result, machine=self._ground.machine))
+        return result
+
+    # --- the port, for other rooms --------------------------------------------------------------
+
+    async def libraries(self) -> list[media.Library]:
+        return [indexer.shelf.library for _name, indexer in sorted(self._indexers.items())]
+
+    async def library(self, name: str) -> media.Library:
+        shelf = self._indexer(name).shelf
+        await shelf.refresh()
+        return shelf.library
+
+    def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:
+        return self._pages.oldest_first(self._indexer(library).shelf.stored.id)
+
+    async def refresh(self, library: str, paths: Sequence[bytes]) -> None:
+        for path in paths:
+            if not path or any(part in {b"", b".", b".."} for part in path.split(b"/")):
+                raise Invalid(f"Not a path inside {library}: {PathRef.of(path).display}.")
+        await self._indexer(library).refresh(paths)
+
+    async def _concerns(self) -> Sequence[Concern]:
+        found = []
+        for library in await self.libraries():
+            severity = None
+            if library.state in {"missing", "unreadable"} or library.watch == "failed":
+                severity = Severity.BROKEN
+            elif library.unreadable:
+                severity = Severity.UNKNOWN
+            if severity is not None:
+                text = library.note or library.state
+                found.append(Concern(severity, library.name, text, link=f"media:{library.name}"))
+        return found

@@ -1,0 +1,133 @@
+"""What a library looks like from outside: its numbers and its state, told when they move."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from engine.contract.base import PathRef, visible
+from engine.contract.errors import Failed
+from engine.contract.media import Library, LibraryState, WatchState
+from engine.media.catalogue import Files, Numbers, Stored
+from engine.media.looking import Tally
+from engine.media.process import Lost
+
+_PUBLISH_S = 0.2
+
+
+class Shelf:
+    """``changed`` hears of the library when its numbers or its state moved, five times a second at
+    most.
+    """
+
+    def __init__(
+        self, stored: Stored, files: Files, machine: str, changed: Callable[[Library], None]
+    ) -> None:
+        self.stored = stored
+        self.numbers = Numbers()
+        self.watch: WatchState = "off"
+        self._watch_note = ""
+        self._files, self._machine, self._changed = files, machine, changed
+        self._scanning = 0
+        self._looked = self._hashed = Tally()
+        self._publisher: asyncio.Task[None] | None = None
+
+    @property
+    def library(self) -> Library:
+        numbers = self.numbers
+        state = "scanning" if self._scanning else numbers.state
+        notes = (numbers.note, f"not watched: {self._watch_note}" if self._watch_note else "")
+        return Library(
+            name=self.stored.name,
+            path=PathRef.of(self.stored.root),
+            machine=self._machine,
+            state=cast(LibraryState, state),
+            watch=self.watch,
+            note="; ".join(filter(None, notes)),
+            files=numbers.files,
+            bytes=numbers.bytes,
+            pending=numbers.pending,
+            unreadable=numbers.unreadable,
+            last_scan_at=numbers.scanned_at,
+            changed_at=numbers.changed_at,
+        )
+
+    async def refresh(self) -> Numbers:
+        """Reads the numbers anew and tells them."""
+        self.numbers = await self._files.numbers(self.stored.id)
+        self._changed(self.library)
+        return self.numbers
+
+    def touch(self) -> None:
+        """Something moved: told soon."""
+        if self._publisher is None or self._publisher.done():
+            self._publisher = asyncio.create_task(self._publish())
+
+    async def _publish(self) -> None:
+        await asyncio.sleep(_PUBLISH_S)
+        await self.refresh()
+
+    async def stop(self) -> None:
+        if self._publisher is not None:
+            self._publisher.cancel()
+            await asyncio.gather(self._publisher, return_exceptions=True)
+
+    @contextmanager
+    def scanning(self, whole: bool = True) -> Iterator[None]:
+        """While everything is read, the state says so."""
+        self._scanning += whole
+        self.touch()
+        try:
+            yield
+        finally:
+            self._scanning -= whole
+            self.touch()
+
+    # --- what was found -------------------------------------------------------------------------
+
+    def put_watch(self, state: WatchState, note: str) -> None:
+        self.watch, self._watch_note = state, note
+        self.touch()
+
+    async def put_looked(self, tally: Tally) -> None:
+        """Everything was looked at."""
+        self._looked, self._hashed = tally, Tally()
+        await self._put_ok(whole=True)
+
+    async def put_hashed(self, tally: Tally) -> None:
+        """Everything that was pending was read, or could not be."""
+        if tally.unreadable or self._hashed.unreadable:
+            self._hashed = tally
+            await self._put_ok(whole=False)
+
+    async def _put_ok(self, *, whole: bool) -> None:
+        unreadable = self._looked.unreadable + self._hashed.unreadable
+        note = _unreadable(unreadable, [*self._looked.problems, *self._hashed.problems])
+        await self._files.put_state(self.stored.id, "ok", note, unreadable=unreadable, looked=whole)
+        self.touch()
+
+    async def put_trouble(self, note: str) -> None:
+        await self._files.put_state(self.stored.id, self.numbers.state, note)
+        self.touch()
+
+    async def put_away(self, lost: Lost) -> Failed:
+        """The root is not there, or cannot be read. The catalogue keeps what it knows."""
+        self.watch, self._watch_note = "off", ""
+        await self._files.put_state(self.stored.id, lost.loss, lost.message)
+        await self.refresh()
+        what = "is not there" if lost.loss == "missing" else "cannot be read"
+        where = PathRef.of(self.stored.root).display
+        return Failed(
+            f"{where} {what}: {lost.message}. Nothing was taken out of the catalogue.",
+            "Is the disk mounted? It is looked for again by itself.",
+        )
+
+
+def _unreadable(count: int, problems: Sequence[tuple[bytes, str]]) -> str:
+    if not count:
+        return ""
+    first = [f"{visible(os.fsdecode(path))} ({visible(why)})" for path, why in problems[:3]]
+    return f"{count} unreadable: {', '.join(first)}{', …' if count > len(first) else ''}"

@@ -1,0 +1,165 @@
+"""Walking a library: every regular file below a folder, in the byte order of its relative path.
+
+Folders are opened one below the other with ``openat`` and never through a symbolic link, so a
+folder that is swapped for a link meanwhile is not followed; nothing on another file system is
+entered. Standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.media.frames import bounded, signed
+
+_MAX_DEPTH = 512
+_MAX_PROBLEMS = 20
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+class Identity(NamedTuple):
+    """What tells one state of a file from another. The last, ``nlink``, is not part of it."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    nlink: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        return cls(
+            signed(status.st_dev),
+            signed(status.st_ino),
+            status.st_size,
+            bounded(status.st_mtime_ns),
+            bounded(status.st_ctime_ns),
+            status.st_nlink,
+        )
+
+
+class Found(NamedTuple):
+    """A file, or, where ``identity`` is None, a place that could not be looked at.
+
+    Whatever is known at and below such a place stays as it is.
+    """
+
+    path: bytes
+    identity: Identity | None
+    folder: bool = False
+
+
+Level = tuple[int, bytes, Iterator[bytes]]
+"""An open folder, its relative path with a slash at the end, and the names still to look at."""
+
+
+@dataclass(slots=True)
+class Walker:
+    """``skip`` names the one folder of the root that is none of the library's business.
+
+    ``problems`` holds the first of the paths that could not be read, with the reason.
+    """
+
+    root_fd: int
+    dev: int
+    skip: bytes
+    unreadable: int = 0
+    skipped: int = 0
+    problems: list[tuple[bytes, str]] = field(default_factory=list)
+
+    def everything(self) -> Iterator[Found]:
+        """The whole library. Raises OSError where the root itself cannot be listed."""
+        yield from self._folder(self._open(self.root_fd, b"."), b"")
+
+    def at(self, path: bytes) -> Iterator[Found]:
+        """The file or the folder at one relative path; nothing where there is none."""
+        *parents, name = path.split(b"/")
+        if [*parents, name][0] == self.skip:
+            return
+        fd = os.dup(self.root_fd)
+        try:
+            for parent in parents:
+                below = self._open(fd, parent)
+                os.close(fd)
+                fd = below
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                yield from self._folder(self._open(fd, name), path + b"/")
+            else:
+                yield from self._file(path, status)
+        except OSError as error:
+            yield from self._unseen(path, error, folder=True)
+        finally:
+            os.close(fd)
+
+    def _open(self, fd: int, name: bytes, depth: int = 0) -> int:
+        if depth == _MAX_DEPTH:
+            raise OSError(errno.ENAMETOOLONG, f"deeper than {_MAX_DEPTH} folders")
+        below = os.open(name, _OPEN_FOLDER, dir_fd=fd)
+        if os.fstat(below).st_dev != self.dev:
+            os.close(below)
+            raise OSError(errno.EXDEV, "another file system")
+        return below
+
+    def _folder(self, top: int, prefix: bytes) -> Iterator[Found]:
+        stack: list[Level] = [self._list(top, prefix)]
+        try:
+            while stack:
+                fd, prefix, names = stack[-1]
+                name = next(names, None)
+                if name is None:
+                    os.close(stack.pop()[0])
+                    continue
+                try:
+                    if name.endswith(b"/"):
+                        below = self._open(fd, name[:-1], depth=len(stack))
+                        stack.append(self._list(below, prefix + name))
+                    else:
+                        status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                        yield from self._file(prefix + name, status)
+                except OSError as error:
+                    path = prefix + name.rstrip(b"/")
+                    yield from self._unseen(path, error, folder=name.endswith(b"/"))
+        finally:
+            for fd, _prefix, _names in stack:
+                os.close(fd)
+
+    def _list(self, fd: int, prefix: bytes) -> Level:
+        """Sorted with a slash after each folder: that is the order of the full paths."""
+        try:
+            with os.scandir(fd) as entries:
+                names = [
+                    os.fsencode(entry.name) + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
+                    for entry in entries
+                ]
+        except OSError:
+            os.close(fd)
+            raise
+        if not prefix:
+            names = [name for name in names if name.rstrip(b"/") != self.skip]
+        names.sort()
+        return fd, prefix, iter(names)
+
+    def _file(self, path: bytes, status: os.stat_result) -> Iterator[Found]:
+        if stat.S_ISREG(status.st_mode):
+            yield Found(path, Identity.of(status))
+        else:
+            self.skipped += 1
+
+    def _unseen(self, path: bytes, error: OSError, *, folder: bool) -> Iterator[Found]:
+        """What is gone is nothing; what lies on another file system is left alone."""
+        if error.errno in GONE:
+            return
+        if error.errno == errno.EXDEV:
+            self.skipped += 1
+        else:
+            self.unreadable += 1
+            if len(self.problems) < _MAX_PROBLEMS:
+                self.problems.append((path, error.strerror or str(error)))
+        yield Found(path, None, folder)

@@ -1,0 +1,137 @@
+"""Watching: the engine's end of the watcher process. Nothing relies on its hints alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from engine.contract.base import visible
+from engine.contract.errors import Unavailable
+from engine.contract.media import WatchState
+from engine.contract.ports import TRASH_FOLDER
+from engine.media.catalogue import Stored
+from engine.media.frames import Frame, to_bytes, to_text
+from engine.media.process import Process, WorkerFailed
+
+_log = logging.getLogger(__name__)
+_LONGEST_DELAY_S = 60.0
+_LIMIT_HINT = "raise fs.inotify.max_user_watches (sysctl); until then it is polled"
+
+# What another machine changes there, this one's kernel does not tell.
+_NETWORK = frozenset(
+    {
+        *("9p", "afpfs", "afs", "ceph", "cifs", "davfs", "drvfs", "ncpfs", "nfs", "nfs4"),
+        *("fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "smb3", "smbfs"),
+        *("vboxsf", "virtiofs", "webdav"),
+    }
+)
+
+
+class Watched(Protocol):
+    """Who is told. Paths are relative to the root; None: anything may have changed."""
+
+    def hint(self, paths: Sequence[bytes] | None) -> None: ...
+
+    def watching(self, state: WatchState, note: str = "") -> None: ...
+
+
+async def is_network(root: bytes) -> str | None:
+    """The kind of the network file system that ``root`` is on; None for a local one.
+
+    Read from the table of mounts: the file system itself, which may hang, is not asked.
+    """
+    import psutil
+
+    table = await asyncio.to_thread(psutil.disk_partitions, all=True)
+    best, kind = b"", ""
+    for mount in table:
+        point = os.fsencode(mount.mountpoint).rstrip(b"/")
+        if (root == point or root.startswith(point + b"/")) and len(point) >= len(best):
+            best, kind = point, mount.fstype
+    return kind if kind in _NETWORK else None
+
+
+class Watchers:
+    """One process watches all libraries. When it dies it is started again, ever more slowly."""
+
+    def __init__(self) -> None:
+        self._watched: dict[int, tuple[Stored, Watched]] = {}
+        self._process: Process | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    async def watch(self, library: Stored, watched: Watched) -> None:
+        """Begins; ``watching`` tells how it went."""
+        if kind := await is_network(library.root):
+            watched.watching("polling", f"it is on a network file system ({kind})")
+            return
+        self._watched[library.id] = (library, watched)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="media:watch")
+        elif self._process is not None:
+            await self._ask(self._process, library)
+
+    async def unwatch(self, library: int) -> None:
+        if self._watched.pop(library, None) is not None and self._process is not None:
+            await self._process.send({"do": "unwatch", "id": library})
+
+    async def stop(self) -> None:
+        self._watched.clear()
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _ask(self, process: Process, library: Stored) -> None:
+        await process.send({"do": "watch", "id": library.id, "root": to_text(library.root)})
+
+    async def _run(self) -> None:
+        delay = 1.0
+        while True:
+            try:
+                await self._serve()
+            except (WorkerFailed, Unavailable) as error:
+                _log.warning("watching: %s", error.message)
+                for _library, watched in tuple(self._watched.values()):
+                    watched.watching("failed", error.message)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY_S)
+
+    async def _serve(self) -> None:
+        process = self._process = await Process.start("engine.media.watcher")
+        try:
+            how = "inotify" if sys.platform == "linux" else "watchfiles"
+            await process.send({"do": "start", "how": how, "skip": to_text(TRASH_FOLDER)})
+            for library, _watched in tuple(self._watched.values()):
+                await self._ask(process, library)
+            while True:
+                self._take(await process.receive())
+        finally:
+            self._process = None
+            await process.kill()
+
+    def _take(self, frame: Frame) -> None:
+        known = self._watched.get(frame["id"])
+        if known is None:
+            return
+        _library, watched = known
+        match frame["k"]:
+            case "live":
+                watched.watching("live")
+            case "failed":
+                why = visible(str(frame["message"]))
+                limit = f": {_LIMIT_HINT}" if "max_user" in why else ""
+                watched.watching("failed", why + limit)
+            case "hints":
+                watched.hint([to_bytes(path) for path in frame["rows"]])
+            case "lost":
+                watched.hint(None)

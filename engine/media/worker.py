@@ -1,0 +1,67 @@
+"""The worker process: ``python -m engine.media.worker``. It walks and hashes; the engine decides.
+
+Standard library and blake3 only. Commands come as frames on stdin, answers go to stdout. It ends
+when stdin closes or its parent dies, and it may be killed at any time: it writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import traceback
+
+from engine.media.child import be_quiet
+from engine.media.frames import Frame, to_bytes, to_text
+from engine.media.link import Link
+from engine.media.look import Look, RootLostError, open_root
+from engine.media.pending import Pending
+
+
+def _probe(command: Frame) -> Frame:
+    """What is at a path: its absolute form without links, and whether it can be listed."""
+    path = os.path.realpath(to_bytes(command["path"]))
+    fd, identity, _device = open_root(path)
+    try:
+        with os.scandir(fd) as entries:
+            next(entries, None)
+    finally:
+        os.close(fd)
+    return {"k": "done", "path": to_text(path), "dev": identity.dev, "ino": identity.ino}
+
+
+def _answer(command: Frame, link: Link) -> Frame:
+    try:
+        match command["do"]:
+            case "look":
+                return Look(command, link).run()
+            case "hash":
+                return Pending(command, link).run()
+            case "probe":
+                return _probe(command)
+            case other:
+                raise ValueError(f"no such command: {other}")
+    except RootLostError as error:
+        return {"k": "failed", "code": error.code, "message": str(error)}
+    except OSError as error:
+        return {"k": "failed", "code": "unreadable", "message": error.strerror or str(error)}
+    except sqlite3.Error as error:
+        return {"k": "failed", "code": "catalogue", "message": str(error)}
+
+
+def main() -> None:
+    be_quiet()
+    link = Link()
+    while True:
+        command = link.commands.get()
+        link.begin()
+        try:
+            answer = _answer(command, link)
+        except BaseException:  # noqa: BLE001 - printed, and the end of this process
+            traceback.print_exc()
+            os._exit(1)  # At once: threads that still hash must not keep the process.
+        link.end()
+        link.send(answer)
+
+
+if __name__ == "__main__":
+    main()
