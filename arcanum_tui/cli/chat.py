@@ -98,8 +98,8 @@ async def _exchange(run: Invocation, client: EngineClient, text: str) -> None:
     except asyncio.CancelledError:
         if run.interrupts.reason != "Ctrl-C":
             raise
-        run.interrupts.forgive()
         run.terminal.fail(_stopped(run))
+        run.interrupts.forgive()
     except NeedsApproval as needed:
         await waits(run, client, needed.approval_id)
     except ArcanumError as error:
