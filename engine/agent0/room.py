@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from engine.agent0.model import ModelInUse
@@ -53,7 +53,8 @@ class Agent0Room:
         turn = await self._turns.open(request.session, request.text, call)
         answer = Answer(self, turn, self.bound(request))
         try:
-            yield answer.items()
+            async with aclosing(answer.items()) as items:
+                yield items
         finally:
             # Also when the person stops it, or the face goes away.
             await asyncio.shield(answer.keep("stopped", "stopped"))
@@ -108,7 +109,7 @@ class Answer:
         self._text: list[str] = []
         self._model = ""
 
-    async def items(self) -> AsyncIterator[Any]:
+    async def items(self) -> AsyncGenerator[Any, None]:
         """Started, pieces, finished. Where the model fails, what came is kept and it raises."""
         started = time.perf_counter()
         first: float | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from engine.bus import Bus
 from engine.contract.events import Event, Resync, parse
@@ -39,7 +39,7 @@ class Feed:
         with self._bus.subscribe() as live:
             upto = self._bus.last_seq
 
-            async def events() -> AsyncIterator[Event]:
+            async def events() -> AsyncGenerator[Event, None]:
                 if after is not None:
                     async for event in self._replay(after, upto):
                         yield event
@@ -47,7 +47,8 @@ class Feed:
                     if event.seq is None or event.seq > upto:
                         yield event
 
-            yield events()
+            async with aclosing(events()) as items:
+                yield items
 
     async def _replay(self, after: int, upto: int) -> AsyncIterator[Event]:
         rows = await self._state.read("SELECT min(seq) AS first FROM event")

@@ -10,8 +10,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -288,7 +288,7 @@ class JobsRoom:
         with self._ground.bus.subscribe() as events:
             job = await self._load(request.id)
 
-            async def changes() -> AsyncIterator[Job]:
+            async def changes() -> AsyncGenerator[Job, None]:
                 latest = job
                 yield latest
                 if latest.state in ENDED:
@@ -304,7 +304,8 @@ class JobsRoom:
                     if latest.state in ENDED:
                         return
 
-            yield changes()
+            async with aclosing(changes()) as items:
+                yield items
 
 
 def _job(row: Any) -> Job:

@@ -31,6 +31,13 @@ _EMPTY_WORDS = frozenset(
 )
 
 
+RECALL = (
+    "SELECT turn.*, bm25(turn_text) AS rank FROM turn_text JOIN turn ON turn.id = turn_text.rowid"
+    " WHERE turn_text MATCH ? AND turn.session = ? AND turn.status != 'open'"
+    " ORDER BY rank, turn.id DESC LIMIT ?"
+)
+
+
 class MemoryRoom:
     """Owns the tables ``turn`` and ``turn_text``; provides the port ``TurnLog``."""
 
@@ -140,10 +147,7 @@ class MemoryRoom:
         if not match:
             return []
         rows = await self._state.read(
-            "SELECT turn.*, bm25(turn_text) AS rank FROM turn_text"
-            " JOIN turn ON turn.id = turn_text.rowid"
-            " WHERE turn_text MATCH ? AND turn.session = ? AND turn.status != 'open'"
-            " ORDER BY rank, turn.id DESC LIMIT ?",
+            RECALL,
             (match, session, limit + len(exclude) + 32),
         )
         hits: dict[str, RecallHit] = {}

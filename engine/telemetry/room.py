@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 import psutil
 
@@ -59,7 +59,7 @@ class TelemetryRoom:
     async def _watch(
         self, request: WatchGauges, _call: Call
     ) -> AsyncIterator[AsyncIterator[Gauges]]:
-        async def samples() -> AsyncIterator[Gauges]:
+        async def samples() -> AsyncGenerator[Gauges, None]:
             sampler = await asyncio.to_thread(Sampler)
             loop = asyncio.get_running_loop()
             lag: float | None = None
@@ -69,7 +69,8 @@ class TelemetryRoom:
                 await asyncio.sleep(request.every_s)
                 lag = max(0.0, (loop.time() - due) * 1000)
 
-        yield samples()
+        async with aclosing(samples()) as items:
+            yield items
 
     async def _read(self, sampler: Sampler, lag: float | None = None) -> Gauges:
         try:
