@@ -49,7 +49,7 @@ def show_list(found: ApprovalList, terminal: Terminal) -> None:
                 a.machine,
                 f"expires in {until(a.expires_at, now())}"
                 if a.state is ApprovalState.PENDING
-                else "undone by: arcanum quota undo"
+                else "can be undone"
                 if a.undoable
                 else a.reason,
             )
@@ -61,11 +61,7 @@ def show_list(found: ApprovalList, terminal: Terminal) -> None:
 def show_approval(found: Approval, terminal: Terminal) -> None:
     """The card, as the screen shows it: the same rows in the same order."""
     card = found.card
-    left = f" · expires in {until(found.expires_at, now())}"
-    state = found.state + (left if found.state is ApprovalState.PENDING else "")
-    terminal.line(
-        f"#{found.id} {card.verb.upper()} · {found.machine} · {card.subject} · {state}", "title"
-    )
+    _show_title(found, terminal)
     width = max((len(row.label) for row in card.rows), default=0)
     for row in card.rows:
         terminal.line(f"  {row.label.ljust(width)} {_GLYPH[row.mark]} {row.text}", _TONE[row.mark])
@@ -79,6 +75,24 @@ def show_approval(found: Approval, terminal: Terminal) -> None:
         _show_outcome(found, terminal)
     elif found.state is ApprovalState.PENDING:
         _show_answers(found, terminal)
+
+
+def show_answered(found: Approval, terminal: Terminal) -> None:
+    """What became of it; the card was read before."""
+    _show_title(found, terminal)
+    if found.reason:
+        terminal.line(f"  {found.reason}")
+    if found.outcome is not None:
+        _show_outcome(found, terminal)
+
+
+def _show_title(found: Approval, terminal: Terminal) -> None:
+    card = found.card
+    left = f" · expires in {until(found.expires_at, now())}"
+    state = found.state + (left if found.state is ApprovalState.PENDING else "")
+    terminal.line(
+        f"#{found.id} {card.verb.upper()} · {found.machine} · {card.subject} · {state}", "title"
+    )
 
 
 def _show_outcome(found: Approval, terminal: Terminal) -> None:
@@ -152,7 +166,7 @@ GROUP = Group(
         Command(
             "approve",
             approvals.APPROVE,
-            show_approval,
+            show_answered,
             run=approve,
             verdict=verdict,
             examples=("arcanum approvals approve 41", "arcanum approvals approve 42 --count 14"),
@@ -160,7 +174,7 @@ GROUP = Group(
         Command(
             "deny",
             approvals.DENY,
-            show_approval,
+            show_answered,
             examples=('arcanum approvals deny 41 --reason "not the films"',),
         ),
         Command(

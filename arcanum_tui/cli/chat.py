@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from arcanum_tui.cli.command import Command, Group, Invocation, waits
-from arcanum_tui.cli.terminal import Terminal
+from arcanum_tui.cli.terminal import OutputClosed, Terminal
 from arcanum_tui.state.text import plural
 from engine.contract import agent0
 from engine.contract.agent0 import AnswerFinished, AnswerItem, AnswerPiece, AnswerStarted, Ask
@@ -102,6 +102,8 @@ async def _exchange(run: Invocation, client: EngineClient, text: str) -> None:
         run.interrupts.forgive()
     except NeedsApproval as needed:
         await waits(run, client, needed.approval_id)
+    except OutputClosed:
+        raise
     except ArcanumError as error:
         run.terminal.fail(error)
 

@@ -49,13 +49,13 @@ def run(arguments: Sequence[str], attach: Attach = _attach) -> int:
     terminal = Terminal(as_json="--json" in options, quiet={"-q", "--quiet"} & options != set())
     try:
         return _run(arguments, attach, terminal)
+    except OutputClosed:
+        _drop_output()
+        return EXIT_OK
     except ArcanumError as error:
         return _tell(terminal, error)
     except KeyboardInterrupt:
         return _tell(terminal, Cancelled("Stopped by Ctrl-C."))
-    except OutputClosed:
-        _drop_output()
-        return EXIT_OK
     except Exception as error:  # noqa: BLE001 - recorded with its traceback, told in one line
         return _tell(terminal, defect(error))
 
@@ -160,7 +160,7 @@ def _before_text(arguments: Sequence[str]) -> set[str]:
 def _tell(terminal: Terminal, error: ArcanumError) -> int:
     try:
         return terminal.fail(error)
-    except (OutputClosed, ArcanumError):
+    except ArcanumError:  # It cannot be written either.
         _drop_output()
         return Terminal().fail(error)
 

@@ -63,7 +63,6 @@ def show_scan(found: ScanResult, terminal: Terminal) -> None:
 
 
 def show_assets(found: AssetPage, terminal: Terminal) -> None:
-    present = now()
     if found.assets:
         terminal.table(
             ("SIZE", "MODIFIED", "LINKS", "BLAKE3", "FILE"),
@@ -77,7 +76,7 @@ def show_assets(found: AssetPage, terminal: Terminal) -> None:
             (
                 (
                     size(asset.size),
-                    moment(asset.modified_at, present),
+                    f"{asset.modified_at.astimezone():%Y-%m-%d %H:%M}",
                     str(asset.links),
                     asset.blake3[:12] if asset.blake3 else "not yet",
                     asset.path.display,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from arcanum_tui.cli.command import Command, Group
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
-from arcanum_tui.state.text import day, moment, percent, plural, size
+from arcanum_tui.state.text import day, percent, plural, size
 from engine.contract import quota
-from engine.contract.base import now
 from engine.contract.errors import EXIT_NO, EXIT_OK
 from engine.contract.quota import CheckResult, Gauge, GaugeList, Plan, Trash, UndoResult
 
@@ -69,7 +68,6 @@ def show_plan(found: Plan, terminal: Terminal) -> None:
     )
     if not found.items:
         return
-    present = now()
     terminal.table(
         ("KEY", "SIZE", "FREES", "MODIFIED", "FILE", "WHY"),
         (
@@ -85,7 +83,7 @@ def show_plan(found: Plan, terminal: Terminal) -> None:
                 item.key,
                 size(item.size),
                 size(item.frees),
-                moment(item.modified_at, present),
+                f"{item.modified_at.astimezone():%Y-%m-%d}",
                 item.path.display,
                 item.reason,
             )

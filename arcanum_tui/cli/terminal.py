@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from engine.contract.base import visible
-from engine.contract.errors import ArcanumError, Failed
+from engine.contract.errors import ArcanumError, Cancelled, Failed
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _ANSI = {"strong": "1", "muted": "2", "title": "1", "ok": "32", "warn": "33", "bad": "31"}
 
 
-class OutputClosed(Exception):
+class OutputClosed(Cancelled):
     """Nobody reads stdout any more (``| head``): no reason to complain, and none to go on."""
+
+    code = "output_closed"
 
 
 class Terminal:
@@ -95,7 +97,7 @@ class Terminal:
             sys.stdout.flush()
             self._mid_line = not text.endswith("\n")
         except BrokenPipeError as error:
-            raise OutputClosed from error
+            raise OutputClosed("Nobody reads the output any more.") from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise Failed(f"The output could not be written: {reason}.") from error

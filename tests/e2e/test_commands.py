@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -598,8 +598,12 @@ def test_what_is_not_there_is_named(line: tuple[str, ...]) -> None:
     assert "nosuch" in error["message"]
 
 
-def test_a_reader_that_left_is_no_error(home: Home) -> None:
-    with serving(home), started("monitor", "watch", "--every-s", "0.5", "--json") as process:
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["attached", "alone"])
+def test_a_reader_that_left_is_no_error(home: Home, elsewhere: bool) -> None:
+    with (
+        serving(home) if elsewhere else nullcontext(),
+        started("monitor", "watch", "--every-s", "0.5", "--json") as process,
+    ):
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
