@@ -72,6 +72,7 @@ class Agent0Room:
         itself = () if turn_id is None else (turn_id,)
         recalled = await self._turns.recall(session, question, _RECALLED, itself)
         backend = self._model.backend
+        await backend.load()  # Its size and context decide what goes into the prompt.
         recent, facts = choose(recent, recalled, backend.info().size)
         return await fit(backend, question, recent, facts, max_tokens)
 
