@@ -70,7 +70,7 @@ class Plan(Wire):
 
     ``frees_now`` is always 0 on the same file system; ``frees_on_purge`` leaves out what other
     hardlinks still hold. ``state``: open, executing, done, undone, purged, or superseded.
-    ``shortfall``: bytes of the target that no file could cover.
+    ``shortfall``: bytes of the target that no file could cover, or that are left to a next plan.
     """
 
     id: str
@@ -110,6 +110,8 @@ class TrashItem(Wire):
 
 
 class TrashedPlan(Wire):
+    """``items`` are the first of them, where very many wait; the numbers are of all."""
+
     plan_id: str
     library: str
     files: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,9 +93,17 @@ def _plan(row: Any) -> PlanRow:
     return PlanRow(**values)
 
 
-def _item(row: Any) -> Item:
-    identity = Identity(*(row[name] for name in Identity.__dataclass_fields__))
-    return Item(row["n"], row["path"], identity, row["frees"], row["blake3"])
+def _items(rows: Iterable[Any]) -> list[Item]:
+    return [
+        Item(
+            row["n"],
+            row["path"],
+            Identity(*(row[name] for name in Identity.__dataclass_fields__)),
+            row["frees"],
+            row["blake3"],
+        )
+        for row in rows
+    ]
 
 
 class Book:
@@ -200,13 +209,12 @@ class Book:
 
     async def items(self, plan: PlanRow, *places: Place) -> list[Item]:
         """The plan's files, in order; only those at ``places``, where given."""
-        rows = await self._state.read(*_where(plan, places))
-        return [_item(row) for row in rows]
+        return await asyncio.to_thread(_items, await self._state.read(*_where(plan, places)))
 
     async def intents(self, plan: PlanRow) -> tuple[list[Item], dict[int, Place]]:
         """The files that were in flight when something ended in the middle."""
         rows = await self._state.read(*_where(plan, _INTENTS))
-        return [_item(row) for row in rows], {row["n"]: Place(row["place"]) for row in rows}
+        return _items(rows), {row["n"]: Place(row["place"]) for row in rows}
 
     async def begin(self, plan: PlanRow, folder: str) -> None:
         """From here on the plan executes. Raises WorldMoved where it is not open any more."""

@@ -46,7 +46,8 @@ class Gauges:
         for gauge in await self.every():
             link = f"media/{gauge.library}"
             if gauge.state == "unknown":
-                found.append(Concern(Severity.UNKNOWN, gauge.library, gauge.note, link=link))
+                text = f"its limit cannot be judged: {gauge.note}"
+                found.append(Concern(Severity.UNKNOWN, gauge.library, text, link=link))
             elif gauge.state == "over" and gauge.library not in asked:
                 text = f"{words.size(gauge.over)} over its limit of {words.size(gauge.limit or 0)}"
                 found.append(Concern(Severity.NEEDS_YOU, gauge.library, text, link=link))

@@ -3,62 +3,68 @@
 from __future__ import annotations
 
 import os
-import stat
+import re
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.quota.disk import signed
 
+Inode = tuple[int, int]
+_INO = re.compile(r"^ino:\s*(\d+)$", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """``inodes``: (dev, ino) of open regular files. ``seen`` programs were looked at; ``hidden``
+    """``inodes``: those that are open elsewhere. ``seen`` programs were looked at; ``hidden``
     ones belong to other users."""
 
-    inodes: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+    inodes: frozenset[Inode] = field(default_factory=frozenset)
     seen: int = 0
     hidden: int = 0
 
 
-def look() -> InUse:
-    """A snapshot. Blocks for some ten milliseconds: call it in a thread."""
-    return _linux() if sys.platform == "linux" else _portable()
+def look(wanted: Collection[Inode]) -> InUse:
+    """Who holds any of ``wanted`` open. Blocks for some ten milliseconds: call it in a thread."""
+    return _linux(wanted) if sys.platform == "linux" else _portable(wanted)
 
 
-def _linux() -> InUse:
-    inodes: set[tuple[int, int]] = set()
+def _linux(wanted: Collection[Inode]) -> InUse:
+    numbers = {inode for _device, inode in wanted}
+    inodes: set[Inode] = set()
     seen = hidden = 0
     for process in Path("/proc").iterdir():
         if not process.name.isdigit() or process.name == str(os.getpid()):
             continue
         try:
-            for descriptor in (process / "fd").iterdir():
-                _add(inodes, descriptor)
+            inodes |= {inode for inode in _open_in(process, numbers) if inode in wanted}
         except (FileNotFoundError, ProcessLookupError):
             continue  # It ended meanwhile.
         except PermissionError:
             hidden += 1
-            continue
-        seen += 1
+        else:
+            seen += 1
     return InUse(frozenset(inodes), seen, hidden)
 
 
-def _add(inodes: set[tuple[int, int]], path: Path) -> None:
-    try:
-        # A descriptor's link leads to the inode, whatever the file is called in that program's
-        # own view (a container says /downloads). Sockets and pipes are passed over.
-        status = path.stat()
-    except OSError:
-        return  # Closed meanwhile.
-    if stat.S_ISREG(status.st_mode):
-        inodes.add((signed(status.st_dev), signed(status.st_ino)))
+def _open_in(process: Path, numbers: Collection[int]) -> Iterator[Inode]:
+    for descriptor in (process / "fdinfo").iterdir():
+        with suppress(OSError):  # Closed meanwhile, or its disk is sick.
+            # The kernel's own note first: asking for the status of somebody else's file may hang
+            # on a dead network mount. It leads to the inode, whatever the file is called in that
+            # program's own view (a container says /downloads). Older kernels do not note it.
+            noted = _INO.search(descriptor.read_text())
+            if noted is None or signed(int(noted[1])) in numbers:
+                status = (process / "fd" / descriptor.name).stat()
+                yield signed(status.st_dev), signed(status.st_ino)
 
 
-def _portable() -> InUse:
+def _portable(wanted: Collection[Inode]) -> InUse:
     import psutil  # 30 ms, and only here
 
-    inodes: set[tuple[int, int]] = set()
+    inodes: set[Inode] = set()
     seen = hidden = 0
     for process in psutil.process_iter():
         if process.pid == os.getpid():
@@ -72,5 +78,7 @@ def _portable() -> InUse:
             continue
         seen += 1
         for path in paths:
-            _add(inodes, Path(path))
-    return InUse(frozenset(inodes), seen, hidden)
+            with suppress(OSError):  # Deleted meanwhile.
+                status = Path(path).stat()
+                inodes.add((signed(status.st_dev), signed(status.st_ino)))
+    return InUse(frozenset(inodes & set(wanted)), seen, hidden)

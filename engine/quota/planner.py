@@ -2,34 +2,33 @@
 
 How the trash counts. A library's limit is about the files that are in it, each inode once. What a
 prune moved to the trash has left the library, though on the disk it still takes its room until the
-purge. So the trash is counted by not being counted as used: the excess is ``used - limit``, where
-``used`` leaves out everything in the trash at once, even before the catalogue has looked again.
-Were the excess taken from the disk's free space, every plan would be followed by another one for
-the same bytes; were the trash taken off the excess a second time, a library that grew again would
-pass for one within its limit. Because the excess is fixed by what is in the library, a library
-has at most one open plan: a newer one takes its place, and the older cannot be executed any more.
-A plan that a person was asked about is kept as long as it still holds and still fits the excess.
+purge. So the trash counts by not being counted as used: the excess is ``used - limit``, and before
+a plan is made the catalogue has looked at every path whose file went to the trash. Were the excess
+taken from the disk's free space, every plan would be followed by another one for the same bytes;
+were the trash taken off the excess a second time, a library that grew again would pass for one
+within its limit. While a prune runs, no plan is made. A library has at most one open plan: a newer
+one takes its place, and the older cannot be executed any more. A plan that a person was asked
+about is kept as long as it still holds and still fits the excess.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engine.contract.base import Json, PathRef, now
 from engine.contract.digest import digest
-from engine.contract.errors import Busy, Invalid, Refused, WorldMoved
+from engine.contract.errors import Invalid, Refused, WorldMoved
 from engine.contract.media import Library
 from engine.contract.ports import Catalogue
 from engine.ground import Ground
 from engine.quota import gauges, words
-from engine.quota.book import EXECUTING, OPEN, SUPERSEDED, Book, PlanRow, weigh
+from engine.quota.book import OPEN, SUPERSEDED, Book, PlanRow, weigh
 from engine.quota.checks import moved
 from engine.quota.disk import Item, Root
-from engine.quota.moves import Place
-from engine.quota.selection import Selection, Usage, numbered
+from engine.quota.selection import Selection, numbered
 
 _RETRIES = 2
 _STALE_BOUND = 10_000
@@ -40,10 +39,15 @@ class World:
     """A library as a plan finds it. Sizes in bytes."""
 
     library: Library
-    root: bytes
     max_bytes: int
-    used: int
-    absent: dict[bytes, int]
+
+    @property
+    def root(self) -> bytes:
+        return self.library.path.data
+
+    @property
+    def used(self) -> int:
+        return self.library.bytes
 
     @property
     def excess(self) -> int:
@@ -51,9 +55,15 @@ class World:
 
 
 class Planner:
-    def __init__(self, ground: Ground, book: Book) -> None:
+    """``catch_up`` settles the library's trash and tells the catalogue of it. It raises Busy while
+    a prune runs, and Unreachable."""
+
+    def __init__(
+        self, ground: Ground, book: Book, catch_up: Callable[[str], Awaitable[None]]
+    ) -> None:
         self._ground = ground
         self._book = book
+        self._catch_up = catch_up
         self._planning = asyncio.Lock()
 
     @property
@@ -63,7 +73,7 @@ class Planner:
     # --- what there is --------------------------------------------------------------------------
 
     async def world(self, name: str) -> World:
-        """Raises NotFound, Refused or Busy where nothing can be planned."""
+        """Raises NotFound or Refused where nothing can be planned."""
         library = await self._catalogue.library(name)
         limit = (await self._book.limits()).get(name)
         if limit is None:
@@ -75,28 +85,28 @@ class Planner:
                 f"How much {name} uses is not known: {problem}.",
                 f"Make its folder readable, then: arcanum media scan {name}",
             )
-        if running := await self._book.plans(EXECUTING, library=name):
-            raise Busy(f"{name} is being pruned ({running[0].id}).", "Try again when it is done.")
-        absent = await self._absent(name)
-        usage = Usage(absent)
-        async for batch in self._catalogue.oldest_first(name):
-            await asyncio.to_thread(usage.add, batch)
-        return World(library, library.path.data, limit, usage.bytes, absent)
+        return World(library, limit)
 
-    async def _absent(self, library: str) -> dict[bytes, int]:
-        found: dict[bytes, int] = {}
-        for plan in await self._book.plans("done", "partial", library=library):
-            for item in await self._book.items(plan, Place.TRASH):
-                found[item.path] = item.identity.ino
-        return found
+    async def _over(self, name: str) -> World:
+        """Raises what ``world`` raises, and Refused where there is no excess."""
+        await self._catch_up(name)
+        world = await self.world(name)
+        if world.excess <= 0:
+            waiting = (await self._book.in_trash()).get(name)
+            raise Refused(
+                f"{name} is within its limit: {words.size(world.used)}"
+                f" of {words.size(world.max_bytes)}"
+                + (f"; {words.size(waiting)} wait in the trash." if waiting else "."),
+                "There is nothing to prune.",
+            )
+        return world
 
     # --- plans ----------------------------------------------------------------------------------
 
     async def make(self, name: str) -> tuple[PlanRow, list[Item]]:
         """The plan for the library's excess: the open one where the world is the same."""
         async with self._planning:
-            world = await self.world(name)
-            within(world)
+            world = await self._over(name)
             if asked := await self._asked(world):
                 return asked
             selection, root = await self._select(world)
@@ -104,8 +114,7 @@ class Planner:
                 if not selection.stale:
                     break
                 await self._catalogue.refresh(name, selection.stale[:_STALE_BOUND])
-                world = await self.world(name)
-                within(world)
+                world = await self._over(name)
                 selection, root = await self._select(world)
             items = await asyncio.to_thread(selection.items)
             if not items:
@@ -130,8 +139,7 @@ class Planner:
                 raise Invalid(f"{plan_id} is a plan of {plan.library}, not of {name}.")
             if plan.state != OPEN:
                 raise Refused(not_open(plan), f"Make a new one: arcanum quota plan {name}")
-            world = await self.world(name)
-            within(world)
+            world = await self._over(name)
             items = await self._book.items(plan)
             problems = await moved(world.root, items, plan.root_dev, plan.root_ino)
             if problems or world.root != plan.root:
@@ -147,7 +155,7 @@ class Planner:
     async def _select(self, world: World) -> tuple[Selection, tuple[int, int]]:
         root = await asyncio.to_thread(Root, world.root)
         with root:
-            selection = Selection(root, world.excess, world.absent)
+            selection = Selection(root, world.excess)
             async for batch in self._catalogue.oldest_first(world.library.name):
                 await asyncio.to_thread(selection.add, batch)
                 if selection.complete or len(selection.stale) >= _STALE_BOUND:
@@ -196,18 +204,6 @@ class Planner:
         fresh = replace(fresh, digest=await asyncio.to_thread(plan_digest, fresh, items))
         await self._book.save(fresh, items)
         return fresh, items
-
-
-def within(world: World) -> None:
-    """Raises Refused where there is no excess."""
-    if world.excess > 0:
-        return
-    waiting = f"; {words.files(len(world.absent))} wait in the trash" if world.absent else ""
-    raise Refused(
-        f"{world.library.name} is within its limit: {words.size(world.used)}"
-        f" of {words.size(world.max_bytes)}{waiting}.",
-        "There is nothing to prune.",
-    )
 
 
 def needed(items: Sequence[Item], excess: int) -> bool:

@@ -79,7 +79,7 @@ class PruneActs:
             return [f"{name} is another folder than when the plan was made"]
         if problems := await moved(approved.root, approved.items, *approved.root_inode):
             return problems
-        excess = (await self._planner.world(name)).excess
+        excess = library.bytes - approved.limit
         if await asyncio.to_thread(needed, approved.items, excess):
             return []
         over = words.size(max(0, excess))
@@ -104,7 +104,10 @@ class PruneActs:
             try:
                 stopped = await self._move(row, approved.items, report, run)
             finally:
-                await unbroken(self._trash.finish(row, report.done))
+                try:
+                    await unbroken(self._trash.finish(row, report.done))
+                except Unreachable as error:
+                    report.problems.append(error.message)
         return _outcome(row, report, total, stopped=stopped)
 
     async def settle(self, plan: StoredPlan) -> Outcome:
@@ -138,13 +141,14 @@ class PruneActs:
 
     async def _move(self, row: PlanRow, items: list[Item], report: Report, run: Execution) -> bool:
         """Moves chunk after chunk; True where it was stopped before the end."""
+        wanted = frozenset(item.inode for item in items)
         touched: dict[tuple[int, int], int] = {}
         use, looked_at = in_use.InUse(), float("-inf")
         for chunk in chunks(items):
             if run.stopping() or self._trash.stopping:
                 return True
             if time.monotonic() - looked_at > _IN_USE_S:
-                use = await asyncio.to_thread(in_use.look)
+                use = await asyncio.to_thread(in_use.look, wanted)
                 looked_at = time.monotonic()
             inodes = use.inodes
 
@@ -194,7 +198,8 @@ def _make_bin(approved: _Approved) -> str:
 
 
 def _draft(plan: PlanRow, items: list[Item], ttl_s: float) -> Draft:
-    card = words.prune_card(plan, items, in_use.look(), disk.file_system(plan.root))
+    use = in_use.look(frozenset(item.inode for item in items))
+    card = words.prune_card(plan, items, use, disk.file_system(plan.root))
     return Draft(
         request=request_of(plan),
         payload=payload_of(plan, items),

@@ -77,7 +77,10 @@ class PurgeActs:
             except Unreachable as error:
                 report.problems.append(error.message)
             finally:
-                await unbroken(self._trash.finish(row))
+                try:
+                    await unbroken(self._trash.finish(row))
+                except Unreachable as error:
+                    report.problems.append(error.message)
         return _outcome(row, plan, report.done, report.problems, stopped=stopped)
 
     async def settle(self, plan: StoredPlan) -> Outcome:

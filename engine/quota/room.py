@@ -27,8 +27,8 @@ class QuotaRoom:
         self._ground = ground
         self._book = Book(ground.state, ground.machine)
         self._gauges = Gauges(ground, self._book)
-        self._planner = Planner(ground, self._book)
         self._trash = TrashRoom(ground, self._book)
+        self._planner = Planner(ground, self._book, self._trash.catch_up)
         self._acts = PruneActs(ground, self._book, self._planner, self._trash)
         self._purges = PurgeActs(ground, self._book, self._trash)
 

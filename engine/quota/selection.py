@@ -6,15 +6,15 @@ holds what is there, not what was there at the last scan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.contract.ports import CatalogueFile
 from engine.quota.book import frees_of
 from engine.quota.disk import Identity, Item, Obstacle, Root, signed
 
-MAX_ITEMS = 100_000
-"""Files in one plan: what a person can still be asked about. The rest is the next plan's."""
+MAX_ITEMS = 25_000
+"""Files in one plan: what fits into one message and one answer. The rest is the next plan's."""
 
 Inode = tuple[int, int]
 
@@ -23,36 +23,12 @@ def _inode(file: CatalogueFile) -> Inode:
     return signed(file.dev), signed(file.ino)
 
 
-class Usage:
-    """What the library's files use, each inode once.
-
-    ``absent``: path to inode of what was moved to the trash since the catalogue last looked.
-    """
-
-    def __init__(self, absent: Mapping[bytes, int]) -> None:
-        self._absent = absent
-        self._linked: set[Inode] = set()
-        self.bytes = 0
-
-    def add(self, files: Sequence[CatalogueFile]) -> None:
-        for file in files:
-            inode = _inode(file)
-            if self._absent.get(file.path) == inode[1]:
-                continue
-            if file.nlink > 1:
-                if inode in self._linked:
-                    continue
-                self._linked.add(inode)
-            self.bytes += file.size
-
-
 class Selection:
     """Takes files until ``target`` bytes would leave the library."""
 
-    def __init__(self, root: Root, target: int, absent: Mapping[bytes, int]) -> None:
+    def __init__(self, root: Root, target: int) -> None:
         self._root = root
         self._target = target
-        self._absent = absent
         self._groups: dict[Inode, list[Item]] = {}
         self._incomplete: set[Inode] = set()
         self._count = 0
@@ -81,8 +57,6 @@ class Selection:
 
     def _take(self, file: CatalogueFile) -> None:
         inode = _inode(file)
-        if self._absent.get(file.path) == inode[1]:
-            return
         if inode[0] != self._root.dev:
             self.out_of_reach += 1
             return

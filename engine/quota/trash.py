@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from engine.contract.base import PathRef
-from engine.contract.errors import ArcanumError, Refused
+from engine.contract.errors import ArcanumError, Busy, Cancelled, Refused
 from engine.contract.ports import Catalogue, Concern, Severity
 from engine.contract.quota import Trash, TrashedPlan, TrashItem, UndoResult
 from engine.ground import Ground
-from engine.quota import disk, moves
+from engine.quota import disk, moves, words
 from engine.quota.book import (
     DONE,
     EXECUTING,
@@ -39,6 +40,8 @@ T = TypeVar("T")
 CHUNK = 64
 """Files in flight at once. Their folders are held open meanwhile: well below any system's bound."""
 _REFRESH = 1000
+_SHOWN = 25_000
+"""Files in one listing of the trash, over all plans."""
 
 log = logging.getLogger("arcanum.quota")
 Act = Callable[[Root, Bin, Sequence[Item]], Problems]
@@ -80,6 +83,7 @@ class TrashRoom:
         self._book = book
         self._locks: dict[str, asyncio.Lock] = {}
         self._unsettled: dict[str, str] = {}
+        self._caught_up: set[str] = set()
         self.stopping = False
 
     async def stop(self) -> None:
@@ -125,11 +129,8 @@ class TrashRoom:
     async def settle_all(self) -> None:
         """Every file that was in flight gets its place; every plan its state."""
         for plan in await self._book.plans(EXECUTING, DONE, PARTIAL):
-            try:
+            with suppress(Unreachable):  # Named in the status, and tried again when it matters.
                 await self.settle(plan)
-            except Unreachable as error:
-                self._unsettled[plan.id] = f"{plan.library}: {error.message}"
-                log.warning("trash of %s not settled: %s", plan.id, error.message)
 
     async def settle(self, plan: PlanRow) -> None:
         """Raises Unreachable where the trash cannot be looked at: then nothing is known."""
@@ -142,7 +143,11 @@ class TrashRoom:
         items, was = await self._book.intents(plan)
         if items:
             look = partial(moves.settle, was=was)
-            places = await asyncio.to_thread(opened, plan, items, look)
+            try:
+                places = await asyncio.to_thread(opened, plan, items, look)
+            except Unreachable as error:
+                self._unsettled[plan.id] = f"{plan.library}: {error.message}"
+                raise
             await self._book.place(plan, places)
         self._unsettled.pop(plan.id, None)
         state = await self._book.close(plan)
@@ -150,14 +155,31 @@ class TrashRoom:
             await asyncio.to_thread(drop, plan, plan.folder)
         await self._refresh(plan.library, [*touched, *items])
 
+    async def catch_up(self, library: str) -> None:
+        """Before a plan: nothing is in flight, and the catalogue knows what is in the trash, also
+        after a crash in between or a disk that was away. Raises Busy while a prune runs, and
+        Unreachable."""
+        executing = await self._book.plans(EXECUTING, library=library)
+        if executing and self.lock(library).locked():
+            raise Busy(
+                f"{library} is being pruned ({executing[0].id}).", "Try again when it is done."
+            )
+        async with self.lock(library):
+            for plan in await self._book.plans(EXECUTING, DONE, PARTIAL, library=library):
+                await self.settle(plan)
+                if library not in self._caught_up:
+                    await self._refresh(library, await self._book.items(plan, Place.TRASH))
+            self._caught_up.add(library)
+
     async def _refresh(self, library: str, items: Sequence[Item]) -> None:
-        """The catalogue looks at these files again. What it cannot do now, its next scan does."""
+        """The catalogue looks at these files again, now or before the next plan."""
         try:
             catalogue = self._ground.use(Catalogue)  # type: ignore[type-abstract]
             for start in range(0, len(items), _REFRESH):
                 paths = [item.path for item in items[start : start + _REFRESH]]
                 await catalogue.refresh(library, paths)
         except ArcanumError as error:
+            self._caught_up.discard(library)
             log.warning("catalogue of %s not refreshed: %s", library, error.message)
 
     async def concerns(self) -> list[Concern]:
@@ -193,6 +215,11 @@ class TrashRoom:
             report = await self._all(plan, items, Place.RETURNING, Place.RESTORED, moves.to_library)
             if report.done:
                 await self.finish(plan, report.done)
+        if len(items) > len(report.done) + len(report.left):
+            raise Cancelled(
+                f"The engine stopped: {len(report.done):,} of {words.files(len(items))} are back.",
+                f"The others wait in the trash: arcanum quota undo {plan_id}",
+            )
         return UndoResult(
             plan_id=plan_id,
             restored=len(report.done),
@@ -203,12 +230,14 @@ class TrashRoom:
     # --- what waits -----------------------------------------------------------------------------
 
     async def show(self) -> Trash:
-        waits = (Place.TRASH, Place.RETURNING, Place.DELETING)
-        plans = [
-            await asyncio.to_thread(_shown, plan, items)
-            for plan in await self._book.plans(EXECUTING, DONE, PARTIAL)
-            if (items := await self._book.items(plan, *waits))
-        ]
+        """What waits for a purge; newest first."""
+        plans: list[TrashedPlan] = []
+        room = _SHOWN
+        for plan in await self._book.plans(EXECUTING, DONE, PARTIAL):
+            items = await self._book.items(plan, Place.TRASH, Place.RETURNING, Place.DELETING)
+            if items:
+                plans.append(await asyncio.to_thread(_shown, plan, items, room))
+                room -= len(plans[-1].items)
         return Trash(
             files=sum(plan.files for plan in plans),
             bytes=sum(plan.bytes for plan in plans),
@@ -245,7 +274,7 @@ def drop(plan: PlanRow, folder: str | None) -> None:
         log.warning("empty trash folder of %s not removed: %s", plan.id, error)
 
 
-def _shown(plan: PlanRow, items: Sequence[Item]) -> TrashedPlan:
+def _shown(plan: PlanRow, items: Sequence[Item], room: int) -> TrashedPlan:
     assert plan.trashed_at is not None
     frees = frees_of(items)
     return TrashedPlan(
@@ -263,6 +292,6 @@ def _shown(plan: PlanRow, items: Sequence[Item]) -> TrashedPlan:
                 frees=frees.get(item.n, 0),
                 trashed_at=plan.trashed_at,
             )
-            for item in items
+            for item in items[:room]
         ),
     )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from engine.contract.errors import NotFound, Refused
 from engine.contract.quota import Plan
+from engine.quota.disk import Root
 from tests.unit.quota.house import House, opened, put
 
 
@@ -89,6 +90,22 @@ async def test_a_shortfall_is_told(house: House, films: Path, tmp_path: Path) ->
     plan = await house.plan("films")
     assert [item.path.display for item in plan.items] == ["a.mkv"]
     assert (plan.target, plan.moves, plan.shortfall) == (499, 100, 399)
+
+
+async def test_what_may_not_be_looked_at_is_left_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Root.look
+
+    def forbidden(root: Root, path: bytes) -> os.stat_result:
+        if path == b"b/b.mkv":
+            raise PermissionError(13, "Permission denied")
+        return look(root, path)
+
+    monkeypatch.setattr(Root, "look", forbidden)
+    plan = await house.plan("films")
+    assert [item.path.display for item in plan.items] == ["a.mkv", "c.mkv", "d.mkv"]
+    assert house.catalogue.refreshed == []
 
 
 async def test_what_cannot_be_planned_says_why(house: House, films: Path) -> None:

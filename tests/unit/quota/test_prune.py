@@ -12,7 +12,7 @@ import pytest
 from engine.approvals.execution import Execution
 from engine.contract import approvals
 from engine.contract.approvals import ApprovalState, Mark
-from engine.contract.errors import Refused, WorldMoved
+from engine.contract.errors import Busy, Refused, Unavailable, WorldMoved
 from engine.contract.ports import TRASH_FOLDER, StoredPlan
 from engine.quota import moves, trash
 from tests.unit.quota.house import House, put, tree
@@ -68,12 +68,44 @@ async def test_plan_and_approval_have_the_same_digest(house: House) -> None:
 
 async def test_what_waits_in_the_trash_is_not_planned_again(house: House, films: Path) -> None:
     await house.approve(await house.prune("films"))
-    with pytest.raises(Refused, match=r"films is within its limit.*3 files wait in the trash"):
+    with pytest.raises(Refused, match=r"films is within its limit.*300 B wait in the trash"):
         await house.plan("films")
     put(films, "new.mkv", 100, 9)
     house.catalogue.scan("films")
     plan = await house.plan("films")
     assert (plan.used, plan.target, len(plan.items)) == (300, 50, 1)
+
+
+async def test_a_catalogue_that_missed_the_prune_makes_no_second_plan(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_library: str, _paths: object) -> None:
+        raise Unavailable("The media room has failed.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.catalogue, "refresh", fail)
+        await house.approve(await house.prune("films"))
+        assert (await house.gauge("films")).used == 500
+    with pytest.raises(Refused, match="films is within its limit"):
+        await house.plan("films")
+    assert (await house.gauge("films")).used == 200
+
+
+async def test_while_a_prune_runs_no_plan_is_made(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems: list[str] = []
+    progress = Execution.progress
+
+    async def plan_meanwhile(run: Execution, done: int, total: int, note: str = "") -> None:
+        await progress(run, done, total, note)
+        with pytest.raises(Busy) as caught:
+            await house.plan("films")
+        problems.append(caught.value.message)
+
+    monkeypatch.setattr(Execution, "progress", plan_meanwhile)
+    await house.approve(await house.prune("films"))
+    assert problems == ["films is being pruned (p1)."]
 
 
 @pytest.mark.parametrize("change", ["append", "rewrite", "touch", "delete", "link", "folder"])

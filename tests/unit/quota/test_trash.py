@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from engine.contract.approvals import ApprovalState
-from engine.contract.errors import Invalid, NotFound, Refused, WorldMoved
+from engine.contract.errors import Cancelled, Invalid, NotFound, Refused, WorldMoved
 from engine.contract.ports import TRASH_FOLDER
+from engine.quota import QuotaRoom, moves, trash
 from tests.unit.quota.house import House, opened, put, tree
 
 TRASH = os.fsdecode(TRASH_FOLDER)
@@ -44,6 +47,28 @@ async def test_undo_twice_is_once(pruned: House, films: Path) -> None:
     assert (again.restored, again.conflicts) == (0, ())
     assert tree(films) == before
     assert (await pruned.kinds()).count("quota.undone") == 1
+
+
+async def test_an_undo_that_the_engine_stops_goes_on_later(
+    pruned: House, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trash, "CHUNK", 1)
+    back = moves.to_library
+
+    def stop_after(*given: Any) -> moves.Problems:
+        stopping.append(asyncio.run_coroutine_threadsafe(room.stop(), loop))
+        return back(*given)
+
+    loop = asyncio.get_running_loop()
+    stopping: list[object] = []
+    room = cast(QuotaRoom, pruned.engine.lifecycle._slots["quota"].room)
+    with monkeypatch.context() as patch:
+        patch.setattr(moves, "to_library", stop_after)
+        with pytest.raises(Cancelled, match="1 of 3 files are back"):
+            await pruned.undo("p1")
+    assert len(stopping) == 1
+    assert (await pruned.trash()).files == 2
+    assert not (await pruned.shown(1)).undone
 
 
 async def test_undo_makes_missing_folders_but_follows_no_link(
