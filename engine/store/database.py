@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 
+from engine.contract.base import visible
 from engine.contract.errors import Internal, StoreFailed
 from engine.contract.events import Event
 from engine.store import schema
@@ -28,13 +30,14 @@ Work = Callable[["Transaction"], Awaitable[Any]]
 
 _QUEUE_BOUND = 1024
 _READERS = 2
+_MIN_FREE = 64 * 1024
 
 
 def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
     """The error that a user can act on."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    where = f"{path}: {error}"
-    if code == sqlite3.SQLITE_FULL:
+    where = f"{path}: {visible(str(error))}"
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return StoreFailed(
             f"The disk is full. {where}.", "Free some space; nothing that was saved is lost."
         )
@@ -53,6 +56,14 @@ def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
     return StoreFailed(
         f"The database refused a statement. {where}.", "This is a defect: report it."
     )
+
+
+def _is_full(path: Path) -> bool:
+    """SQLite calls it an input/output error where its shared memory found no room."""
+    try:
+        return shutil.disk_usage(path.parent).free < _MIN_FREE
+    except OSError:
+        return False
 
 
 class Transaction:
@@ -111,6 +122,7 @@ class Database:
         self._connection: aiosqlite.Connection | None = None
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._open_readers: list[aiosqlite.Connection] = []
+        self._closing = False
         self.last_commit_s = 0.0
 
     @property
@@ -129,47 +141,59 @@ class Database:
                 reader = await self._connect(writer=False)
                 self._open_readers.append(reader)
                 self._readers.put_nowait(reader)
-        except (sqlite3.Error, OSError) as error:
+        except BaseException as error:
             await self.close()
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path) from error
-            raise StoreFailed(
-                f"{self.path}: {error.strerror or error}.",
-                "Make the folder writable, or move the data with ARCANUM_HOME.",
-            ) from error
+            if isinstance(error, OSError):
+                raise StoreFailed(
+                    f"{self.path}: {error.strerror or error}.",
+                    "Make the folder writable, or move the data with ARCANUM_HOME.",
+                ) from error
+            raise
         self._writer = asyncio.create_task(self._write_forever(), name=f"store:{self._kind}")
 
     async def _connect(self, *, writer: bool) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self.path, isolation_level=None, timeout=10)
-        connection.row_factory = sqlite3.Row
-        await connection.execute("PRAGMA foreign_keys = ON")
-        # FULL: what was acknowledged survives a power cut. NORMAL: only for what can be rebuilt.
-        await connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
-        if not writer:
-            await connection.execute("PRAGMA query_only = ON")
+        try:
+            connection.row_factory = sqlite3.Row
+            await connection.execute("PRAGMA foreign_keys = ON")
+            # FULL: what was acknowledged survives a power cut. NORMAL: only what can be rebuilt.
+            await connection.execute(
+                f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}"
+            )
+            if not writer:
+                await connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def close(self) -> None:
-        """Finishes the transactions that wait, then closes. Safe to call twice."""
+        """Finishes what waits and refuses what comes later, then closes. Safe to call twice."""
+        self._closing = True
         if self._writer is not None:
             await self._queue.join()
             self._writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writer
+            await asyncio.wait([self._writer])
             self._writer = None
-        for reader in self._open_readers:
+        while self._open_readers:
+            reader = await self._readers.get()
+            self._open_readers.remove(reader)
             await reader.close()
-        self._open_readers.clear()
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+
+    def _closed(self) -> StoreFailed:
+        return StoreFailed(f"{self.path} is closed.", "Start the engine again.")
 
     # --- reading --------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
-        if self._connection is None:
-            raise StoreFailed(f"{self.path} is closed.", "Start the engine again.")
+        if self._connection is None or self._closing:
+            raise self._closed()
         reader = await self._readers.get()
         try:
             yield reader
@@ -190,8 +214,8 @@ class Database:
 
         Raises what ``work`` raises (everything is rolled back), or StoreFailed.
         """
-        if self._connection is None or self._writer is None:
-            raise StoreFailed(f"{self.path} is closed.", "Start the engine again.")
+        if self._writer is None or self._closing:
+            raise self._closed()
         if asyncio.current_task() is self._writer:
             raise Internal("A transaction was asked for inside a transaction.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -205,6 +229,11 @@ class Database:
             started = time.perf_counter()
             try:
                 result = await self._transact(self._connection, work)
+            except asyncio.CancelledError:
+                future.cancel()
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise  # The writer is to end; else the work awaited something cancelled.
             except Exception as error:  # noqa: BLE001 - handed to the caller
                 if not future.cancelled():
                     future.set_exception(error)

@@ -1,8 +1,8 @@
 """Opening a database safely: what is newer, edited or damaged is refused and left untouched.
 
-Migrations are ``migrations/<kind>/NNNN_name.sql``. Each runs in one transaction together with its
-row in the ledger, which holds the file's SHA-256: an edited migration is noticed. Before the first
-pending migration an existing file is backed up; after the last one it is checked.
+Migrations are ``migrations/<kind>/NNNN_name.sql``. All that are pending run in one transaction with
+their rows in the ledger, which hold each file's SHA-256: an edited migration is noticed. Before
+that an existing file is backed up; before the commit it is checked.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
+from engine.contract.base import visible
 from engine.contract.errors import StoreFailed
 
 _MAGIC = b"SQLite format 3\0"
@@ -54,7 +55,7 @@ def migrations(kind: str) -> list[Migration]:
 
 def damaged(path: Path, problem: str) -> StoreFailed:
     return StoreFailed(
-        f"{path} is damaged ({problem}). It was left as it is.",
+        f"{path} is damaged ({visible(problem)}). It was left as it is.",
         f"Copy it somewhere safe, then put back a copy from {path.parent / 'backups'}"
         " or move it away to start anew.",
     )
@@ -74,25 +75,32 @@ def prepare(path: Path, kind: str) -> None:
         pending = [m for m in known if m.version not in applied]
         if existing and pending:
             _backup(connection, path, max(applied, default=0))
-        for migration in pending:
-            _apply(connection, migration, path)
         if pending:
-            _check(connection, path)
+            _migrate(connection, pending, path)
 
 
-def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    mode = "ro" if readonly else "rwc"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
+def _connect(path: Path, options: str = "mode=rwc") -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{options}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
 
 
+def _untouching(path: Path) -> str:
+    """How to open the file so that nothing changes, not even beside it.
+
+    Only after a crash is there a log to read, too; only SQLite can undo what was half made.
+    """
+    if Path(f"{path}-journal").exists():
+        return "mode=rw"
+    return "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+
+
 def _verify(path: Path, known: list[Migration]) -> None:
-    """Refuses what is not ours to touch. Opens read-only, so that a refused file stays as it is."""
+    """Refuses what is not ours to touch; a refused file stays as it is."""
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise damaged(path, "it is not a SQLite database")
     try:
-        with closing(_connect(path, readonly=True)) as connection:
+        with closing(_connect(path, _untouching(path))) as connection:
             _verify_ledger(connection, path, {m.version: m for m in known})
             if path.stat().st_size < _CHECK_BELOW:
                 _check(connection, path)
@@ -119,7 +127,7 @@ def _verify_ledger(connection: sqlite3.Connection, path: Path, known: dict[int, 
     ):
         if version not in known:
             raise StoreFailed(
-                f"{path} was written by a newer Arcanum (schema {version}, {name});"
+                f"{path} was written by a newer Arcanum (schema {version}, {visible(name)});"
                 f" this one knows up to {max(known, default=0)}. It was left as it is.",
                 "Update Arcanum, or use another folder with ARCANUM_HOME.",
             )
@@ -140,13 +148,19 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _backup(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """A whole, checked copy under its final name, or none."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = path.parent / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
     target = folder / f"{path.stem}-schema{version}-{stamp}.db"
-    with closing(sqlite3.connect(target)) as copy:
-        connection.backup(copy, pages=-1)
-        _check(copy, target)
+    draft = target.with_suffix(".part")
+    try:
+        with closing(_connect(draft)) as copy:
+            connection.backup(copy, pages=-1)
+            _check(copy, draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _statements(sql: str) -> Iterator[str]:
@@ -160,8 +174,20 @@ def _statements(sql: str) -> Iterator[str]:
         yield statement
 
 
-def _apply(connection: sqlite3.Connection, migration: Migration, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, pending: list[Migration], path: Path) -> None:
+    """All that is pending, or nothing: an older Arcanum can still open what was refused here."""
     connection.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in pending:
+            _apply(connection, migration, path)
+        _check(connection, path)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _apply(connection: sqlite3.Connection, migration: Migration, path: Path) -> None:
     try:
         for statement in _statements(migration.sql):
             connection.execute(statement)
@@ -174,10 +200,7 @@ def _apply(connection: sqlite3.Connection, migration: Migration, path: Path) -> 
                 datetime.now(UTC).isoformat(timespec="seconds"),
             ),
         )
-        connection.execute("COMMIT")
     except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             raise
         raise StoreFailed(
