@@ -1,0 +1,1 @@
+"""``make bench``: one command, one table: ours, the peer, the ratio, the aim, in the same run."""
