@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -137,3 +139,14 @@ def test_version(arcanum: Callable[..., Any]) -> None:
     ran = arcanum("--version")
     assert ran.code == 0
     assert ran.out.startswith("arcanum ")
+
+
+def test_no_command_imports_the_screen() -> None:
+    modules = [f"arcanum_tui.cli.{group}" for group in GROUPS]
+    code = (
+        f"import sys, importlib; [importlib.import_module(m) for m in {modules}]\n"
+        "import arcanum_tui.__main__, arcanum_tui.wiring\n"
+        "print([m for m in sys.modules if m.partition('.')[0] in {'textual', 'httpx', 'psutil'}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
