@@ -10,7 +10,8 @@ BIN := .venv/bin
 
 # What fails fast and says most comes first.
 FIRST := tests/architecture tests/unit tests/contract
-TESTS := $(wildcard $(FIRST)) $(filter-out $(FIRST),$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
+REST  := $(filter-out $(FIRST) %/__pycache__,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
+TESTS := $(wildcard $(FIRST)) $(REST)
 CHECKS := check-format check-lint check-types check-imports check-docs
 
 help:  ## List the targets
