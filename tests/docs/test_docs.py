@@ -8,7 +8,7 @@ import shlex
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -76,7 +76,8 @@ def with_shapes(words: str) -> str:
     titles = {
         title.lower().replace(" ", "-"): title for title in sections(COMMANDS) if title[0].isupper()
     }
-    text, seen = section(words), set()
+    text = section(words)
+    seen: set[str] = set()
     while links := set(re.findall(r"\]\(#([\w-]+)\)", text)) - seen:
         for link in links:
             seen.add(link)
@@ -151,7 +152,7 @@ def test_every_example_is_a_valid_command_line(line: str) -> None:
 def settings() -> list[tuple[str, Any]]:
     found = []
     for section_name, part in Config.model_fields.items():
-        for key, field in part.annotation.model_fields.items():
+        for key, field in cast(type[BaseModel], part.annotation).model_fields.items():
             found.append((f"{section_name}.{key}", field))
             for inner in get_args(field.annotation):
                 if isinstance(inner, type) and issubclass(inner, BaseModel):

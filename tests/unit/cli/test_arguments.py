@@ -4,6 +4,7 @@ import base64
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,11 @@ from hypothesis import strategies as st
 
 from arcanum_tui.cli.arguments import parser_for, request_of
 from engine.contract import approvals, audit, media, quota
-from engine.contract.base import Wire
 from engine.contract.errors import EXIT_USAGE, Invalid
 from engine.contract.operation import Operation, every
 
 
-def parsed(operation: Operation, *arguments: str) -> Wire:
+def parsed(operation: Operation, *arguments: str) -> Any:
     parser = parser_for("x y", operation.summary, operation)
     return request_of(operation.request, parser.parse_args(arguments))
 

@@ -46,7 +46,7 @@ def approval(state: ApprovalState, **changes: Any) -> Approval:
         items=(CardItem(key="a1", text="old\x1b[2J.mkv", size=20_000_000, note="oldest"),),
         keepable=True,
     )
-    fields = {
+    fields: dict[str, Any] = {
         "id": 41,
         "operation": "quota.prune",
         "state": state,
@@ -61,7 +61,7 @@ def approval(state: ApprovalState, **changes: Any) -> Approval:
 
 
 def job(state: JobState, **changes: Any) -> Job:
-    fields = {
+    fields: dict[str, Any] = {
         "id": 3,
         "operation": "media.scan",
         "subject": "films",
@@ -138,7 +138,13 @@ def test_what_cannot_be_undone_asks_for_the_count(arcanum: Arcanum) -> None:
 
 
 def gauge(state: Any, **changes: Any) -> Gauge:
-    fields = {"library": "films", "machine": "nas", "used": 30, "limit": 20, "over": 10}
+    fields: dict[str, Any] = {
+        "library": "films",
+        "machine": "nas",
+        "used": 30,
+        "limit": 20,
+        "over": 10,
+    }
     return Gauge(**(fields | {"in_trash": 0, "state": state} | changes))
 
 
@@ -252,7 +258,13 @@ def answer(*pieces: str, **changes: Any) -> list[Any]:
     turn = Turn(
         id=1, session="a", question="?", answer="".join(pieces), status="done", asked_at=now()
     )
-    fields = {"turn_id": 1, "session": "a", "backend": "b", "model": "m", "simulated": False}
+    fields: dict[str, Any] = {
+        "turn_id": 1,
+        "session": "a",
+        "backend": "b",
+        "model": "m",
+        "simulated": False,
+    }
     return [
         AnswerStarted(**(fields | changes)),
         *(AnswerPiece(text=piece) for piece in pieces),

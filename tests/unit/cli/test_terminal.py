@@ -61,7 +61,7 @@ def test_json_is_indented_for_eyes_and_one_line_in_a_pipe(monkeypatch: pytest.Mo
     pipe = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", pipe)
     Terminal(as_json=True).result({"name": "é▲"})
-    assert pipe.buffer.getvalue() == '{"name": "é▲"}\n'.encode()  # type: ignore[attr-defined]
+    assert pipe.buffer.getvalue() == '{"name": "é▲"}\n'.encode()
 
 
 def test_a_terminal_that_is_not_utf8_gets_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_a_table_fits_the_terminal_and_is_whole_in_a_pipe(monkeypatch: pytest.Mo
     pipe = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     monkeypatch.setattr(sys, "stdout", pipe)
     Terminal().table(("N", "NAME", "X"), columns, rows)
-    text = pipe.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    text = pipe.buffer.getvalue().decode()
     assert "漢字" * 30 in text
     assert text.splitlines()[0].startswith(" N  NAME")
 
@@ -135,7 +135,7 @@ def test_an_error_never_starts_in_the_middle_of_a_line(monkeypatch: pytest.Monke
 
 def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with io.FileIO("/dev/full", "w") as full:
-        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, encoding="utf-8"))  # type: ignore[arg-type]
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, encoding="utf-8"))
         with pytest.raises(Failed, match="No space left on device"):
             Terminal().line("text")
 
