@@ -34,10 +34,10 @@ def add_text(parser: Parser) -> None:
 
 
 async def chat(run: Invocation) -> int:
-    text = " ".join(run.options.text)
-    if not text and sys.stdin is not None and sys.stdin.isatty():
+    words = run.options.text
+    if not words and sys.stdin is not None and sys.stdin.isatty():
         return await _converse(run)
-    request = run.request(text=text or await _piped())
+    request = run.request(text=" ".join(words) if words else await _piped())
     async with run.client() as client:
         try:
             await _answer(run, client, request)

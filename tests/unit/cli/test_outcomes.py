@@ -319,6 +319,7 @@ def test_no_question_is_wrong_usage(arcanum: Arcanum, monkeypatch: pytest.Monkey
         ran = arcanum("chat")
     assert ran.code == 64
     assert "no question" in ran.err
+    assert arcanum("chat", "").code == 64
 
 
 def test_a_question_that_is_too_long_is_refused_before_anything_starts(arcanum: Arcanum) -> None:
