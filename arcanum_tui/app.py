@@ -33,6 +33,7 @@ from arcanum_tui.screens.base import View
 from arcanum_tui.screens.overview import Overview
 from arcanum_tui.state.model import State
 from arcanum_tui.state.text import clean
+from arcanum_tui.work import restart, start
 from engine.contract.errors import ArcanumError
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class ArcanumApp(App[None], inherit_bindings=False):
         "widgets/paint.tcss",
         "widgets/bars.tcss",
         "widgets/lines.tcss",
+        "widgets/card.tcss",
         "screens/overview.tcss",
         "app.tcss",
     ]
@@ -124,7 +126,7 @@ class ArcanumApp(App[None], inherit_bindings=False):
             return
         screen = self.screen
         if isinstance(screen, View):
-            if not self._painted and screen.composed:
+            if not self._painted and screen.shown:
                 self._painted = True
                 self._after_first_paint()
             screen.painted(time.monotonic())
@@ -230,8 +232,8 @@ class ArcanumApp(App[None], inherit_bindings=False):
         await super().on_event(event)
 
     async def _on_key(self, event: Key) -> None:
+        # Textual calls its own handler, which runs the bindings, after this one.
         self.keys.current = event.time
-        await super()._on_key(event)
 
     # --- going places ---------------------------------------------------------------------------
 
@@ -247,8 +249,11 @@ class ArcanumApp(App[None], inherit_bindings=False):
         if self.current_mode == "overview" != name:
             self.looked = self.clock()
         self.switch_mode(name)
-        if thing and isinstance(self.screen, View):
-            self.screen.call_after_refresh(self.screen.select, thing)
+        screen = self.screen
+        if isinstance(screen, View):
+            screen.arrive()
+            if thing:
+                screen.call_after_refresh(screen.select, thing)
 
     def action_open_overview(self) -> None:
         self.go_to("overview")
@@ -337,7 +342,7 @@ class ArcanumApp(App[None], inherit_bindings=False):
 
     def undo(self, approval_id: int) -> None:
         """Takes back what this approval did."""
-        self.run_worker(self._undo(approval_id), group=f"undo {approval_id}", exclusive=True)
+        restart(self, f"undo {approval_id}", self._undo, approval_id)
 
     async def _undo(self, approval_id: int) -> None:
         from arcanum_tui.deeds import take_back
@@ -351,7 +356,7 @@ class ArcanumApp(App[None], inherit_bindings=False):
 
     def job(self, job_id: int, what: str) -> None:
         """Pauses a job, carries it on (``resume``), or stops it for good (``cancel``)."""
-        self.run_worker(self._job(job_id, what), group=f"job {job_id}")
+        start(self, f"job {job_id}", self._job, job_id, what)
 
     async def _job(self, job_id: int, what: str) -> None:
         from arcanum_tui.deeds import change_job
@@ -367,7 +372,7 @@ class ArcanumApp(App[None], inherit_bindings=False):
         from arcanum_tui.modals.first_run import FirstRunDialog
 
         def answered(keys: tuple[str, ...] | None) -> None:
-            self.run_worker(self._use(found, keys or ()), group="first run")
+            start(self, "first run", self._use, found, keys or ())
 
         self._offer = None
         self.push_screen(FirstRunDialog(found), answered)

@@ -45,7 +45,7 @@ class AskDialog(Dialog[str]):
         if wrong:
             self.show_keys(wrong)
         elif self.answers():
-            self.dismiss(event.value)
+            self.close(event.value)
 
 
 class CountInput(Input):
@@ -85,4 +85,4 @@ class CountDialog(Dialog[str]):
         elif typed != str(self._count):
             self.show_keys(f"{typed or 'Nothing'} is not {self._count}: type the count first.")
         else:
-            self.dismiss(typed)
+            self.close(typed)

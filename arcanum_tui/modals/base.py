@@ -73,8 +73,13 @@ class Dialog(ModalScreen[Result | None], inherit_bindings=False):
         self.show_keys("" if alone else "That was pasted or typed very fast: press the key again.")
         return alone
 
+    def close(self, result: Result | None) -> None:
+        """Closes the window, once: of a burst of keys only the first one finds it open."""
+        if self.is_current:
+            self.dismiss(result)
+
     def action_back(self) -> None:
-        self.dismiss(None)
+        self.close(None)
 
     def action_next_pane(self) -> None:
         self.focus_next()

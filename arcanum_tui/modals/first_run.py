@@ -32,4 +32,4 @@ class FirstRunDialog(TickDialog):
     def action_back(self) -> None:
         """Skipping is an answer, too: it is asked only once."""
         if self.answers():
-            self.dismiss(None)
+            self.close(None)

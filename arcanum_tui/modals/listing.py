@@ -28,11 +28,10 @@ class ListDialog(Dialog[None]):
         yield self._lines
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._lines.show(self._rows)
 
     def on_lines_chosen(self) -> None:
-        self.dismiss(None)
+        self.close(None)
 
 
 class Ticked:
@@ -81,7 +80,6 @@ class TickDialog(Dialog[tuple[str, ...]]):
         yield self._lines
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._show()
 
     def _show(self) -> None:
@@ -98,4 +96,4 @@ class TickDialog(Dialog[tuple[str, ...]]):
             self.show_keys(self._none_says)
         elif self.answers():
             order = (self._rows.row(index).key for index in range(len(self._rows)))
-            self.dismiss(tuple(key for key in order if key in self._rows.keys))
+            self.close(tuple(key for key in order if key in self._rows.keys))

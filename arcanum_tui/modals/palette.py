@@ -36,4 +36,4 @@ class PaletteDialog(Picker[Action]):
         ]
 
     def pick(self, row: Row) -> None:
-        self.dismiss(self._actions[row.key])
+        self.close(self._actions[row.key])

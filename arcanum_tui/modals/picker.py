@@ -40,7 +40,6 @@ class Picker(Dialog[Result]):
         yield self._lines
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._show("")
 
     def _show(self, text: str) -> None:

@@ -33,6 +33,6 @@ class SessionsDialog(Picker[str]):
 
     def pick(self, row: Row) -> None:
         try:
-            self.dismiss(_NAME.validate_python(row.key))
+            self.close(_NAME.validate_python(row.key))
         except ValidationError:
             self.show_keys("That is no name: visible characters, no /, not beginning with -.")

@@ -31,5 +31,4 @@ class SheetDialog(Dialog[None]):
         yield self._lines
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._lines.show(self._rows)

@@ -37,7 +37,6 @@ class Agent(View):
         yield Prompt(id="prompt")
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         self.control_center.conversation.load()
         self.query_one("#prompt").focus()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
@@ -20,16 +21,22 @@ from arcanum_tui.state.card import CardFace, undo_of
 from arcanum_tui.state.grid import Piece
 from arcanum_tui.state.model import State
 from arcanum_tui.state.overview import failed, waiting
+from arcanum_tui.widgets.bars import EndsLine
 from arcanum_tui.widgets.card import CardView
 from arcanum_tui.widgets.lines import Lines
 from arcanum_tui.widgets.queue import Queue
+from arcanum_tui.work import restart, start
 from engine.contract import approvals as words
 from engine.contract.errors import ArcanumError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from engine.contract.approvals import Approval, ApprovalSummary
+
+
+OTHER_LINES = 3
+"""The title, the keys, and the line above the card that says what a key did not do."""
 
 
 class Approvals(View):
@@ -37,7 +44,7 @@ class Approvals(View):
 
     NAME = "approvals"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("approvals")]
-    CSS_PATH = ["../widgets/card.tcss", "approvals.tcss"]  # noqa: RUF012
+    CSS_PATH = ["approvals.tcss"]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +52,6 @@ class Approvals(View):
         self._wanted = 0
         self._read_as: tuple[int, ApprovalSummary | None] | None = None
         self._opened = False
-        self._said = ""
         self._answering: set[int] = set()
 
     @property
@@ -54,10 +60,13 @@ class Approvals(View):
 
     def body(self) -> Iterable[Widget]:
         queue = Queue(id="queue", title="APPROVALS", columns=cards.QUEUE)
-        yield Container(queue, CardView(id="card"), id="desk")
+        items = Lines(id="items", title="ITEMS", hint="Enter all", columns=cards.ITEMS)
+        items.can_focus = False
+        yield Container(queue, EndsLine(id="said"), CardView(id="card"), items, id="desk")
 
     def painted(self, at: float) -> None:
-        self._card.painted(at)
+        if self.composed:
+            self._card.painted(at)
 
     # --- showing --------------------------------------------------------------------------------
 
@@ -69,9 +78,10 @@ class Approvals(View):
     def _card(self) -> CardView:
         return self.query_one("#card", CardView)
 
-    def on_screen_resume(self) -> None:
+    def arrive(self) -> None:
         self._opened = False
-        super().on_screen_resume()
+
+    def on_screen_resume(self) -> None:
         self._queue.focus()
 
     def show(self, state: State) -> None:
@@ -85,9 +95,26 @@ class Approvals(View):
         select = not self._opened and bool(rows)
         self._opened = self._opened or state.known
         self._queue.show(rows, note=note, empty=empty, select=select)
-        height = max(3, min(len(rows) + 1, self.size.height // 3))
-        self._queue.styles.height = height
         self._refresh_card()
+
+    def _arrange(self) -> None:
+        """The card in full where that is possible; what is left shows the first of its items."""
+        width, height = self.app.size
+        queue = max(3, min(len(self._queue.rows) + 1, height // 3))
+        lines = len(self._face(width - 2).lines) if self.approval else 1
+        room = height - OTHER_LINES - queue
+        items = self.query_one("#items", Lines)
+        self._queue.styles.height = queue
+        self._card.styles.height = min(lines, room)
+        left = room - lines - 1
+        count = len(self.approval.card.items) if self.approval else 0
+        items.display = count > 0 and left > 2
+        items.styles.height = max(0, min(left, count + 1))
+        if self.approval is not None:
+            items.show(cards.Items(self.approval.card.items))
+
+    def on_resize(self) -> None:
+        self._arrange()
 
     def select(self, thing: str) -> None:
         """Selects the approval with this number."""
@@ -97,7 +124,9 @@ class Approvals(View):
                 self._queue.go(index)
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
-        self._said = ""
+        if message.lines is not self._queue:
+            return
+        self._say("")
         self._wanted = int(message.row.key) if message.row else 0
         self._refresh_card()
 
@@ -107,23 +136,25 @@ class Approvals(View):
             hint = "↑ ↓ select an approval to read its card" if len(self._queue.rows) else ""
             self._card.show_empty(Piece(hint, "muted"))
             self.approval, self._read_as = None, None
+            self._arrange()
             return
         if self.approval is None or self.approval.id != self._wanted:
             self.approval = None
             self._card.show_empty(Piece(f"○ reading #{self._wanted} …", "muted"))
         else:
             self._card.show(self._face)
+        self._arrange()
         listed = self.control_center.state.approvals
         summary = next((a for a in listed if a.id == self._wanted), None)
         if self._read_as != (self._wanted, summary):
             self._read_as = (self._wanted, summary)
-            self.run_worker(self._read(self._wanted), group="card", exclusive=True)
+            restart(self, "card", self._read, self._wanted)
 
     def _face(self, width: int) -> CardFace:
         assert self.approval is not None
         center = self.control_center
         progress = center.state.progress.get(self.approval.id)
-        return cards.face(self.approval, width, center.clock(), progress=progress, said=self._said)
+        return cards.face(self.approval, width, center.clock(), progress=progress)
 
     async def _read(self, id_: int) -> None:
         try:
@@ -139,12 +170,11 @@ class Approvals(View):
         if self._wanted == approval.id:
             self.approval = approval
             self._card.show(self._face)
+            self._arrange()
 
     def _say(self, text: str) -> None:
-        """A line on the card itself."""
-        self._said = text
-        if self.approval is not None:
-            self._card.show(self._face)
+        """A line for the person, just above the card."""
+        self.query_one("#said", EndsLine).show([Piece(text, "warn")] if text else [], [])
 
     # --- answers --------------------------------------------------------------------------------
 
@@ -202,7 +232,7 @@ class Approvals(View):
         self.app.push_screen(CountDialog(approval.card.headline, count), counted)
 
     def _send(self, approval: Approval, request: words.Approve) -> None:
-        self._run(approval, self.control_center.engine.ask(words.APPROVE, request))
+        self._run(approval, partial(self.control_center.engine.ask, words.APPROVE, request))
 
     def action_deny(self) -> None:
         self._answer(self._deny)
@@ -214,7 +244,7 @@ class Approvals(View):
         def reasoned(reason: str | None) -> None:
             if reason is not None and self._pending(approval):
                 request = words.Deny(id=approval.id, reason=reason)
-                self._run(approval, self.control_center.engine.ask(words.DENY, request))
+                self._run(approval, partial(self.control_center.engine.ask, words.DENY, request))
 
         self.app.push_screen(
             AskDialog(
@@ -225,14 +255,16 @@ class Approvals(View):
             reasoned,
         )
 
-    def _run(self, approval: Approval, answer: Coroutine[None, None, Approval]) -> None:
+    def _run(self, approval: Approval, answer: Callable[[], Awaitable[Approval]]) -> None:
         """Sends an answer, once, and shows what came of it."""
         self._answering.add(approval.id)
-        self.run_worker(self._answered(approval, answer), group="answers")
+        start(self, "answers", self._answered, approval, answer)
 
-    async def _answered(self, approval: Approval, answer: Coroutine[None, None, Approval]) -> None:
+    async def _answered(
+        self, approval: Approval, answer: Callable[[], Awaitable[Approval]]
+    ) -> None:
         try:
-            ended = await answer
+            ended = await answer()
         except ArcanumError as error:
             self._failed(approval, error)
         else:
@@ -263,7 +295,7 @@ class Approvals(View):
         def ticked(keys: tuple[str, ...] | None) -> None:
             if keys and self._pending(approval):
                 self._answering.add(approval.id)
-                self.run_worker(self._leave_out(approval, keys), group="answers")
+                start(self, "answers", self._leave_out, approval, keys)
 
         title = f"Keep some of #{approval.id}: tick what must stay"
         rows = cards.Items(approval.card.items)

@@ -27,12 +27,17 @@ class View(Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         yield EndsLine(id="title")
         yield from self.body()
-        yield KeysLine(actions.of(*self.places))
+        yield KeysLine(actions.of(*self.places), without=f"open_{self.NAME}")
 
     @property
     def composed(self) -> bool:
-        """Whether the body is there to be painted."""
+        """Whether the widgets are there."""
         return bool(self.query("#keys"))
+
+    @property
+    def shown(self) -> bool:
+        """Whether the body was drawn."""
+        return self.composed
 
     def painted(self, at: float) -> None:
         """A frame reached the terminal at that time (on the clock of ``time.monotonic``)."""
@@ -44,6 +49,9 @@ class View(Screen[None], inherit_bindings=False):
     def show(self, state: State) -> None:
         """Brings the body up to date; cheap where nothing changed."""
         raise NotImplementedError
+
+    def arrive(self) -> None:
+        """A person asked for this screen (which may not be composed yet)."""
 
     def select(self, thing: str) -> None:
         """Puts the cursor on the thing that a link named."""
@@ -59,11 +67,15 @@ class View(Screen[None], inherit_bindings=False):
 
     def update(self, state: State) -> None:
         """Title and body."""
+        if not self.composed:
+            return
         self.show_title()
         self.show(state)
 
     def show_title(self) -> None:
         """The title alone: the clock moved."""
+        if not self.composed:
+            return
         center = self.control_center
         left, right = frame.title(center.state, self.NAME, center.clock())
         self.query_one("#title", EndsLine).show(left, right)

@@ -22,6 +22,7 @@ from arcanum_tui.state.overview import failed, waiting
 from arcanum_tui.state.pages import Pages
 from arcanum_tui.state.text import plural, size
 from arcanum_tui.widgets.lines import Lines
+from arcanum_tui.work import restart, start
 from engine.contract import media, quota
 from engine.contract.base import PathRef
 from engine.contract.client import Pending
@@ -70,7 +71,6 @@ class Media(View):
         return self.query_one("#filter", Input)
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         if self.focused is None:
             self._libraries.focus()
 
@@ -125,7 +125,7 @@ class Media(View):
             self.call_later(self._start_reading)
 
     def _start_reading(self) -> None:
-        self.run_worker(self._read(self._pages, self._library), group="files", exclusive=True)
+        restart(self, "files", self._read, self._pages, self._library)
 
     def _reload(self, *, top: bool = False) -> None:
         """Reads the file list from its beginning; the present rows stay until it is here."""
@@ -209,7 +209,7 @@ class Media(View):
 
     def action_scan(self) -> None:
         if name := self._chosen():
-            self.run_worker(self._scan(name), group="deeds")
+            start(self, "deeds", self._scan, name)
 
     async def _scan(self, name: str) -> None:
         try:
@@ -219,7 +219,7 @@ class Media(View):
 
     def action_prune(self) -> None:
         if name := self._chosen():
-            self.run_worker(self._prune(name), group="deeds")
+            start(self, "deeds", self._prune, name)
 
     async def _prune(self, name: str) -> None:
         try:
@@ -248,7 +248,7 @@ class Media(View):
 
     def _set_limit(self, name: str, text: str | None) -> None:
         if text is not None:
-            self.run_worker(self._limit(name, _BYTES.validate_python(text.strip())), group="deeds")
+            start(self, "deeds", self._limit, name, _BYTES.validate_python(text.strip()))
 
     async def _limit(self, name: str, limit: ByteSize) -> None:
         try:
@@ -271,7 +271,7 @@ class Media(View):
 
     def _add_library(self, text: str | None) -> None:
         if text is not None:
-            self.run_worker(self._add(text), group="deeds")
+            start(self, "deeds", self._add, text)
 
     async def _add(self, text: str) -> None:
         path = os.path.expanduser(text.strip())  # noqa: PTH111, ASYNC240 - no disk is touched

@@ -16,16 +16,22 @@ from arcanum_tui.actions import bindings
 from arcanum_tui.screens.base import View
 from arcanum_tui.state import arrange, frame
 from arcanum_tui.state import overview as blocks
-from arcanum_tui.state.grid import Column, Piece
+from arcanum_tui.state.grid import Column, Piece, muted
 from arcanum_tui.state.model import State
 from arcanum_tui.widgets.bars import EndsLine
+from arcanum_tui.widgets.card import CardView
 from arcanum_tui.widgets.lines import Lines
+from arcanum_tui.work import restart, start
 from engine.contract.errors import ArcanumError
 
 if TYPE_CHECKING:
+    from engine.contract.approvals import ApprovalSummary
     from engine.contract.telemetry import Gauges
 
 SAMPLES = 60
+
+OTHER_LINES = 4
+"""The title, the undo line, the line to ask on, the keys."""
 
 RETRY_S = 3.0
 """A stream of gauges that broke is opened again after so long."""
@@ -50,6 +56,8 @@ class Overview(View):
         super().__init__()
         self._samples: deque[Gauges] = deque(maxlen=SAMPLES)
         self._trouble = ""
+        self._heights: dict[str, int] = {}
+        self._previewed: ApprovalSummary | None = None
         self._watching: Worker[None] | None = None
 
     def body(self) -> Iterable[Widget]:
@@ -57,7 +65,7 @@ class Overview(View):
             Lines(id=name, title=title, hint=hint, columns=columns, flows=True)
             for name, title, hint, columns in PANELS
         ]
-        yield Container(*panels, id="panels")
+        yield Container(*panels, CardView(id="card"), id="panels")
         yield EndsLine(id="undo", ruled=True)
         yield EndsLine(id="ask")
 
@@ -74,12 +82,22 @@ class Overview(View):
         line = [Piece("UNDO", "title"), Piece("  "), *undo] if undo else []
         self.query_one("#undo", EndsLine).show(line, [Piece("u", "key")])
         self.query_one("#ask", EndsLine).show(
-            [Piece("> ", "key"), Piece("c", "key"), Piece(" to ask Agent-0", "muted")],
+            [Piece("> ", "key"), Piece("c", "key"), muted(" to ask Agent-0")],
             frame.model_line(state),
         )
         self._show_machines()
+        self._preview()
+        self._focus_first()
         if state.link.state == "live" and self.is_current:
             self._watch_gauges()
+
+    def _focus_first(self) -> None:
+        """The cursor begins at what is most urgent."""
+        if self.focused is None and self.is_current:
+            panels = (self.query_one(f"#{name}", Lines) for name, *_ in PANELS)
+            first = next((panel for panel in panels if panel.can_focus), None)
+            if first is not None:
+                first.focus()
 
     def _show_machines(self) -> None:
         now = self.control_center.clock()
@@ -88,24 +106,63 @@ class Overview(View):
 
     def _fill(self, name: str, block: blocks.Block) -> None:
         panel = self.query_one(f"#{name}", Lines)
-        panel.show(block.rows, note=block.note or (() if block.rows else block.empty))
+        panel.show(block.rows, note=block.note, empty=block.trouble)
         panel.can_focus = bool(block.rows)
+        self._heights[name] = block.height
 
     def _arrange(self) -> None:
-        area = self.query_one("#panels").size
-        if not area.height:
-            return
-        panels = {name: self.query_one(f"#{name}", Lines) for name, *_ in PANELS}
-        rows = {name: len(panel.rows) for name, panel in panels.items()}
-        boxes = arrange.overview(area.width, area.height, rows)
-        for name, panel in panels.items():
-            box = boxes[name]
+        """Puts every panel where it belongs at this size, with what it has to say."""
+        width, height = self.app.size
+        boxes = arrange.overview(width, height - OTHER_LINES, self._heights)
+        for name, box in boxes.items():
+            panel = self.query_one(f"#{name}")
             panel.styles.offset = (box.x, box.y)
             panel.styles.width, panel.styles.height = box.width, box.height
             panel.display = box.height > 0
+        self.query_one("#card").display = "card" in boxes
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._arrange)
+        self._arrange()
+
+    @property
+    def shown(self) -> bool:
+        return self.composed and self.query_one("#needs", Lines).drawn
+
+    # --- the card of a huge window --------------------------------------------------------------
+
+    def on_lines_moved(self, message: Lines.Moved) -> None:
+        if message.lines.id == "needs":
+            self._preview()
+
+    def _preview(self) -> None:
+        """Shows the card of the selected line, to be read; it is answered on its own screen."""
+        if self.app.size.width < arrange.HUGE:
+            return
+        row = self.query_one("#needs", Lines).current
+        pending = self.control_center.state.pending
+        summary = next((a for a in pending if row and row.link == f"approvals/{a.id}"), None)
+        if summary is None:
+            self.query_one("#card", CardView).show_empty(muted("No card is selected."))
+        elif summary != self._previewed:
+            restart(self, "card", self._read_card, summary.id)
+        self._previewed = summary
+
+    async def _read_card(self, number: int) -> None:
+        from arcanum_tui.state.card import CardFace, face
+        from engine.contract import approvals
+
+        view = self.query_one("#card", CardView)
+        try:
+            request = approvals.ApprovalId(id=number)
+            approval = await self.control_center.engine.ask(approvals.SHOW, request)
+        except ArcanumError as error:
+            view.show_empty(Piece(f"✗ {error.message}", "bad"))
+            return
+
+        def draw(width: int) -> CardFace:
+            return face(approval, width, self.control_center.clock(), preview=True)
+
+        view.show(draw)
 
     # --- moving ---------------------------------------------------------------------------------
 
@@ -134,7 +191,7 @@ class Overview(View):
     def _watch_gauges(self) -> None:
         """Opens the stream of gauges, as long as this screen is looked at."""
         if self._watching is None or self._watching.is_finished:
-            self._watching = self.run_worker(self._watch(), group="gauges")
+            self._watching = start(self, "gauges", self._watch)
 
     async def _watch(self) -> None:
         from engine.contract import telemetry

@@ -85,7 +85,7 @@ def _wide(
     middle = max(
         sum(1 + max(1, min(rows[name], 4)) for name in left), 1 + max(1, min(rows["storage"], 8))
     )
-    bottom = 1 + rows["machines"]
+    bottom = 1 + min(rows["machines"], 2 if height < 30 else 6)
     top = share(
         max(2, height - middle - bottom),
         [want("needs", rows["needs"], 3), want("broken", rows["broken"], 2)],

@@ -76,9 +76,12 @@ def face(
     now: datetime,
     *,
     progress: ApprovalProgressed | None = None,
-    said: str = "",
+    preview: bool = False,
 ) -> CardFace:
-    """The card in a box of ``width`` cells. ``said``: a line for the person, under the keys."""
+    """The card in a box of ``width`` cells.
+
+    A ``preview`` offers no answers: it says where they are given.
+    """
     card = approval.card
     word, tone = APPROVAL_STATES.get(approval.state, UNKNOWN_STATE)
     title = f"#{approval.id} {card.verb.upper()} · {approval.machine} · {card.subject}"
@@ -90,9 +93,8 @@ def face(
         row_tone: Tone = {"ok": "ok", "warn": "warn"}.get(row.mark, "plain")  # type: ignore[assignment]
         lines += _labelled(row.label, glyph + row.text, row_tone, width)
     lines += _ending(approval, now, progress, width)
-    lines.append(_inside(_keys(approval, now), width))
-    if said:
-        lines += [_inside([Piece(text, "warn")], width) for text in wrap(said, width - 4)]
+    keys = [Piece("a", "key"), Piece(" to answer", "muted")] if preview else _keys(approval, now)
+    lines.append(_inside(keys, width))
     lines.append((Piece("└" + "─" * (width - 2) + "┘", "rule"),))
     return CardFace(tuple(lines), (approval.id, approval.digest, approval.state, card))
 

@@ -30,10 +30,16 @@ if TYPE_CHECKING:
     from engine.contract.approvals import ApprovalProgressed, ApprovalSummary
     from engine.contract.jobs import Job
     from engine.contract.quota import Gauge
-    from engine.contract.telemetry import Gauges
+    from engine.contract.telemetry import Disk, Gauges
 
-BAR = 14
+BAR = 12
 """Cells of a storage bar."""
+
+DISKS = 4
+"""So many disks are shown, the fullest first."""
+
+FULL = 90.0
+"""Percent from which a disk is marked."""
 
 STALE_S = 5.0
 """A sample older than this says so."""
@@ -41,11 +47,17 @@ STALE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One panel: its rows, what stands beside the title, and what stands there without rows."""
+    """One panel: its rows, what stands beside the title (without rows: all there is to say), and
+    why it could not be read, on a line of its own."""
 
     rows: tuple[Row, ...] = ()
     note: tuple[Piece, ...] = ()
-    empty: tuple[Piece, ...] = ()
+    trouble: tuple[Piece, ...] = ()
+
+    @property
+    def height(self) -> int:
+        """The lines under the title."""
+        return len(self.rows) or (1 if self.trouble else 0)
 
 
 NEEDS = (
@@ -146,8 +158,8 @@ def needs_you(state: State, now: datetime) -> Block:
         if c.severity == "needs_you" and not c.link.startswith("approvals")
     ]
     trouble = failed(state, "approvals.list")
-    empty = trouble or waiting(state, good="✓ nothing waits for you")
-    return Block(tuple(rows), _count(rows, trouble, "warn"), empty)
+    note = _note(state, rows, trouble, "warn", "✓ nothing waits for you")
+    return Block(tuple(rows), note, trouble)
 
 
 def broken(state: State, now: datetime) -> Block:
@@ -171,16 +183,21 @@ def broken(state: State, now: datetime) -> Block:
         )
         rows.append(Row(cells, f"{concern.severity}{concern.subject}", concern.link))
     trouble = failed(state, "engine.status")
-    empty = trouble or waiting(state, good="✓ all that is checked works")
-    return Block(tuple(rows), _count(rows, trouble, "bad"), empty)
+    note = _note(state, rows, trouble, "bad", "✓ all that is checked works")
+    return Block(tuple(rows), note, trouble)
 
 
 def _age(since: datetime | None, now: datetime) -> str:
     return ago(since, now) if since else ""
 
 
-def _count(rows: Sequence[Row], trouble: tuple[Piece, ...], tone: Tone) -> tuple[Piece, ...]:
-    return trouble or ((Piece(str(len(rows)), tone),) if rows else ())
+def _note(
+    state: State, rows: Sequence[Row], trouble: tuple[Piece, ...], tone: Tone, good: str
+) -> tuple[Piece, ...]:
+    """How many rows there are; without rows, what that means."""
+    if trouble:
+        return (Piece("? as it was" if rows else "? not known", "unknown"),)
+    return (Piece(str(len(rows)), tone),) if rows else waiting(state, good=good)
 
 
 def since(state: State, looked: datetime | None, now: datetime) -> Block:
@@ -200,15 +217,17 @@ def since(state: State, looked: datetime | None, now: datetime) -> Block:
         )
         rows.append(Row(cells, f"e{event.seq}", told.link))
     note = (muted(moment(looked, now)),) if looked else ()
-    return Block(tuple(rows), note, waiting(state, good="nothing happened yet"))
+    return Block(tuple(rows), note if rows else waiting(state, good="nothing happened yet"))
 
 
 def storage(state: State) -> Block:
     """Each library against its limit."""
     trouble = failed(state, "quota.show")
     rows = tuple(_gauge(g) for g in state.gauges)
-    good = "no library yet: m, then n, watches a folder" if not state.libraries else "no limits yet"
-    return Block(rows, trouble, trouble or waiting(state, good=good))
+    good = "no limits yet" if state.libraries else "no library yet: m, then n, watches a folder"
+    over = sum(1 for g in state.gauges if g.state == "over")
+    note = (Piece(f"! {over} over", "warn"),) if over else ()
+    return Block(rows, note if rows else _note(state, rows, trouble, "warn", good), trouble)
 
 
 def _gauge(gauge: Gauge) -> Row:
@@ -245,8 +264,10 @@ def work(state: State, now: datetime) -> Block:
     rows += [_job(job, now) for job in state.jobs[:20]]
     trouble = failed(state, "jobs.list")
     running = len(state.running) + len(state.executing)
-    note = trouble or ((Piece(f"{running} running", "info"),) if running else ())
-    return Block(tuple(rows), note, trouble or waiting(state, good="nothing runs"))
+    note: tuple[Piece, ...] = (Piece(f"{running} running", "info"),) if running else ()
+    if not rows:
+        note = _note(state, rows, trouble, "info", "nothing runs")
+    return Block(tuple(rows), note, trouble)
 
 
 def _execution(summary: ApprovalSummary, progress: ApprovalProgressed | None) -> Row:
@@ -293,13 +314,14 @@ def machines(samples: Sequence[Gauges], now: datetime, trouble: str = "") -> Blo
     """The gauges as text cells: the last samples of one machine, oldest first."""
     if not samples:
         piece = Piece(f"? {trouble}", "unknown") if trouble else muted("○ no sample yet")
-        return Block(empty=(piece,))
+        return Block(note=(piece,))
     latest = samples[-1]
     age = (now - latest.at).total_seconds()
     note: tuple[Piece, ...] = ()
     if trouble or age > STALE_S:
         note = (Piece(f"? {trouble or 'silent'} · {span(age)} old", "unknown"),)
-    return Block((_machine(samples), _engine(latest)), note)
+    disks = sorted(latest.disks, key=lambda d: -percent(d.used, d.total))
+    return Block((_machine(samples), _engine(latest), *map(_disk, disks[:DISKS])), note)
 
 
 def _machine(samples: Sequence[Gauges]) -> Row:
@@ -335,6 +357,22 @@ def _engine(g: Gauges) -> Row:
         Piece("; ".join(g.problems), "unknown"),
     )
     return Row(cells, "engine")
+
+
+def _disk(disk: Disk) -> Row:
+    share = percent(disk.used, disk.total)
+    tone: Tone = "warn" if share >= FULL else "muted"
+    cells = (
+        muted("  disk"),
+        Piece(f"{bar(share / 100, BAR)} {'!' if share >= FULL else ' '}{share:3.0f} %", tone),
+        muted(disk.mount),
+        muted(f"{size(disk.free)} free"),
+        muted(f"of {size(disk.total)}"),
+        NOTHING,
+        NOTHING,
+        NOTHING,
+    )
+    return Row(cells, f"disk {disk.mount}")
 
 
 def _figure(value: float | None, form: str) -> str:

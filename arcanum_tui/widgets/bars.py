@@ -44,11 +44,15 @@ class EndsLine(Painted):
 
 
 class KeysLine(Painted):
-    """What the keys do here, from the list of actions; the least important give way first."""
+    """What the keys do here, from the list of actions; the least important give way first.
 
-    def __init__(self, actions: Sequence[Action]) -> None:
+    ``without`` is the action that would lead to where one is.
+    """
+
+    def __init__(self, actions: Sequence[Action], without: str) -> None:
         super().__init__(id="keys")
-        self._actions = sorted((a for a in actions if a.footer), key=lambda a: a.footer)
+        offered = (a for a in actions if a.footer and a.id != without)
+        self._actions = sorted(offered, key=lambda a: a.footer)
 
     def render_line(self, y: int) -> Strip:
         if y:

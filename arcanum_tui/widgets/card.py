@@ -80,7 +80,7 @@ class CardView(Painted):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if self._face is None:
-            return self.strip((Piece("   "), *self._empty) if y == 1 else (), width)
+            return self.strip((Piece("  "), *self._empty) if y == 0 else (), width)
         self._drawn = True
         index = self._top + y
         lines = self._face.lines

@@ -90,6 +90,7 @@ class Lines(Painted, can_focus=True):
         self.rows: Rows = Listed()
         self.cursor = -1
         self.top = 0
+        self.drawn = False
         self._key = self._wish = ""
         self._sizes: tuple[int, ...] = ()
 
@@ -231,6 +232,7 @@ class Lines(Painted, can_focus=True):
     # --- painting -------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
+        self.drawn = True
         width = self.size.width
         if not self._sizes:
             self._measure(width)
