@@ -17,6 +17,7 @@ from engine.contract.errors import Unavailable
 from engine.home import Home, locate
 
 if TYPE_CHECKING:
+    from backends.registry import ModelSettings
     from engine.config import Config
     from engine.contract.client import EngineClient
     from engine.core.lock import EngineLock
@@ -107,18 +108,17 @@ async def _host(
     return LocalClient(engine, on_close=stop)
 
 
-def _model_settings(config: Config, runtime: Path):  # type: ignore[no-untyped-def]
+def _model_settings(config: Config, runtime: Path) -> ModelSettings:
     from backends.registry import EndpointSettings, ModelSettings
 
     model = config.model
     return ModelSettings(
         gguf=model.gguf,
         endpoints=tuple(
-            EndpointSettings(name=e.name, url=e.url, model=e.model, key_env=e.key_env)
+            EndpointSettings(name=e.name, url=e.url, model=e.model, key_env=e.key_env or "")
             for e in model.endpoints
         ),
-        use=model.use,
-        threads=model.threads,
+        threads=model.threads or 0,
         context=model.context,
         parallel=model.parallel,
         runtime_dir=runtime,
