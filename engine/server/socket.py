@@ -20,13 +20,21 @@ from pydantic import TypeAdapter
 from engine.clients import wire
 from engine.contract.base import Json, Wire
 from engine.contract.client import Done, EngineClient
-from engine.contract.errors import ArcanumError, Busy, Cancelled, Internal, Invalid
+from engine.contract.errors import (
+    ArcanumError,
+    Busy,
+    Cancelled,
+    Disconnected,
+    Internal,
+    Invalid,
+)
 from engine.contract.operation import Kind, Operation, Risk, find
 from engine.core.gate import validate
 
 _log = logging.getLogger("arcanum.socket")
 _MOST_IN_FLIGHT = 64
 _MOST_CONNECTIONS = 64
+_CLOSE_WITHIN_S = 2.0
 
 
 class SocketServer:
@@ -100,6 +108,7 @@ class _Connection:
         self._writer = writer
         self.in_flight: dict[Any, asyncio.Task[None]] = {}
         self.working: set[asyncio.Task[Any]] = set()
+        self._ending: Disconnected | None = None
 
     async def serve(self) -> None:
         try:
@@ -114,11 +123,14 @@ class _Connection:
             await self.close()
 
     async def close(self) -> None:
+        self._ending = Disconnected("The engine is stopping.", "Connect again.")
         tasks = list(self.in_flight.values())
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=_CLOSE_WITHIN_S)
+        if self.in_flight:
+            self._writer.transport.abort()  # Who does not read any more is not waited for.
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()
@@ -161,7 +173,8 @@ class _Connection:
         except ArcanumError as error:
             await self._send(wire.error(number, error))
         except asyncio.CancelledError:
-            await self._send(wire.error(number, Cancelled(f"{method} was cancelled.")))
+            problem = Cancelled(f"{method} was cancelled.")
+            await self._send(wire.error(number, self._ending or problem))
         except Exception as error:  # noqa: BLE001 - the other side is told, the engine goes on
             _log.exception("%s failed", method)
             await self._send(wire.error(number, Internal(str(error) or type(error).__name__)))
