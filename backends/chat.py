@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-import anyio
 import httpx
 
 from backends.address import Address
@@ -163,7 +162,7 @@ class ChatServer:
             raise ModelFailed(f"{self._name}: its content filter ended the answer", "Reword it.")
         return Piece(
             _whole(text) if isinstance(text, str) else "",
-            None if finish is None else "length" if finish == "length" else "stop",
+            None if not finish else "length" if finish == "length" else "stop",
         )
 
     # --- below ---
@@ -273,7 +272,3 @@ def _wire_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
 def _whole(text: str) -> str:
     """``text`` with lone surrogates, which UTF-8 cannot hold, replaced."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-# The first request would import the rest of the stack on the caller's event loop.
-anyio.run(anyio.sleep, 0)

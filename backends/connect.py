@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING
 
 from backends.address import Address
@@ -48,7 +49,12 @@ async def connect(
     return await asyncio.to_thread(build)
 
 
+@cache
 def _import() -> type[ChatServer]:
+    import anyio
+
     from backends.chat import ChatServer
 
+    # The first request would import the rest of the stack on its event loop.
+    anyio.run(anyio.sleep, 0)
     return ChatServer

@@ -93,8 +93,9 @@ class Catalog:
         kind, _, rest = name.partition(":")
         if kind == "gguf" and rest:
             gguf = self._settings.gguf
-            configured = gguf is not None and name == _gguf_name(gguf)
-            return self._llama_cpp(gguf if gguf and configured else Path(rest).expanduser())
+            if gguf is not None and name == _gguf_name(gguf):
+                return self._llama_cpp(gguf)
+            return self._llama_cpp(Path.home() / rest[2:] if rest.startswith("~/") else Path(rest))
         if kind == "llama-server" and rest:
             return self._http(EndpointSettings("llama-server", LLAMA_SERVER, rest))
         if kind == "ollama" and rest:

@@ -28,9 +28,10 @@ def check_gguf(path: Path) -> int:
             raise ModelFailed(f"{name} is not a file", REPLACE)
         with path.open("rb") as file:
             header = file.read(_HEADER.size)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no file can have such a name.
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ModelFailed(
-            f"The model file {name} cannot be read: {error.strerror}",
+            f"The model file {name} cannot be read: {reason}",
             "Check the path and its permissions, or use another model: arcanum model list",
         ) from error
     if len(header) < _HEADER.size:

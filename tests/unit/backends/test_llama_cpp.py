@@ -19,7 +19,7 @@ from backends.llama_cpp.backend import LlamaCpp, Patience
 from backends.llama_cpp.child import Child, Options, default_threads
 from backends.llama_cpp.folder import MAX_SOCKET_PATH, make_folder, remove_folder
 from backends.registry import BUNDLED, Catalog, ModelSettings
-from engine.contract.errors import ModelFailed, PromptTooLong, Unavailable
+from engine.contract.errors import ArcanumError, ModelFailed, PromptTooLong, Unavailable
 from engine.contract.ports import Generation, Message, ModelState
 from tests.fakes.waiting import until
 
@@ -90,7 +90,7 @@ async def test_a_hang_mid_answer_is_one_error_and_the_next_question_works(
 ) -> None:
     await backend.load()
     pid = child_of(backend).pid
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         error = await fails_after_two_pieces(backend, signal.SIGSTOP)
     assert "no sign of life for 1 s" in error.message
     await until(lambda: not psutil.pid_exists(pid))
@@ -298,6 +298,8 @@ async def test_a_download_that_broke_off_is_named(gguf: Path, tmp_path: Path, le
 async def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     assert "No such file" in (await refused(tmp_path / "gone.gguf", tmp_path)).message
     assert "not a file" in (await refused(tmp_path, tmp_path)).message
+    assert "cannot be read" in (await refused(Path("a\0b"), tmp_path)).message
+    assert "cannot be read" in (await refused(Path("\ud800"), tmp_path)).message
 
 
 async def test_any_file_name_will_do(gguf: Path, tmp_path: Path) -> None:
@@ -328,7 +330,53 @@ async def test_loading_takes_no_longer_than_it_may(gguf: Path, tmp_path: Path) -
     assert not psutil.Process().children()
 
 
+@pytest.mark.parametrize(
+    ("program", "kind", "words"),
+    [
+        (
+            "sys.stderr.write('x' * 9_000_000 + '\\n\\x1b[31mlast words'); sys.exit(3)",
+            ModelFailed,
+            "ended by itself (status 3): \\x1b[31mlast words",
+        ),
+        ("os.kill(os.getpid(), 4)", ModelFailed, "killed by SIGILL"),
+        ("sys.stdin.close(); os.close(0); sys.exit(1)", ModelFailed, "status 1"),
+        (
+            "print(json.dumps({'error': 'No module named \\'xllamacpp\\''}))",
+            Unavailable,
+            "xllamacpp is not usable",
+        ),
+    ],
+    ids=["talks a lot", "wrong processor", "reads nothing", "not installed"],
+)
+async def test_a_child_that_cannot_start_says_why(
+    gguf: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    program: str,
+    kind: type[ArcanumError],
+    words: str,
+) -> None:
+    host = tmp_path / "host.py"
+    host.write_text(f"import json, os, sys\n{program}\n")
+    monkeypatch.setattr("backends.llama_cpp.child._HOST", host)
+    backend = LlamaCpp(gguf, tmp_path / "run")
+    with pytest.raises(ArcanumError) as caught:
+        await backend.load()
+    assert type(caught.value) is kind
+    assert words in caught.value.message
+    assert len(caught.value.message) < 1000
+    assert caught.value.hint
+    assert not list((tmp_path / "run").iterdir())
+
+
 # --- prompts ---
+
+
+async def test_many_questions_one_after_another(backend: LlamaCpp) -> None:
+    # llama.cpp closes a connection after each answer: one that were kept would fail now and then.
+    for _ in range(40):
+        assert await says(backend, ask("Hi", 1))
 
 
 async def test_a_prompt_over_the_context_is_refused_with_the_numbers(
@@ -361,14 +409,13 @@ async def test_leaving_while_the_prompt_is_read_frees_the_slot(backend: LlamaCpp
     await backend.load()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
-            await says(backend, ask("Apples are red and bananas are yellow. " * 200, 3))
-    child = child_of(backend)
+            await says(backend, ask("Apples are red and bananas are yellow. " * 350, 3))
+    assert backend._running is not None
+    server = backend._running.server
 
     async def idle() -> bool:
-        server = backend._running.server if backend._running else None
-        assert server is not None
         slots = await server.fetch("GET", f"{server.address.root}/slots")
         return not any(each["is_processing"] for each in slots)
 
-    await until(idle, within_s=4)
-    assert child.alive
+    # Reading all of it takes 20 s.
+    await until(idle, within_s=10)
