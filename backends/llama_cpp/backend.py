@@ -123,10 +123,13 @@ class LlamaCpp:
         self._reason = ""
         try:
             self._size = await asyncio.to_thread(check_gguf, self._model)
-            child, _ = await asyncio.gather(
-                Child.start(self._model, self._options, self._runtime_dir, self._patience.load_s),
-                warm_up(),
-            )
+            warming = asyncio.create_task(warm_up())
+            try:
+                child = await Child.start(
+                    self._model, self._options, self._runtime_dir, self._patience.load_s
+                )
+            finally:
+                await asyncio.wait({warming})
             self._running = await self._meet(child)
         except Failed as error:
             self._reason = error.message

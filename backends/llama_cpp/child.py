@@ -66,19 +66,15 @@ class Child:
     @classmethod
     async def start(cls, model: Path, options: Options, runtime_dir: Path, load_s: float) -> Child:
         """A child whose model is loaded. Raises ModelFailed or Unavailable."""
-        folder = await asyncio.to_thread(make_folder, runtime_dir)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", os.fspath(_HOST)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=_environment(os.environ),
-                start_new_session=True,  # Ctrl-C in the terminal is not meant for it.
-            )
-        except BaseException:
-            await asyncio.to_thread(remove_folder, folder)
-            raise
+            folder = await asyncio.to_thread(make_folder, runtime_dir)
+            process = await _spawn(folder)
+        except OSError as error:
+            raise Unavailable(
+                f"No process for the model can be started from {visible(os.fspath(runtime_dir))}: "
+                f"{error.strerror}",
+                "Check that folder, and whether disk or memory are full.",
+            ) from error
         child = cls(process, folder, secrets.token_urlsafe(32))
         try:
             await child._hand_over(model, options, load_s)
@@ -194,6 +190,21 @@ class Child:
             link.symlink_to(absolute)
             return os.fspath(link)
         return os.fspath(absolute)
+
+
+async def _spawn(folder: Path) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", os.fspath(_HOST)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(os.environ),
+            start_new_session=True,  # Ctrl-C in the terminal is not meant for it.
+        )
+    except BaseException:
+        await asyncio.to_thread(remove_folder, folder)
+        raise
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -323,6 +323,15 @@ async def test_ten_simultaneous_questions_to_a_broken_model_get_its_one_reason(
     assert isinstance(outcomes[0], ModelFailed)
 
 
+async def test_a_runtime_folder_that_cannot_be_made_is_named(gguf: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    backend = LlamaCpp(gguf, tmp_path / "file" / "run")
+    with pytest.raises(Unavailable, match="Not a directory") as caught:
+        await backend.load()
+    assert str(tmp_path / "file" / "run") in caught.value.message
+    assert backend.info().state is ModelState.FAILED
+
+
 async def test_loading_takes_no_longer_than_it_may(gguf: Path, tmp_path: Path) -> None:
     backend = LlamaCpp(gguf, tmp_path / "run", patience=Patience(load_s=0.01))
     with pytest.raises(ModelFailed, match="took longer"):
