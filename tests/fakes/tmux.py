@@ -17,8 +17,9 @@ class Terminal:
 
     def __init__(self, command: str, columns: int = 120, rows: int = 36) -> None:
         self._server = f"arcanum-test-{secrets.token_hex(4)}"
-        self._command = command
-        self._size = ("-x", str(columns), "-y", str(rows))
+        # A size that the tests were started with is not this terminal's.
+        self._command = f"env -u COLUMNS -u LINES {command}"
+        self._size = f"{columns}x{rows}"
 
     def _tmux(self, *words: str) -> str:
         done = subprocess.run(
@@ -30,8 +31,10 @@ class Terminal:
         return done.stdout.decode(errors="replace")
 
     def __enter__(self) -> Self:
-        self._tmux("new-session", "-d", "-s", "t", *self._size, self._command)
-        self._tmux("set-option", "-g", "remain-on-exit", "on")
+        # Before the window is made: nobody is attached whose size it could take.
+        options = ["set-option", "-g", "default-size", self._size, ";"]
+        options += ["set-option", "-g", "remain-on-exit", "on", ";"]
+        self._tmux("start-server", ";", *options, "new-session", "-d", "-s", "t", self._command)
         return self
 
     def __exit__(
