@@ -4,9 +4,11 @@ Recalled facts stand next to the question, in plain sentences: a small model ove
 anywhere else. What does not fit is refused with the numbers, never cut: only older turns, then
 recalled ones, are left out.
 
-The wording was chosen by measurement on SmolLM2-135M (eight facts, greedy): "Facts: … Question: …
-Answer from the facts." 8 of 8, a plain fact before the question 6, "Earlier I told you" 3 to 5.
-With three chat turns between, 4 to 7 of 8: a model of that size repeats its own last answer.
+The wording was chosen by measurement on SmolLM2-135M, greedy, two sets of eight facts: "Context: …
+Question: … Answer:" with the best hit last gives 8 of 8 in both, the same facts in the system text
+27 of 64 over all arrangements, as earlier chat turns 6 to 13 of 64. A persona in the system text
+costs a tenth of the answers. Chat turns between cost more the longer they are: a model of that
+size repeats its own last answer.
 """
 
 from __future__ import annotations
@@ -20,20 +22,24 @@ from engine.contract.ports import Backend, Message
 _SMALL = 1024**3
 """Bytes of a model below which it gets recalled facts or recent turns, not both."""
 
-SYSTEM = "You are Agent-0, a helpful assistant. Answer in one short sentence."
+PLAIN = "You are a helpful assistant."
+FROM_CONTEXT = "Answer the question from the context."
 
 
 def messages(
     question: str, recent: Sequence[Turn], recalled: Sequence[RecallHit]
 ) -> tuple[Message, ...]:
     """The whole prompt. ``recalled`` is best first; the best is put closest to the question."""
-    found = [Message("system", SYSTEM)]
+    facts = " ".join(hit.text for hit in reversed(recalled))
+    asked = bool(facts) and question.rstrip().endswith("?")
+    found = [Message("system", FROM_CONTEXT if asked else PLAIN)]
     for turn in recent:
         found += [Message("user", turn.question), Message("assistant", turn.answer)]
-    facts = " ".join(hit.text for hit in reversed(recalled))
     text = question
-    if facts:
-        text = f"Facts: {facts}\nQuestion: {question}\nAnswer from the facts."
+    if asked:
+        text = f"Context: {facts}\n\nQuestion: {question}\nAnswer:"
+    elif facts:
+        text = f"Context: {facts}\n\n{question}"
     found.append(Message("user", text))
     return tuple(found)
 
