@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from functools import lru_cache
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
+from textual.theme import Theme
 from textual.widget import Widget
 
-from arcanum_tui.state.grid import TONES, Piece
+from arcanum_tui.state.grid import Piece
 from arcanum_tui.state.text import clean
+
+_BOLD = frozenset({"strong", "title", "key"})
+_GROUNDS = {"": "background", "cursor": "tone-cursor", "quiet": "tone-quiet-cursor"}
+
+
+@lru_cache(maxsize=256)
+def _style(color: str, ground: str, bold: bool) -> Style:
+    return Style(color=color, bgcolor=ground, bold=bold)
 
 
 class Painted(Widget):
-    """Turns pieces into strips. A ``ground`` (cursor, quiet) lies under the whole line."""
+    """Turns pieces into strips. A ``ground`` (cursor, quiet) lies under the whole line.
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"tone-{tone}" for tone in TONES),
-        "ground-cursor",
-        "ground-quiet",
-    }
+    Tones are no component classes: fourteen style lookups a widget would be half of the first
+    paint, and of every change of focus.
+    """
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, self._repaint_in)
+
+    def _repaint_in(self, _theme: Theme) -> None:
+        self.refresh()
 
     def tone(self, name: str, ground: str = "") -> Style:
         """The style of a tone on a ground, in the present theme."""
-        style = self.get_component_rich_style(f"tone-{name}")
-        if ground:
-            under = self.get_component_rich_style(f"ground-{ground}")
-            style += Style(bgcolor=under.bgcolor)
-        return style
+        colors = self.app.theme_variables
+        return _style(colors[f"tone-{name}"], colors[_GROUNDS[ground]], name in _BOLD)
 
     def strip(self, pieces: Iterable[Piece], width: int, ground: str = "") -> Strip:
         """One line of exactly ``width`` cells."""
