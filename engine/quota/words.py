@@ -119,10 +119,13 @@ def prune_card(row: PlanRow, items: Sequence[Item], use: InUse, fs_type: str) ->
 
 
 def _safe(items: Sequence[Item], use: InUse) -> CardRow:
-    asked = f"{use.seen} programs asked"
+    busy = any(item.inode in use.inodes for item in items)
+    text = "each file is as catalogued · no link followed"
+    if use.seen and not busy:
+        text += " · none open"
     if use.hidden:
-        asked += f", {use.hidden} of other users could not be"
-    text = f"each file looked at on the disk · no link followed · {asked} what they hold open"
+        who = "1 program" if use.hidden == 1 else f"{use.hidden} programs"
+        text += f" ({who} of other users cannot be asked)"
     return CardRow(label="SAFE", text=text, mark=Mark.OK)
 
 
