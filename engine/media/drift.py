@@ -1,41 +1,37 @@
-"""What the watcher told lately, to find out what it did not tell."""
+"""What the watcher tells while everything is looked at, to find out what it did not tell."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 from engine.media.hints import ancestors
 
 _KEPT = 20_000
-_BEFORE_S = 30.0
 
 
-class Recent:
-    """The last 20,000 hints with their times (``time.monotonic``)."""
+class Hearing:
+    """Hints from the beginning of a look on, and those that waited then: they explain what the look
+    finds. Hints that an earlier look had followed explain nothing.
+    """
 
-    def __init__(self) -> None:
-        self._at: dict[bytes, float] = {}
-        self._blind = 0.0
+    def __init__(self, waiting: Iterable[bytes]) -> None:
+        self._paths: set[bytes] | None = set(waiting)
 
     def add(self, paths: Iterable[bytes]) -> None:
-        present = time.monotonic()
-        self._at.update(dict.fromkeys(paths, present))
-        if len(self._at) > _KEPT:
-            self.forget()
+        if self._paths is not None:
+            self._paths.update(paths)
+            if len(self._paths) > _KEPT:
+                self.forget()
 
     def forget(self) -> None:
-        """Hints were lost, and it is known: until now nothing can be said."""
-        self._at.clear()
-        self._blind = time.monotonic()
+        """Hints were lost, and it is known: nothing can be said."""
+        self._paths = None
 
-    def unexplained(self, paths: Sequence[bytes], since: float) -> int:
-        """How many of the paths changed since ``since`` and neither they nor a folder above them
-        was told of; 0 where that cannot be said.
-        """
-        if self._blind >= since - _BEFORE_S:
+    def unexplained(self, paths: Sequence[bytes]) -> int:
+        """How many paths were not told of, nor a folder above them; 0 where hints are lost."""
+        told = self._paths
+        if told is None:
             return 0
-        told = {path for path, at in self._at.items() if at >= since - _BEFORE_S}
         return sum(
             path not in told and not any(up in told for up in ancestors(path)) for path in paths
         )

@@ -20,7 +20,7 @@ from engine.contract.errors import ArcanumError, Busy, Failed, Refused
 from engine.contract.media import ScanResult, WatchState
 from engine.contract.ports import JobControl
 from engine.media.catalogue import Files, Stored
-from engine.media.drift import Recent
+from engine.media.drift import Hearing
 from engine.media.frames import Frame
 from engine.media.hints import condense
 from engine.media.looking import Pace, Reader, Tally, at_ease
@@ -67,7 +67,8 @@ class Indexer:
         self._job: int | None = None
         self._closed = False
         self._hints: set[bytes] = set()
-        self._recent = Recent()
+        self._in_hand: set[bytes] = set()
+        self._hearings: list[Hearing] = []
         self._due = self._rested = self._live_since = 0.0
         self._trusted = False
         self._looking, self._hashing = asyncio.Lock(), asyncio.Lock()
@@ -101,11 +102,11 @@ class Indexer:
 
     def hint(self, paths: Sequence[bytes] | None) -> None:
         """Something may have changed at these places; None: anywhere."""
+        for hearing in self._hearings:
+            hearing.forget() if paths is None else hearing.add(paths)
         if paths is None:
-            self._recent.forget()
             self._due = self._rested
         else:
-            self._recent.add(paths)
             self._hints.update(paths)
         self._look_wanted.set()
 
@@ -127,19 +128,23 @@ class Indexer:
             await asyncio.wait_for(self._watch_told.wait(), 3)
         while True:
             if time.monotonic() >= self._due:
-                self._hints.clear()
                 await self._by_itself(self._look_alone(None))
             elif self._hints:
-                hints, self._hints = self._hints, set()
-                places = condense(hints)
-                if places is None:
-                    self.hint(None)
-                elif not await self._by_itself(self._look_alone(places)):
-                    self._hints |= hints
+                await self._follow_hints()
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, self._due - time.monotonic())):
                     await self._look_wanted.wait()
             self._look_wanted.clear()
+
+    async def _follow_hints(self) -> None:
+        self._in_hand, self._hints = self._hints, set()
+        places = condense(self._in_hand)
+        if places is None:
+            self._due = self._rested
+            self._look_wanted.set()
+        elif not await self._by_itself(self._look_alone(places)):
+            self._hints |= self._in_hand
+        self._in_hand = set()
 
     async def _hash_forever(self) -> None:
         delay = self._timing.quiet
@@ -203,17 +208,40 @@ class Indexer:
 
     async def _look(self, paths: list[bytes] | None, pace: Pace) -> Tally:
         """With the lock held. Raises Failed where the root is away, WorkerFailed, StoreFailed."""
-        begun = time.monotonic()
-        with self.shelf.scanning(paths is None):
-            try:
-                tally = await self._reader.look(paths, self._paced(pace))
-            except Lost as lost:
-                raise await self._away(lost) from lost
-            if paths is None:
-                await self._looked_at_all(tally, begun)
-            if tally.differences or paths is None:
-                self._hash_wanted.set()
+        if paths is None:
+            return await self._look_at_all(pace)
+        tally = await self._read(paths, pace)
+        if tally.differences:
+            self._hash_wanted.set()
         return tally
+
+    async def _look_at_all(self, pace: Pace) -> Tally:
+        begun = time.monotonic()
+        hearing = Hearing(self._hints | self._in_hand)
+        self._hearings.append(hearing)
+        self._hints.clear()
+        try:
+            with self.shelf.scanning():
+                tally = await self._read(None, pace)
+                await self.shelf.put_looked(tally)
+        except BaseException:
+            self._hearings.remove(hearing)
+            raise
+        self._plan_next(begun, time.monotonic() - begun)
+        self._hash_wanted.set()
+        live = self.shelf.watch == "live" and self._live_since < begun
+        if live and self._trusted and tally.differences:
+            self._spawn(self._tell_drift(tally, hearing))
+        else:
+            self._hearings.remove(hearing)
+        self._trusted = live
+        return tally
+
+    async def _read(self, paths: list[bytes] | None, pace: Pace) -> Tally:
+        try:
+            return await self._reader.look(paths, self._paced(pace))
+        except Lost as lost:
+            raise await self._away(lost) from lost
 
     async def _hash(self, settle_s: float, pace: Pace) -> Tally:
         try:
@@ -233,26 +261,23 @@ class Indexer:
 
         return paced
 
-    async def _looked_at_all(self, tally: Tally, begun: float) -> None:
-        took = time.monotonic() - begun
-        await self.shelf.put_looked(tally)
+    def _plan_next(self, begun: float, took: float) -> None:
         interval = self._timing.rescan
         if self.shelf.watch in {"polling", "failed"}:
             interval = min(interval, max(self._timing.poll, 20 * took))
         self._rested = begun + 6 * took
         self._due = begun + took + interval
-        if self.shelf.watch == "off" and not self._closed and self._tasks:
+        if self.shelf.watch == "off" and self._tasks and not self._closed:
             self._spawn(self._watchers.watch(self._stored, self))
-        elif self.shelf.watch == "live" and self._live_since < begun:
-            if self._trusted and tally.differences:
-                self._spawn(self._tell_drift(tally, begun))
-            self._trusted = True
 
-    async def _tell_drift(self, tally: Tally, begun: float) -> None:
-        """An event may be late, not missing: so this waits a little before it says so."""
-        await asyncio.sleep(self._timing.quiet)
-        missed = self._recent.unexplained(tally.touched, begun)
-        if missed:
+    async def _tell_drift(self, tally: Tally, hearing: Hearing) -> None:
+        """What the look found and, after all events until now were told, nobody had told of."""
+        try:
+            heard_all = await self._watchers.catch_up()
+        finally:
+            self._hearings.remove(hearing)
+        missed = hearing.unexplained(tally.touched)
+        if heard_all and missed:
             await self._drifted(self._stored.name, missed)
 
     async def _away(self, lost: Lost) -> Failed:
@@ -317,11 +342,6 @@ class Indexer:
 
     async def refresh(self, paths: Sequence[bytes]) -> None:
         """These places, now, whatever else goes on."""
-        places = condense(paths)
-        with self.shelf.scanning(False):
-            try:
-                await self._reader.look(places, self._paced(at_ease))
-            except Lost as lost:
-                raise await self._away(lost) from lost
+        await self._read(condense(paths), at_ease)
         await self.shelf.refresh()
         self._hash_wanted.set()

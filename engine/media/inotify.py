@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 import struct
 import threading
 from typing import Final
@@ -55,7 +56,7 @@ class Inotify:
 
     def __init__(self, skip: bytes, told: Told) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._libc.inotify_init1(os.O_CLOEXEC)
+        self._fd = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._fd < 0:
             raise LimitError("fs.inotify.max_user_instances is reached")
         self._skip, self._told = skip, told
@@ -131,16 +132,31 @@ class Inotify:
     # --- listening ------------------------------------------------------------------------------
 
     def _listen(self) -> None:
+        ready = select.poll()
+        ready.register(self._fd, select.POLLIN)
         while True:
-            data = os.read(self._fd, 256 * 1024)
+            ready.poll()
             with self._lock:
-                at = 0
-                while at < len(data):
-                    watch, mask, _cookie, length = _EVENT.unpack_from(data, at)
-                    at += _EVENT.size
-                    name = data[at : at + length].rstrip(b"\0")
-                    at += length
-                    self._event(watch, mask, name)
+                self._take()
+
+    def drain(self) -> None:
+        """Everything that happened until now is told when this returns."""
+        with self._lock:
+            while self._take():
+                pass
+
+    def _take(self) -> bool:
+        try:
+            data = os.read(self._fd, 256 * 1024)
+        except BlockingIOError:
+            return False
+        at = 0
+        while at < len(data):
+            watch, mask, _cookie, length = _EVENT.unpack_from(data, at)
+            at += _EVENT.size
+            self._event(watch, mask, data[at : at + length].rstrip(b"\0"))
+            at += length
+        return True
 
     def _event(self, watch: int, mask: int, name: bytes) -> None:
         if mask & IN_Q_OVERFLOW:

@@ -30,11 +30,8 @@ _ORDERS = {
 
 
 def when(nanoseconds: int) -> datetime:
-    """A file's time. What no calendar holds becomes the nearest that it does."""
-    try:
-        return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-    except OverflowError:
-        return datetime.max.replace(tzinfo=UTC) if nanoseconds > 0 else _EPOCH
+    """A file's time: what 64 bits hold lies between 1677 and 2262."""
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def _cursor(sort: str, row: Any) -> str:

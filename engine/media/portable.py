@@ -34,6 +34,10 @@ class Portable:
         if stop := self._stops.pop(library, None):
             stop.set()
 
+    def drain(self) -> None:
+        """What happened until now is told when this returns: it takes less than a second."""
+        time.sleep(1)
+
     @staticmethod
     def _open(root: bytes) -> RustNotify:
         path = os.fsdecode(root)

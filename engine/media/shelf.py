@@ -76,14 +76,14 @@ class Shelf:
             await asyncio.gather(self._publisher, return_exceptions=True)
 
     @contextmanager
-    def scanning(self, whole: bool = True) -> Iterator[None]:
+    def scanning(self) -> Iterator[None]:
         """While everything is read, the state says so."""
-        self._scanning += whole
+        self._scanning += 1
         self.touch()
         try:
             yield
         finally:
-            self._scanning -= whole
+            self._scanning -= 1
             self.touch()
 
     # --- what was found -------------------------------------------------------------------------

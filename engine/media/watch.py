@@ -20,6 +20,7 @@ from engine.media.process import Process, WorkerFailed
 
 _log = logging.getLogger(__name__)
 _LONGEST_DELAY_S = 60.0
+_CATCH_UP_S = 60.0
 _LIMIT_HINT = "raise fs.inotify.max_user_watches (sysctl); until then it is polled"
 
 # What another machine changes there, this one's kernel does not tell.
@@ -63,10 +64,8 @@ class Watchers:
         self._watched: dict[int, tuple[Stored, Watched]] = {}
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
+        self._asked = 0
+        self._answers: dict[int, asyncio.Future[bool]] = {}
 
     async def watch(self, library: Stored, watched: Watched) -> None:
         """Begins; ``watching`` tells how it went."""
@@ -82,6 +81,21 @@ class Watchers:
     async def unwatch(self, library: int) -> None:
         if self._watched.pop(library, None) is not None and self._process is not None:
             await self._process.send({"do": "unwatch", "id": library})
+
+    async def catch_up(self) -> bool:
+        """True when every hint of what happened until now was told; False where nobody can say."""
+        if self._process is None:
+            return False
+        self._asked += 1
+        number = -self._asked  # No library has it.
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._process.send({"do": "catch up", "id": number})
+        try:
+            return await asyncio.wait_for(answer, _CATCH_UP_S)
+        except TimeoutError:
+            return False
+        finally:
+            self._answers.pop(number, None)
 
     async def stop(self) -> None:
         self._watched.clear()
@@ -117,9 +131,15 @@ class Watchers:
                 self._take(await process.receive())
         finally:
             self._process = None
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_result(False)
             await process.kill()
 
     def _take(self, frame: Frame) -> None:
+        answer = self._answers.get(frame["id"])
+        if answer is not None and not answer.done():
+            answer.set_result(True)
         known = self._watched.get(frame["id"])
         if known is None:
             return

@@ -27,6 +27,7 @@ class Told:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._sending = threading.Lock()
         self._hints: dict[int, set[bytes] | None] = {}
         self._some = threading.Event()
         self.send = Output().send
@@ -57,6 +58,11 @@ class Told:
                 present = time.monotonic()
                 if present - self._last >= _QUIET_S or present - first >= _LONGEST_S:
                     break
+            self.flush()
+
+    def flush(self) -> None:
+        """What waits is sent when this returns."""
+        with self._sending:
             with self._lock:
                 hints, self._hints = self._hints, {}
                 self._some.clear()
@@ -75,6 +81,8 @@ class Source(Protocol):
     def add(self, library: int, root: bytes) -> None: ...
 
     def remove(self, library: int) -> None: ...
+
+    def drain(self) -> None: ...
 
 
 def _source(how: str) -> Callable[[bytes, Told], Source]:
@@ -96,14 +104,19 @@ def main() -> None:
     source = _source(command["how"])(to_bytes(command["skip"]), told)
     while (command := frames.read(sys.stdin.buffer)) is not None:
         library = command["id"]
-        if command["do"] == "unwatch":
-            source.remove(library)
-            continue
-        try:
-            source.add(library, to_bytes(command["root"]))
-            told.send({"k": "live", "id": library})
-        except (LimitError, OSError) as error:
-            told.failed(library, getattr(error, "strerror", None) or str(error))
+        match command["do"]:
+            case "watch":
+                try:
+                    source.add(library, to_bytes(command["root"]))
+                    told.send({"k": "live", "id": library})
+                except (LimitError, OSError) as error:
+                    told.failed(library, getattr(error, "strerror", None) or str(error))
+            case "unwatch":
+                source.remove(library)
+            case "catch up":
+                source.drain()
+                told.flush()
+                told.send({"k": "caught up", "id": library})
     os._exit(0)
 
 

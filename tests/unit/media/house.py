@@ -1,0 +1,160 @@
+"""A media room and what a test asks of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+from blake3 import blake3
+
+from engine.bus import Bus, Subscription
+from engine.config import Config
+from engine.contract import media
+from engine.contract.base import Empty, PathRef
+from engine.contract.events import Event
+from engine.contract.media import Asset, Library, LibraryName, ScanResult
+from engine.ground import Ground
+from engine.home import Home
+from engine.media.indexer import Timing
+from engine.media.process import STALL_S
+from engine.media.room import MediaRoom
+from engine.metrics import Metrics
+from engine.store import StoredSettings
+from tests.fakes.door import DoorDouble, JobDouble
+from tests.fakes.stores import opened
+from tests.fakes.waiting import until
+
+
+class House:
+    def __init__(self, ground: Ground, door: DoorDouble, timing: Timing, stall_s: float) -> None:
+        self.ground = ground
+        self.door = door
+        self.room = MediaRoom(ground, timing, stall_s)
+        self._heard: list[Event] = []
+        self._subscription: Subscription = ground.bus.subscribe(100_000)
+
+    async def add(self, path: Path | bytes, name: str | None = None) -> Library:
+        request = media.AddLibrary(path=PathRef.of(path), name=name)
+        return await self.door.call(media.ADD, request)
+
+    async def scan(self, name: str = "films", job: JobDouble | None = None) -> ScanResult:
+        return await self.door.run(media.SCAN, LibraryName(library=name), job)
+
+    async def library(self, name: str = "films") -> Library:
+        return await self.room.library(name)
+
+    async def libraries(self) -> list[Library]:
+        return list((await self.door.call(media.LIBRARIES, Empty())).libraries)
+
+    async def assets(self, name: str = "films", **values: Any) -> list[Asset]:
+        """All files, page by page."""
+        found: list[Asset] = []
+        after = None
+        while True:
+            request = media.ListAssets(library=name, after=after, **values)
+            page = await self.door.call(media.LIST, request)
+            found += page.assets
+            after = page.next
+            if after is None:
+                return found
+
+    async def known(self, name: str = "films") -> dict[bytes, Asset]:
+        return {asset.path.data: asset for asset in await self.assets(name)}
+
+    async def events(self, kind: type[Event]) -> list[Any]:
+        """Durable events of a kind, as they are stored."""
+        rows = await self.ground.state.read(
+            "SELECT data FROM event WHERE kind = ? ORDER BY seq",
+            (kind.model_fields["kind"].default,),
+        )
+        return [kind.model_validate_json(row["data"]) for row in rows]
+
+    async def agrees(self, root: Path, name: str = "films") -> bool:
+        """Whether the catalogue says what the disk holds, hashes and numbers included."""
+        truth = on_disk(root)
+        known = await self.known(name)
+        library = await self.library(name)
+        sizes = {(s.st_dev, s.st_ino): s.st_size for s, _ in truth.values()}
+        return (
+            {path: (asset.size, asset.blake3) for path, asset in known.items()}
+            == {path: (status.st_size, value) for path, (status, value) in truth.items()}
+            and (library.files, library.bytes) == (len(truth), sum(sizes.values()))
+            and library.pending == 0
+        )
+
+    async def until_agrees(self, root: Path, within_s: float = 10) -> None:
+        await until(lambda: self.agrees(root), within_s)
+
+    async def until_live(self, name: str = "films") -> None:
+        """Watched, and looked at since."""
+
+        async def live() -> bool:
+            library = await self.library(name)
+            return library.watch == "live" and library.state == "ok" and library.pending == 0
+
+        await until(live, 10)
+
+
+def write(path: bytes | Path, content: bytes = b"x") -> None:
+    """A file with this content, and the folders that it needs."""
+    file = Path(os.fsdecode(path))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+def on_disk(root: Path) -> dict[bytes, tuple[os.stat_result, str]]:
+    """Regular files by relative path, with their BLAKE3; another way of walking than ours."""
+    found = {}
+    for folder, _folders, names in os.walk(root):
+        for path in (Path(folder, name) for name in names):
+            relative = path.relative_to(root)
+            if relative.parts[0] != ".arcanum-trash" and path.is_file() and not path.is_symlink():
+                value = blake3(path.read_bytes()).hexdigest()
+                found[os.fsencode(relative)] = (path.lstat(), value)
+    return found
+
+
+def children(module: str = "worker") -> list[psutil.Process]:
+    """The worker (or watcher) processes of this one."""
+    name = f"engine.media.{module}"
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE and name in child.cmdline()
+    ]
+
+
+@asynccontextmanager
+async def housed(home: Home, timing: Timing, stall_s: float = STALL_S) -> AsyncIterator[House]:
+    """A room that was started on ``home``; it is stopped at the end, and leaves no process."""
+    home.prepare()
+    bus = Bus()
+    async with (
+        opened(home.state_file, publish=bus.publish) as state,
+        opened(home.catalogue_file, kind="catalogue") as catalogue,
+    ):
+        door = DoorDouble()
+        ground = Ground(
+            home=home,
+            config=Config(),
+            machine="nas",
+            state=state,
+            catalogue=catalogue,
+            bus=bus,
+            door=door,
+            metrics=Metrics(),
+            settings=StoredSettings(state),
+            models=cast(Any, None),
+        )
+        house = House(ground, door, timing, stall_s)
+        await house.room.start()
+        try:
+            yield house
+        finally:
+            await house.room.stop()
+            assert not children("worker")
+            assert not children("watcher")
