@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from engine.clients.socket import SocketClient
 from engine.contract.errors import Unavailable
+from engine.core.lock import EngineLock
 from engine.home import Home, locate
 
 if TYPE_CHECKING:
     from backends.registry import ModelSettings
     from engine.config import Config
     from engine.contract.client import EngineClient
-    from engine.core.lock import EngineLock
 
 _WAIT_S = 15.0
 
@@ -49,15 +49,16 @@ async def connect(*, host: str, start_all: bool = False) -> EngineClient:
 
 async def attach(home: Home) -> EngineClient | None:
     """A client of the engine that runs, or None where none listens."""
-    with suppress(FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-        return await SocketClient.connect(home.socket)
+    for path in (home.socket, EngineLock.announced(home.lock_file)):
+        if path is not None:
+            with suppress(FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+                return await SocketClient.connect(path)
     return None
 
 
 async def _run_here(home: Home, host: str, *, start_all: bool) -> EngineClient | None:
     """None where another process holds the lock."""
     from engine import config
-    from engine.core.lock import EngineLock
 
     settings = config.load(home.config_file)
     home.prepare()
@@ -75,7 +76,6 @@ async def _host(
     home: Home, settings: Config, lock: EngineLock, host: str, *, start_all: bool
 ) -> EngineClient:
     from backends.registry import Catalog
-
     from engine.clients.local import LocalClient
     from engine.core.engine import Engine
     from engine.server.socket import SocketServer
@@ -86,22 +86,36 @@ async def _host(
     starting: asyncio.Task[None] | None = None
 
     async def stop() -> None:
-        if host == "command":
-            # Others may have found this short-lived engine: what they began is finished first.
-            await server.idle()
-            await engine.idle()
-        if starting is not None:
-            starting.cancel()
-            with suppress(asyncio.CancelledError):
-                await starting
-        await server.stop()
-        await engine.stop()
-        lock.release()
+        try:
+            if host == "command":
+                # Others may have found this short-lived engine: what they began is finished first,
+                # then who was just coming in.
+                await server.idle()
+                await engine.idle()
+                server.refuse()
+                await server.idle()
+                await engine.idle()
+            if starting is not None:
+                starting.cancel()
+                await asyncio.wait([starting])
+            await server.stop()
+        finally:
+            try:
+                await engine.stop()
+            finally:
+                lock.release()
 
     try:
         await server.start()
-    except BaseException:
+        lock.announce(home.socket)
+    except BaseException as error:
+        await server.stop()
         await engine.stop()
+        if isinstance(error, OSError):
+            raise Unavailable(
+                f"The engine cannot listen on {home.socket}: {error.strerror or error}.",
+                "Other commands and terminals could not reach it. Is the disk full?",
+            ) from error
         raise
     if start_all:
         starting = asyncio.create_task(engine.start(), name="start-services")

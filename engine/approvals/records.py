@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.contract import approvals
 from engine.contract.approvals import (
+    OPEN_STATES,
     Approval,
     ApprovalState,
     ApprovalSummary,
@@ -25,6 +26,7 @@ from engine.contract.base import Json, now
 from engine.contract.digest import canonical
 from engine.contract.errors import AlreadyAnswered, NotFound
 from engine.contract.ports import StoredPlan
+from engine.ground import Ground
 from engine.store import Database, Transaction
 
 
@@ -120,6 +122,17 @@ async def move(
         (go_to, *columns.values(), number),
     )
     await tell(tx, number, machine)
+
+
+async def change(
+    ground: Ground, number: int, come_from: ApprovalState, go_to: ApprovalState, **columns: Any
+) -> None:
+    """One transition in a transaction of its own, counted where it ends the approval."""
+    await ground.state.write(
+        lambda tx: move(tx, number, come_from, go_to, ground.machine, **columns)
+    )
+    if go_to not in OPEN_STATES:
+        ground.metrics.approvals.labels(go_to).inc()
 
 
 async def tell(tx: Transaction, number: int, machine: str) -> None:

@@ -1,9 +1,4 @@
-"""The queue of approvals, and the execution of what was approved: once, from the stored plan.
-
-An execution belongs to the engine, not to the face that said yes: a closed terminal does not stop
-it. After a crash the one item in flight is settled, nothing else is started, and the approval is
-``interrupted``: a person decides.
-"""
+"""The queue of approvals: plans that wait, and what a person answers."""
 
 from __future__ import annotations
 
@@ -15,15 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engine.approvals import records
-from engine.approvals.execution import Execution
+from engine.approvals.execution import Executions
 from engine.contract import approvals
 from engine.contract.approvals import Approval, ApprovalState, ApprovalSummary, Outcome
 from engine.contract.base import Json, now
 from engine.contract.call import Call
 from engine.contract.digest import canonical, digest
 from engine.contract.errors import (
+    AlreadyAnswered,
     ArcanumError,
-    Internal,
     Invalid,
     Refused,
     WorldMoved,
@@ -36,11 +31,11 @@ from engine.contract.ports import (
     Severity,
     StoredPlan,
 )
-from engine.core.audit import AuditLog
 from engine.ground import Ground
 from engine.store import Transaction
 
 _log = logging.getLogger("arcanum.approvals")
+_RETRY_S = 5.0
 
 
 class ApprovalsRoom:
@@ -49,14 +44,13 @@ class ApprovalsRoom:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._state = ground.state
-        self._audit = ground.use(AuditLog)
         self._gate = ground.use(HighRiskOperations)  # type: ignore[type-abstract]
-        self._executing: dict[int, tuple[Execution, asyncio.Task[Outcome]]] = {}
+        self._executions = Executions(ground, self._gate)
         self._expiry: asyncio.Task[None] | None = None
-        self._submitted = asyncio.Event()
+        self._wake = self._executions.failed_to_record
 
     async def start(self) -> None:
-        await self._settle()
+        await self._executions.settle()
         door = self._ground.door
         door.unary(approvals.LIST, self._list)
         door.unary(approvals.SHOW, lambda request, _call: records.load(self._state, request.id))
@@ -71,13 +65,8 @@ class ApprovalsRoom:
         """Lets each execution finish the item in flight; it is recorded as interrupted."""
         if self._expiry is not None:
             self._expiry.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._expiry
-        for execution, _task in self._executing.values():
-            execution.stop()
-        await asyncio.gather(
-            *(task for _execution, task in self._executing.values()), return_exceptions=True
-        )
+            await asyncio.wait([self._expiry])
+        await self._executions.stop()
 
     # --- the desk -------------------------------------------------------------------------------
 
@@ -118,7 +107,7 @@ class ApprovalsRoom:
             return number
 
         number = await self._state.write(work)
-        self._submitted.set()
+        self._wake.set()
         return number
 
     async def taken_back(self, operation: str, request: Json) -> None:
@@ -186,28 +175,18 @@ class ApprovalsRoom:
                 f"If you mean it: arcanum approvals approve {request.id} --count {wanted}",
             )
         plan = await records.plan_of(self._state, request.id)
-        acts = await self._gate.acts(plan.operation)
-        moved = await acts.check(plan)
+        moved = await self._moved(plan)
         if moved:
             await self._refuse(request.id, moved, call)
-        await self._move(
-            request.id, ApprovalState.PENDING, ApprovalState.APPROVED, answered_by=str(call.actor)
-        )
-        execution = Execution(plan, self._child(call, plan), self._ground)
-        task = asyncio.create_task(self._execute(execution, plan), name=f"approval:{request.id}")
-        self._executing[request.id] = (execution, task)
-        task.add_done_callback(lambda _task: self._executing.pop(request.id, None))
-        # The person who said yes may leave; what they said yes to goes on.
-        await asyncio.shield(task)
+        await self._executions.run(plan, call)
         return await records.load(self._state, request.id)
 
-    def _child(self, call: Call, plan: StoredPlan) -> Call:
-        return Call(
-            actor=call.actor,
-            on_behalf_of=call.on_behalf_of,
-            parent=call.id,
-            machine=self._ground.machine,
-        )
+    async def _moved(self, plan: StoredPlan) -> list[str]:
+        """Why the plan may not run; empty where it may."""
+        found = await asyncio.to_thread(digest, plan.request, plan.payload, plan.preconditions)
+        if found != plan.digest:
+            return ["the stored plan is not the one that its digest names"]
+        return await (await self._gate.acts(plan.operation)).check(plan)
 
     async def _refuse(self, number: int, moved: list[str], call: Call) -> None:
         """The world moved before the first act: the approval is over, a new plan can be made."""
@@ -215,9 +194,8 @@ class ApprovalsRoom:
         outcome = Outcome(
             state=ApprovalState.FAILED, summary="nothing was touched", problems=tuple(moved[:100])
         )
-        await self._move(
+        await self._close(
             number,
-            ApprovalState.PENDING,
             ApprovalState.FAILED,
             answered_by=str(call.actor),
             reason=reason,
@@ -225,48 +203,14 @@ class ApprovalsRoom:
         )
         raise WorldMoved(f"{reason}. Nothing was touched.", "Make a new plan and look at it again.")
 
-    async def _execute(self, execution: Execution, plan: StoredPlan) -> Outcome:
-        number, call = plan.approval_id, execution.call
-        await self._move(number, ApprovalState.APPROVED, ApprovalState.EXECUTING)
-        await self._audit.intent(plan.operation, call, {"approval": number, "digest": plan.digest})
-        try:
-            acts = await self._gate.acts(plan.operation)
-            outcome = await acts.execute(plan, execution)
-        except ArcanumError as error:
-            outcome = _failed(error)
-        except Exception as error:  # noqa: BLE001 - the plan ends as failed
-            _log.exception("approval %d (%s) failed", number, plan.operation)
-            outcome = _failed(Internal(str(error) or type(error).__name__))
-        await self._end(number, ApprovalState.EXECUTING, plan, outcome, call)
-        return outcome
-
-    async def _end(
-        self,
-        number: int,
-        come_from: ApprovalState,
-        plan: StoredPlan,
-        outcome: Outcome,
-        call: Call,
-    ) -> None:
-        self._ground.metrics.approvals.labels(outcome.state).inc()
-        await self._move(number, come_from, outcome.state, **records.outcome_columns(outcome))
-        await self._audit.outcome(
-            plan.operation,
-            call,
-            outcome.state,
-            {"approval": number, "done": outcome.done, "total": outcome.total},
-        )
-
     async def _deny(self, request: approvals.Deny, call: Call) -> Approval:
         await self._expire()
-        await self._move(
+        await self._close(
             request.id,
-            ApprovalState.PENDING,
             ApprovalState.DENIED,
             answered_by=str(call.actor),
             reason=request.reason,
         )
-        self._ground.metrics.approvals.labels(ApprovalState.DENIED).inc()
         return await records.load(self._state, request.id)
 
     async def _keep(self, request: approvals.Keep, call: Call) -> approvals.Kept:
@@ -287,23 +231,32 @@ class ApprovalsRoom:
         plan = await records.plan_of(self._state, request.id)
         kept = sorted({*plan.request.get("keep", ()), *request.keep})
         replacement = await self._gate.propose(plan.operation, plan.request | {"keep": kept}, call)
-        await self._move(
-            request.id,
-            ApprovalState.PENDING,
-            ApprovalState.DENIED,
-            answered_by=str(call.actor),
-            reason=f"replaced by #{replacement}",
-        )
+        if replacement == request.id:
+            raise Refused(f"Without these items approval #{request.id} is the same plan.")
+        by = str(call.actor)
+        try:
+            await self._close(
+                request.id,
+                ApprovalState.DENIED,
+                answered_by=by,
+                reason=f"replaced by #{replacement}",
+            )
+        except AlreadyAnswered:
+            # Somebody was faster: the plan without these items is not wanted any more.
+            with suppress(AlreadyAnswered):
+                await self._close(
+                    replacement,
+                    ApprovalState.DENIED,
+                    answered_by=by,
+                    reason=f"#{request.id} was answered first",
+                )
+            raise
         return approvals.Kept(approval_id=replacement)
 
-    async def _move(
-        self, number: int, come_from: ApprovalState, go_to: ApprovalState, **columns: Any
-    ) -> None:
-        await self._state.write(
-            lambda tx: records.move(tx, number, come_from, go_to, self._ground.machine, **columns)
-        )
+    async def _close(self, number: int, go_to: ApprovalState, **columns: Any) -> None:
+        await records.change(self._ground, number, ApprovalState.PENDING, go_to, **columns)
 
-    # --- time and crashes -----------------------------------------------------------------------
+    # --- time -----------------------------------------------------------------------
 
     async def _expire(self) -> None:
         """Closes what waited too long; cheap where there is nothing."""
@@ -312,57 +265,34 @@ class ApprovalsRoom:
             "SELECT id FROM approval WHERE state = ? AND expires_at <= ?",
             (ApprovalState.PENDING, stamp),
         )
-        if not due:
-            return
-
-        async def work(tx: Transaction) -> None:
-            for row in await tx.fetch(
-                "SELECT id FROM approval WHERE state = ? AND expires_at <= ?",
-                (ApprovalState.PENDING, stamp),
-            ):
-                await records.move(
-                    tx,
-                    row["id"],
-                    ApprovalState.PENDING,
-                    ApprovalState.EXPIRED,
-                    self._ground.machine,
-                )
-
-        await self._state.write(work)
+        for row in due:
+            with suppress(AlreadyAnswered):
+                await self._close(row["id"], ApprovalState.EXPIRED)
 
     async def _expire_forever(self) -> None:
         while True:
-            await self._expire()
-            rows = await self._state.read(
-                "SELECT min(expires_at) AS at FROM approval WHERE state = ?",
-                (ApprovalState.PENDING,),
-            )
-            self._submitted.clear()
-            due = rows[0]["at"]
-            wait = 3600.0
-            if due is not None:
-                wait = (datetime.fromisoformat(due) - now()).total_seconds()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(max(wait, 0.05), 3600.0)):
-                    await self._submitted.wait()
-
-    async def _settle(self) -> None:
-        """What was executing when the engine died: settle the item in flight, start no other."""
-        rows = await self._state.read(
-            "SELECT id, state FROM approval WHERE state IN ('approved', 'executing')"
-        )
-        for row in rows:
-            plan = await records.plan_of(self._state, row["id"])
+            self._wake.clear()
             try:
-                outcome = await (await self._gate.acts(plan.operation)).settle(plan)
+                await self._expire()
+                await self._executions.record_late()
+                wait = await self._next_expiry()
             except ArcanumError as error:
-                outcome = Outcome(
-                    state=ApprovalState.INTERRUPTED,
-                    summary="interrupted; how far it got is not known",
-                    problems=(error.message,),
-                )
-            call = Call(machine=self._ground.machine)
-            await self._end(row["id"], ApprovalState(row["state"]), plan, outcome, call)
+                _log.error("approvals could not be brought up to date: %s", error)
+                wait = _RETRY_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+
+    async def _next_expiry(self) -> float:
+        """Seconds until it; at most an hour, because the clock may be set."""
+        rows = await self._state.read(
+            "SELECT min(expires_at) AS at FROM approval WHERE state = ?",
+            (ApprovalState.PENDING,),
+        )
+        if rows[0]["at"] is None:
+            return 3600.0
+        left = (datetime.fromisoformat(rows[0]["at"]) - now()).total_seconds()
+        return min(max(left, 0.05), 3600.0)
 
 
 def _stored(draft: Draft) -> tuple[str, tuple[str, str, str, str]]:
@@ -372,11 +302,6 @@ def _stored(draft: Draft) -> tuple[str, tuple[str, str, str, str]]:
         canonical(list(draft.preconditions)).decode(),
         draft.card.model_dump_json(),
     )
-
-
-def _failed(error: ArcanumError) -> Outcome:
-    problems = tuple(text for text in (error.message, error.hint) if text)
-    return Outcome(state=ApprovalState.FAILED, summary=error.message, problems=problems)
 
 
 def _concern(line: ApprovalSummary) -> Concern:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
-from engine.contract.base import Empty, ErrorInfo, Wire
+from engine.contract.base import ErrorInfo, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending, Snapshot
-from engine.contract.errors import ArcanumError, Disconnected
+from engine.contract.errors import ArcanumError, Disconnected, Invalid
 from engine.contract.events import Event
-from engine.contract.operation import Operation
+from engine.contract.operation import Kind, Operation, Risk
 from engine.core.engine import Engine
+from engine.core.gate import validate
 
 Req = TypeVar("Req", bound=Wire)
 Res = TypeVar("Res", bound=Wire)
@@ -39,10 +40,20 @@ class LocalClient:
     ) -> Done[Res] | Pending:
         return await self._open().gate.call(operation, request, call or Call())
 
-    def stream(
+    @asynccontextmanager
+    async def stream(
         self, operation: Operation[Req, Res], request: Req, call: Call | None = None
-    ) -> AbstractAsyncContextManager[AsyncIterator[Any]]:
-        return self._open().gate.stream_of(operation, request, call or Call())
+    ) -> AsyncIterator[AsyncIterator[Any]]:
+        own: Exception | None = None
+        async with self._open().gate.stream_of(operation, request, call or Call()) as items:
+            try:
+                yield items
+            except ArcanumError:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised again below
+                own = error  # The face's own: all that the engine hears is that it left.
+        if own is not None:
+            raise own
 
     def events(self, after: int | None = None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         return self._open().feed.open(after)
@@ -62,12 +73,14 @@ class LocalClient:
 
     async def _topic(self, topic: Operation[Any, Any]) -> Wire | ErrorInfo:
         try:
-            answer = await self.call(topic, topic.request())
+            if topic.kind is not Kind.UNARY or topic.risk is not Risk.READ:
+                raise Invalid(f"{topic.name} is no read: a snapshot changes nothing.")
+            answer = await self.call(topic, validate(topic, {}))
         except ArcanumError as error:
-            return ErrorInfo(
-                title=error.title, message=error.message, hint=error.hint, code=error.code
-            )
-        return answer.result if isinstance(answer, Done) else Empty()
+            return ErrorInfo.of(error)
+        assert isinstance(answer, Done)
+        result: Wire = answer.result
+        return result
 
     async def close(self) -> None:
         """Ends this client, and the engine where it was started for it. Safe to call twice."""

@@ -9,17 +9,24 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from engine.clients import wire
 from engine.contract.base import ErrorInfo, Json, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending, Snapshot
-from engine.contract.errors import ArcanumError, Disconnected, from_wire
+from engine.contract.errors import (
+    ArcanumError,
+    Disconnected,
+    Failed,
+    Invalid,
+    Unavailable,
+    from_wire,
+)
 from engine.contract.events import Event, parse
 from engine.contract.jobs import JobStarted
 from engine.contract.operation import Kind, Operation
@@ -28,7 +35,8 @@ Req = TypeVar("Req", bound=Wire)
 Res = TypeVar("Res", bound=Wire)
 
 _END = object()
-_STREAM_BOUND = 1000
+_HELLO_WITHIN_S = 10.0
+_CLOSE_WITHIN_S = 1.0
 
 
 class SocketClient:
@@ -41,27 +49,48 @@ class SocketClient:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._streams: dict[int, asyncio.Queue[Any]] = {}
         self._lost: ArcanumError | None = None
+        self._greeted = asyncio.Event()
         self._pump = asyncio.create_task(self._receive(), name="socket-client")
 
     @classmethod
     async def connect(cls, path: Path) -> SocketClient:
-        """Raises OSError where nobody listens."""
+        """Raises OSError where nobody listens, Unavailable where the engine does not answer."""
         reader, writer = await asyncio.open_unix_connection(path, limit=wire.MAX_LINE)
-        return cls(reader, writer)
+        client = cls(reader, writer)
+        try:
+            async with asyncio.timeout(_HELLO_WITHIN_S):
+                await client._greeted.wait()
+        except TimeoutError:
+            await client.close()
+            raise Unavailable(
+                f"The engine that listens on {path} does not answer.",
+                "If it hangs, end that process: its lock ends with it.",
+            ) from None
+        except BaseException:
+            await client.close()
+            raise
+        if client._lost is not None:
+            await client.close()
+            raise ConnectionRefusedError(f"{path}: the engine is stopping")
+        return client
 
     async def call(
         self, operation: Operation[Req, Res], request: Req, call: Call | None = None
     ) -> Done[Res] | Pending:
+        if operation.kind is Kind.STREAM:
+            raise Invalid(f"{operation.name} is a stream.", "Open it instead.")
         answer = await self._ask(operation.name, _params(request, call))
         if "pending" in answer:
             return Pending(int(answer["pending"]))
         model: type[Any] = JobStarted if operation.kind is Kind.JOB else operation.result
-        return Done(model.model_validate(answer["done"]))
+        return Done(_read(model.model_validate, answer["done"]))
 
     @asynccontextmanager
     async def stream(
         self, operation: Operation[Req, Res], request: Req, call: Call | None = None
     ) -> AsyncIterator[AsyncIterator[Any]]:
+        if operation.kind is not Kind.STREAM:
+            raise Invalid(f"{operation.name} is not a stream.", "Call it instead.")
         adapter: TypeAdapter[Any] = TypeAdapter(operation.item)
         async with self._items(
             operation.name, _params(request, call), adapter.validate_python
@@ -76,34 +105,46 @@ class SocketClient:
     async def snapshot(self, topics: Sequence[Operation[Any, Any]]) -> Snapshot:
         answer = await self._ask(wire.SNAPSHOT, {"topics": [topic.name for topic in topics]})
         results = {
-            topic.name: topic.result.model_validate(answer["results"][topic.name])
+            topic.name: _read(topic.result.model_validate, answer["results"][topic.name])
             for topic in topics
             if topic.name in answer["results"]
         }
         failures = {
-            name: ErrorInfo.model_validate(info) for name, info in answer["failures"].items()
+            name: _read(ErrorInfo.model_validate, info) for name, info in answer["failures"].items()
         }
         return Snapshot(int(answer["seq"]), results, failures)
 
     async def close(self) -> None:
-        """Ends the connection; the engine goes on."""
+        """Ends the connection; the engine goes on. Safe to call twice."""
         self._pump.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._pump
+        await asyncio.wait([self._pump])
         self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        try:
+            async with asyncio.timeout(_CLOSE_WITHIN_S):
+                await self._writer.wait_closed()
+        except OSError:  # Also a TimeoutError: the engine does not read what is left.
+            self._writer.transport.abort()
 
     # --- the connection -------------------------------------------------------------------------
 
     async def _send(self, line: bytes) -> None:
         if self._lost is not None:
             raise self._lost
+        if len(line) > wire.MAX_LINE:
+            raise Invalid(
+                f"The request is {len(line)} bytes long, at most {wire.MAX_LINE} are taken.",
+                "Send less at once.",
+            )
         try:
             self._writer.write(line)
             await self._writer.drain()
         except OSError as error:
             raise _gone() from error
+
+    def _notify(self, method: str, params: Json) -> None:
+        """At once, without waiting for the other side: it is small, and who leaves may not hang."""
+        if self._lost is None and not self._writer.is_closing():
+            self._writer.write(wire.notification(method, params))
 
     async def _ask(self, method: str, params: Json) -> Any:
         """One request and its answer. Where the caller is cancelled, so is the request."""
@@ -114,14 +155,10 @@ class SocketClient:
             await self._send(wire.request(number, method, params))
             return await future
         except asyncio.CancelledError:
-            await self._cancel(number)
+            self._notify(wire.CANCEL, {"id": number})
             raise
         finally:
             self._answers.pop(number, None)
-
-    async def _cancel(self, number: int) -> None:
-        with suppress(ArcanumError):  # The connection is gone: so is the request.
-            await self._send(wire.notification(wire.CANCEL, {"id": number}))
 
     @asynccontextmanager
     async def _items(
@@ -129,14 +166,15 @@ class SocketClient:
     ) -> AsyncIterator[AsyncIterator[Any]]:
         """Enters once the other side has opened the stream, so that a refusal is raised here."""
         number = next(self._numbers)
-        queue: asyncio.Queue[Any] = asyncio.Queue(_STREAM_BOUND)
+        # Room for all that may be on its way, the opening and the end.
+        queue: asyncio.Queue[Any] = asyncio.Queue(wire.WINDOW + 2)
         self._streams[number] = queue
-        await self._send(wire.request(number, method, params))
         ended = False
 
         async def items() -> AsyncIterator[Any]:
             nonlocal ended
-            while True:
+            taken = 0
+            while not ended:
                 item = await queue.get()
                 if item is _END:
                     ended = True
@@ -144,11 +182,16 @@ class SocketClient:
                 if isinstance(item, ArcanumError):
                     ended = True
                     raise item
-                value = read(item)
+                taken += 1
+                if taken >= wire.WINDOW // 2:
+                    self._notify(wire.MORE, {"id": number, "items": taken})
+                    taken = 0
+                value = _read(read, item)
                 if value is not None:
                     yield value
 
         try:
+            await self._send(wire.request(number, method, params))
             opened = await queue.get()
             if isinstance(opened, ArcanumError):
                 ended = True
@@ -157,17 +200,27 @@ class SocketClient:
         finally:
             self._streams.pop(number, None)
             if not ended:
-                await self._cancel(number)
+                self._notify(wire.CANCEL, {"id": number})
 
     async def _receive(self) -> None:
         lost: ArcanumError = _gone()
         try:
             while line := await self._reader.readline():
-                await self._dispatch(json.loads(line))
-        except (OSError, ValueError) as error:
-            lost = _gone(str(error))
+                self._dispatch(json.loads(line))
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            OSError,
+            RecursionError,
+            TypeError,
+            ValueError,
+            asyncio.QueueFull,
+        ) as error:
+            lost = _gone(f"{type(error).__name__}: {error}")
         finally:
             self._lost = lost
+            self._greeted.set()
             for future in self._answers.values():
                 if not future.done():
                     future.set_exception(lost)
@@ -176,23 +229,39 @@ class SocketClient:
                     queue.get_nowait()
                 queue.put_nowait(lost)
 
-    async def _dispatch(self, message: Json) -> None:
-        if message.get("method") == wire.ITEM:
+    def _dispatch(self, message: Json) -> None:
+        method = message.get("method")
+        if method == wire.HELLO:
+            self._greeted.set()
+        elif method == wire.ITEM:
             queue = self._streams.get(message["params"]["id"])
             if queue is not None:
-                # A full queue holds the whole connection: the engine bounds what it sends.
-                await queue.put(message["params"].get("item"))
-            return
+                queue.put_nowait(message["params"].get("item"))
+        elif method is None:
+            self._answered(message)
+
+    def _answered(self, message: Json) -> None:
         number = message.get("id")
         problem = message.get("error")
         answer: Any = from_wire(problem["data"]) if problem else message.get("result")
         if number in self._streams:
-            await self._streams[number].put(answer if problem else _END)
+            self._streams[number].put_nowait(answer if problem else _END)
         elif number in self._answers and not self._answers[number].done():
             if problem:
                 self._answers[number].set_exception(answer)
             else:
                 self._answers[number].set_result(answer)
+
+
+def _read(read: Callable[[Any], Any], value: Any) -> Any:
+    """What the engine sent, as a model. Another version's engine may say what is unknown here."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        raise Failed(
+            "The engine answered in a form that is not known here.",
+            "It may be of another version: end it, then start it again.",
+        ) from error
 
 
 def _params(request: Wire, call: Call | None) -> Json:

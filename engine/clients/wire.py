@@ -4,14 +4,17 @@
     ← {"jsonrpc": "2.0", "id": 1, "result": {"done": …}}            or {"pending": approval id}
     ← {"jsonrpc": "2.0", "id": 1, "error": {"code": …, "message": …, "data": …}}
 
-A stream is a request like any other: its items come as notifications ``$/item`` with its id, its
-end as the result. ``$/cancel`` cancels a request. ``$/events`` and ``$/snapshot`` are the methods
-of the client that are no operations.
+The engine speaks first, with the notification ``$/hello``. A stream is a request like any other:
+its items come as notifications ``$/item`` with its id, its end as the result. At most ``WINDOW``
+items are sent before ``$/more`` says how many of them were read, so that a slow reader of one
+stream holds neither the engine nor the rest of its own connection. ``$/cancel`` cancels a request.
+``$/events`` and ``$/snapshot`` are the methods of the client that are no operations.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import Any
 
@@ -20,9 +23,14 @@ from engine.contract.call import Actor, ActorKind, Call
 from engine.contract.errors import ArcanumError, Invalid
 
 MAX_LINE = 32 * 1024 * 1024
-"""Bytes. A longer line ends the connection."""
+"""Bytes. A longer line is not sent; where one comes, the connection ends."""
 
+WINDOW = 256
+"""Items of a stream that may be on their way."""
+
+HELLO = "$/hello"
 ITEM = "$/item"
+MORE = "$/more"
 CANCEL = "$/cancel"
 EVENTS = "$/events"
 SNAPSHOT = "$/snapshot"
@@ -80,11 +88,18 @@ def call_from_wire(data: Any) -> Call:
             on_behalf_of=None if on_behalf_of is None else _actor(on_behalf_of),
             parent=_word(data.get("parent")),
             machine=_word(data.get("machine")),
-            deadline=None if timeout is None else time.monotonic() + float(timeout),
+            deadline=None if timeout is None else time.monotonic() + _seconds(timeout),
             id=_word(data.get("id")) or Call().id,
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
         raise Invalid(f"The call's circumstances are not valid: {problem}.") from problem
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not math.isfinite(seconds):  # It would upset the order of the event loop's timers.
+        raise ValueError("not a number of seconds")
+    return seconds
 
 
 def _word(value: Any) -> str | None:

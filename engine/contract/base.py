@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from engine.contract.errors import ArcanumError
+
 
 class Wire(BaseModel):
     """A frozen value that travels as JSON. Unknown fields are refused: a typo is not an option."""
@@ -100,6 +102,11 @@ class ErrorInfo(Wire):
     hint: str = ""
     code: str
     retryable: bool = False
+
+    @classmethod
+    def of(cls, error: ArcanumError) -> ErrorInfo:
+        wire = error.to_wire()
+        return cls.model_validate({name: wire[name] for name in cls.model_fields})
 
 
 class Empty(Wire):

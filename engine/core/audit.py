@@ -10,17 +10,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
+import re
+import threading
 from pathlib import Path
 from typing import Any
 
 from engine.contract import audit
 from engine.contract.base import Json, now, visible
 from engine.contract.call import Call
+from engine.contract.errors import StoreFailed
 from engine.ground import Ground
 from engine.store import Database, Transaction
+from engine.store.database import Row
 
+_log = logging.getLogger("arcanum.audit")
 _START = "0" * 64
+_HEAD = re.compile(r"\d{1,18}:[0-9a-f]{64}")
 _PAGE = 2000
+_LOWEST = -(2**63)
 _COLUMNS = (
     "seq, at, machine, call, parent, actor, on_behalf_of,"
     " operation, phase, outcome, details, previous"
@@ -47,6 +55,8 @@ class AuditLog:
         self._state = state
         self._machine = machine
         self._head_file = head_file
+        self._keeping = threading.Lock()
+        self._kept_seq = 0
 
     async def intent(self, operation: str, call: Call, details: Json) -> None:
         """Says what is about to be done. Committed before it returns."""
@@ -62,7 +72,7 @@ class AuditLog:
             {key: _detail(value) for key, value in details.items()}, separators=(",", ":")
         )
 
-        async def work(tx: Transaction) -> str:
+        async def work(tx: Transaction) -> tuple[int, str]:
             last = await tx.fetch("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
             seq = await _highest(tx) + 1
             row = [
@@ -84,16 +94,24 @@ class AuditLog:
                 f"INSERT INTO audit ({_COLUMNS}, hash) VALUES ({'?, ' * 12}?)",  # noqa: S608
                 (*row, digest),
             )
-            return f"{seq}:{digest}"
+            return seq, digest
 
-        head = await self._state.write(work)
-        await asyncio.to_thread(self._keep_head, head)
+        await asyncio.to_thread(self._keep_head, *await self._state.write(work))
 
-    def _keep_head(self, head: str) -> None:
+    def _keep_head(self, seq: int, digest: str) -> None:
         """After the commit, so that the file is never ahead of the database."""
-        draft = self._head_file.with_suffix(".new")
-        draft.write_text(head + "\n", "ascii")
-        draft.replace(self._head_file)
+        with self._keeping:
+            if seq <= self._kept_seq:
+                return
+            draft = self._head_file.with_suffix(".new")
+            try:
+                draft.write_text(f"{seq}:{digest}\n", "ascii")
+                draft.replace(self._head_file)
+            except OSError as error:
+                # An older head still fits: the row is written, so the call may go on.
+                _log.warning("%s could not be written: %s", self._head_file, error)
+            else:
+                self._kept_seq = seq
 
     async def page(self, request: audit.ShowAudit) -> audit.AuditPage:
         rows = await self._state.read(
@@ -101,28 +119,25 @@ class AuditLog:
             " WHERE ?1 IS NULL OR operation = ?1 ORDER BY seq DESC LIMIT ?2",
             (request.operation, request.limit),
         )
-        return audit.AuditPage(
-            entries=tuple(
-                audit.AuditEntry.model_validate(dict(row) | {"details": json.loads(row["details"])})
-                for row in rows
-            )
-        )
+        return audit.AuditPage(entries=tuple(map(_entry, rows)))
 
     async def verify(self, request: audit.VerifyAudit) -> audit.AuditVerdict:
         """Walks the chain from its first row. The first row that does not fit is named."""
-        heads = [h for h in (request.head, await asyncio.to_thread(self._kept_head)) if h]
-        expected = {int(seq): digest for seq, _, digest in (h.partition(":") for h in heads)}
-        previous, seq, count = _START, 0, 0
+        kept = await asyncio.to_thread(self._kept_head)
+        heads = [_parts(head) for head in (request.head, kept) if head]
+        # Before the walk: what is appended meanwhile is no row that is missing.
+        highest = max(await _highest(self._state), *(number for number, _ in heads), 0)
+        previous, seq, count, after = _START, 0, 0, _LOWEST
         while True:
             rows = await self._state.read(
                 f"SELECT {_COLUMNS}, hash FROM audit"  # noqa: S608 - a constant
                 " WHERE seq > ? ORDER BY seq LIMIT ?",
-                (seq, _PAGE),
+                (after, _PAGE),
             )
             if not rows:
                 break
             values = [tuple(row) for row in rows]
-            bad = await asyncio.to_thread(_first_bad, values, previous, seq, expected)
+            bad = await asyncio.to_thread(_first_bad, values, previous, seq, heads)
             if bad is not None:
                 return audit.AuditVerdict(
                     ok=False,
@@ -131,9 +146,9 @@ class AuditLog:
                     bad_seq=bad[0],
                     problem=bad[1],
                 )
-            seq, previous, count = values[-1][0], values[-1][-1], count + len(values)
+            seq = after = values[-1][0]
+            previous, count = values[-1][-1], count + len(values)
         head = f"{seq}:{previous}"
-        highest = max([*expected, await _highest(self._state)])
         if highest > seq:
             return audit.AuditVerdict(
                 ok=False,
@@ -145,12 +160,23 @@ class AuditLog:
         return audit.AuditVerdict(ok=True, entries=count, head=head)
 
     def _kept_head(self) -> str | None:
+        """None where none was kept yet. Raises StoreFailed for what is no head."""
         try:
             text = self._head_file.read_text("ascii").strip()
-            seq, _, digest = text.partition(":")
-            return text if seq.isdigit() and len(digest) == len(_START) else None
-        except (FileNotFoundError, UnicodeDecodeError):
+        except FileNotFoundError:
             return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._no_head(visible(str(error))) from error
+        if not _HEAD.fullmatch(text):
+            raise self._no_head("it holds something else")
+        return text
+
+    def _no_head(self, problem: str) -> StoreFailed:
+        return StoreFailed(
+            f"{self._head_file} is not the head of the audit log: {problem}.",
+            "Somebody may have changed it. Compare with a head that you exported (--head), then"
+            " move the file away.",
+        )
 
 
 async def _highest(source: Database | Transaction) -> int:
@@ -160,19 +186,37 @@ async def _highest(source: Database | Transaction) -> int:
     return rows[0]["seq"] if rows else 0
 
 
+def _parts(head: str) -> tuple[int, str]:
+    seq, _, digest = head.partition(":")
+    return int(seq), digest
+
+
+def _entry(row: Row) -> audit.AuditEntry:
+    try:
+        details = json.loads(row["details"])
+        return audit.AuditEntry.model_validate(dict(row) | {"details": details})
+    except ValueError as error:
+        raise StoreFailed(
+            f"Row {row['seq']} of the audit log is not of its form: somebody changed it.",
+            "arcanum audit verify names the first row that does not fit.",
+        ) from error
+
+
 def _first_bad(
-    rows: list[tuple[Any, ...]], previous: str, seq: int, expected: dict[int, str]
+    rows: list[tuple[Any, ...]], previous: str, seq: int, heads: list[tuple[int, str]]
 ) -> tuple[int, str] | None:
     for row in rows:
         *values, digest = row
         number = values[0]
-        if number != seq + 1:
+        if number > seq + 1:
             return seq + 1, f"row {seq + 1} is missing"
+        if number <= seq:
+            return number, "it does not belong there"
         if values[-1] != previous:
             return number, "it does not follow from the row before it"
         if _hash(values) != digest:
             return number, "its content was changed"
-        if expected.get(number, digest) != digest:
+        if any(at == number and head != digest for at, head in heads):
             return number, "it is not the row of the head that was kept"
         seq, previous = number, digest
     return None

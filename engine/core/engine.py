@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from engine.bus import Bus
 from engine.config import Config
 from engine.contract import engine as words
-from engine.contract.base import Empty, machine_name, now
+from engine.contract.base import Empty, machine_name, now, visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError
 from engine.contract.ports import (
@@ -34,6 +34,8 @@ from engine.store import Database, StoredSettings
 
 _log = logging.getLogger("arcanum.engine")
 _PROBE_WITHIN_S = 2.0
+_CONTRIBUTING = ("approvals", "quota", "agent0")
+"""The services that a status waits for, because something may need a person there."""
 
 SERVICES = (
     ServiceSpec("audit", "engine.core.audit:AuditRoom", ("audit",)),
@@ -63,7 +65,14 @@ class Engine:
     ``host`` says what kind of process this is: terminal, serve or command.
     """
 
-    def __init__(self, home: Home, config: Config, models: BackendCatalog, host: str) -> None:
+    def __init__(
+        self,
+        home: Home,
+        config: Config,
+        models: BackendCatalog,
+        host: str,
+        services: Sequence[ServiceSpec] | None = None,
+    ) -> None:
         self.home = home
         self.host = host
         self.started_at = now()
@@ -73,7 +82,7 @@ class Engine:
         catalogue = Database(home.catalogue_file, "catalogue", durable=False)
         metrics = Metrics()
         audit = AuditLog(state, self.machine, home.data / "audit.head")
-        self.lifecycle = Lifecycle(SERVICES, lambda: self.ground)
+        self.lifecycle = Lifecycle(SERVICES if services is None else services, lambda: self.ground)
         self.gate = Gate(
             self.machine,
             audit,
@@ -124,13 +133,17 @@ class Engine:
 
     async def stop(self) -> None:
         """Stops the services in reverse order, then closes the stores."""
-        await self.lifecycle.stop()
-        self.bus.close()
-        await self._close_stores()
+        try:
+            await self.lifecycle.stop()
+        finally:
+            self.bus.close()
+            await self._close_stores()
 
     async def _close_stores(self) -> None:
-        await self.ground.catalogue.close()
-        await self.ground.state.close()
+        try:
+            await self.ground.catalogue.close()
+        finally:
+            await self.ground.state.close()
 
     async def status(self) -> words.Status:
         """What needs a person, what is broken, what is unknown."""
@@ -140,13 +153,13 @@ class Engine:
             for service in services
             if service.state == "failed"
         ]
-        for name, probe in list(self.ground.probes.items()):
-            try:
-                async with asyncio.timeout(_PROBE_WITHIN_S):
-                    concerns += await probe()
-            except (ArcanumError, TimeoutError) as error:
-                reason = str(error) or f"no answer within {_PROBE_WITHIN_S:g} s"
-                concerns.append(Concern(Severity.UNKNOWN, name, reason))
+        concerns += [
+            Concern(Severity.UNKNOWN, service.name, "is still starting")
+            for service in services
+            if service.state == "starting" and service.name in _CONTRIBUTING
+        ]
+        for found in await asyncio.gather(*map(self._probe, list(self.ground.probes))):
+            concerns += found
         lines = tuple(self._line(concern) for concern in concerns)
 
         def count(severity: Severity) -> int:
@@ -165,6 +178,20 @@ class Engine:
             concerns=lines,
             services=services,
         )
+
+    async def _probe(self, name: str) -> Sequence[Concern]:
+        """What a room contributes; a probe that fails or hangs is itself unknown."""
+        try:
+            async with asyncio.timeout(_PROBE_WITHIN_S):
+                return await self.ground.probes[name]()
+        except TimeoutError:
+            reason = f"no answer within {_PROBE_WITHIN_S:g} s"
+        except ArcanumError as error:
+            reason = error.message
+        except Exception as error:  # noqa: BLE001 - a defect of one room is not the status's
+            _log.exception("the probe of %s failed", name)
+            reason = visible(str(error)) or type(error).__name__
+        return [Concern(Severity.UNKNOWN, name, reason)]
 
     def _line(self, concern: Concern) -> words.ConcernLine:
         since: datetime | None = concern.since
@@ -189,9 +216,13 @@ class StatusRoom:
         self._ground.door.unary(words.STATUS, self._status)
 
     async def _status(self, _request: Empty, _call: Call) -> words.Status:
-        for room in ("approvals", "quota", "agent0"):
-            with suppress(ArcanumError):  # Named in the status itself, with its reason.
-                await self._engine.lifecycle.ensure(room)
+        # What fails or is slow to start is named in the status itself.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PROBE_WITHIN_S):
+                await asyncio.gather(
+                    *map(self._engine.lifecycle.ensure, _CONTRIBUTING),
+                    return_exceptions=True,
+                )
         return await self._engine.status()
 
     async def stop(self) -> None:

@@ -7,7 +7,6 @@ Bound size, authorise, limit, validate, risk of this request (never above the de
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,8 +23,6 @@ from engine.contract.client import Done, Pending
 from engine.contract.errors import (
     ArcanumError,
     Busy,
-    Cancelled,
-    DeadlineExceeded,
     Forbidden,
     Internal,
     Invalid,
@@ -37,11 +34,11 @@ from engine.contract.jobs import JobStarted
 from engine.contract.operation import Kind, Operation, Risk, find
 from engine.contract.ports import ApprovalDesk, HighRisk, JobControl
 from engine.core.audit import AuditLog
+from engine.core.span import Record, audited, conclude, defect, in_time, to_the_end
 from engine.metrics import Metrics
 
 Req = TypeVar("Req", bound=Wire)
 Res = TypeVar("Res", bound=Wire)
-_log = logging.getLogger("arcanum.gate")
 
 
 class Jobs(Protocol):
@@ -128,6 +125,8 @@ class Gate:
         handler: Callable[[Req, JobControl], Awaitable[Res]],
         subject: Callable[[Req], str],
     ) -> None:
+        if operation.risk is Risk.HIGH:
+            raise TypeError(f"{operation.name} is high risk: a job has no plan to approve")
         self._bind(Kind.JOB, _Binding(operation, handler, subject=subject))
 
     def high(self, operation: Operation[Req, Res], acts: HighRisk[Req]) -> None:
@@ -139,20 +138,17 @@ class Gate:
         self, operation: Operation[Req, Res], request: Req, call: Call
     ) -> Done[Res] | Pending:
         """One unary call, or the start of a job. Raises ArcanumError and nothing else."""
+        if operation.kind is Kind.STREAM:
+            raise Invalid(f"{operation.name} is a stream.", "Open it instead.")
         async with self._span(operation, request, call) as (binding, admitted):
-            try:
-                async with asyncio.timeout(admitted.remaining()):
-                    risk = self._risk(binding, request, admitted)
-                    if risk is Risk.HIGH:
-                        return Pending(await self._propose(binding, request, admitted))
-                    if operation.kind is Kind.JOB:
-                        started = await self._start_job(binding, request, admitted)
-                        return cast("Done[Res]", Done(started))
-                    return Done(await self._run(binding, request, admitted, risk))
-            except TimeoutError:
-                raise DeadlineExceeded(
-                    f"{operation.name} did not end in time.", "Try again, or give it more time."
-                ) from None
+            risk = self._risk(binding, request, admitted)
+            if risk is Risk.HIGH:
+                return Pending(await self._propose(binding, request, admitted))
+            if operation.kind is Kind.JOB:
+                # A caller that leaves now finds the job in the list: it was started or refused.
+                started = await asyncio.shield(self._start_job(binding, request, admitted))
+                return cast("Done[Res]", Done(started))
+            return Done(await self._run(binding, request, admitted, risk))
 
     @asynccontextmanager
     async def stream_of(
@@ -170,10 +166,10 @@ class Gate:
                     f"arcanum approvals show {approval_id}",
                     approval_id,
                 )
-            async with self._audited(binding, request, admitted, risk):
+            async with self._audited(binding, request, admitted, risk) as record:
                 assert binding.handler is not None
                 async with binding.handler(request, admitted) as items:
-                    yield items
+                    yield to_the_end(items, operation, admitted, record)
 
     async def propose(self, operation: str, request: Json, call: Call) -> int:
         """Makes a plan for the request and leaves it to be answered."""
@@ -197,17 +193,16 @@ class Gate:
         started, outcome = time.perf_counter(), "ok"
         self._metrics.in_flight.inc()
         try:
-            self._authorise(operation, call)
             self._bound_size(operation, request)
-            binding = await self._bound(operation)
-            self._limit(binding)
-            try:
-                yield (
-                    binding,
-                    replace(call.within(operation.limits.timeout_s), machine=self._machine),
-                )
-            finally:
-                binding.running -= 1
+            self._authorise(operation, call)
+            admitted = replace(call.within(operation.limits.timeout_s), machine=self._machine)
+            async with in_time(operation, admitted):
+                binding = await self._bound(operation)
+                self._limit(binding)
+                try:
+                    yield binding, admitted
+                finally:
+                    binding.running -= 1
         except ArcanumError as error:
             outcome = error.code
             raise
@@ -216,11 +211,7 @@ class Gate:
             raise
         except Exception as error:
             outcome = "internal"
-            _log.exception("%s (call %s) failed", operation.name, call.id)
-            raise Internal(
-                f"{operation.name}: {visible(str(error)) or type(error).__name__}.",
-                f"The log has the details: look for {call.id}.",
-            ) from error
+            raise defect(operation, call, error) from error
         finally:
             self._metrics.in_flight.dec()
             self._metrics.calls.labels(operation.name, outcome).inc()
@@ -244,7 +235,7 @@ class Gate:
                 f"{operation.name} takes a {operation.request.__name__},"
                 f" not a {type(request).__name__}."
             )
-        size = len(request.model_dump_json())
+        size = len(request.model_dump_json().encode())
         if size > operation.limits.max_bytes:
             raise Invalid(
                 f"{operation.name}: the request is {size} bytes long,"
@@ -293,38 +284,25 @@ class Gate:
     @asynccontextmanager
     async def _audited(
         self, binding: _Binding, request: Wire, call: Call, risk: Risk
-    ) -> AsyncIterator[Json]:
-        """Intent before, outcome after; what the body puts into the yielded dict goes with it."""
-        notes: Json = {}
+    ) -> AsyncIterator[Record]:
         if risk is Risk.READ:
-            yield notes
+            yield Record()
             return
-        name = binding.operation.name
-        await self._audit.intent(name, call, _details(binding, request))
-        outcome = "ok"
-        try:
-            yield notes
-        except ArcanumError as error:
-            outcome = error.code
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            outcome = Cancelled.code
-            raise
-        except Exception:
-            outcome = Internal.code
-            raise
-        finally:
-            # The outcome is written even where the caller left meanwhile.
-            await asyncio.shield(self._audit.outcome(name, call, outcome, notes))
+        details = _details(binding, request)
+        async with audited(self._audit, binding.operation, call, details) as record:
+            yield record
 
     async def _run(self, binding: _Binding, request: Wire, call: Call, risk: Risk) -> Any:
         assert binding.handler is not None
         async with self._audited(binding, request, call, risk):
             result = await binding.handler(request, call)
         if isinstance(result, TakenBack) and result.complete:
-            await self._ensure("approvals")
-            await self._desk().taken_back(binding.operation.name, request.model_dump(mode="json"))
+            await asyncio.shield(self._taken_back(binding.operation, request))
         return result
+
+    async def _taken_back(self, operation: Operation[Any, Any], request: Wire) -> None:
+        await self._ensure("approvals")
+        await self._desk().taken_back(operation.name, request.model_dump(mode="json"))
 
     async def _start_job(self, binding: _Binding, request: Wire, call: Call) -> JobStarted:
         assert binding.handler is not None
@@ -332,22 +310,26 @@ class Gate:
         await self._ensure("jobs")
         # The job outlives this call, and its own end is audited under the same call's id.
         await self._audit.intent(binding.operation.name, call, _details(binding, request))
-        job_id = await self._jobs().start_job(
-            binding.operation,
-            request,
-            binding.subject(request),
-            replace(call, deadline=None),
-            binding.handler,
-        )
+        try:
+            job_id = await self._jobs().start_job(
+                binding.operation,
+                request,
+                binding.subject(request),
+                replace(call, deadline=None),
+                binding.handler,
+            )
+        except Exception as error:
+            await conclude(self._audit, binding.operation, call, Record(), error)
+            raise
         return JobStarted(job_id=job_id)
 
     async def _propose(self, binding: _Binding, request: Wire, call: Call) -> int:
         assert binding.acts is not None
         await self._ensure("approvals")
-        async with self._audited(binding, request, call, Risk.HIGH) as notes:
+        async with self._audited(binding, request, call, Risk.HIGH) as record:
             draft = await binding.acts.plan(request, call)
             approval_id = await self._desk().submit(binding.operation.name, draft, call)
-            notes["approval"] = approval_id
+            record.notes["approval"] = approval_id
             return approval_id
 
 

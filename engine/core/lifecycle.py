@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from importlib import import_module
 
 from engine.contract.base import visible
 from engine.contract.engine import Service, ServiceChanged, ServiceState
-from engine.contract.errors import ArcanumError, Unavailable
+from engine.contract.errors import ArcanumError, Internal, Unavailable
 from engine.ground import Ground, Room
 
 _log = logging.getLogger("arcanum.lifecycle")
@@ -42,11 +44,39 @@ class _Slot:
     state: ServiceState = "stopped"
     reason: str = ""
     room: Room | None = None
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    starting: asyncio.Task[Unavailable | None] | None = None
+    waits_for: _Slot | None = None
     failed_at: float = 0.0
 
     def is_running(self) -> bool:
         return self.state == "running"
+
+
+_launching: ContextVar[_Slot | None] = ContextVar("launching", default=None)
+"""The service whose start this task is part of."""
+
+
+@contextmanager
+def _waiting_for(slot: _Slot) -> Iterator[None]:
+    """Names a circle of services that wait for each other, which would wait for ever."""
+    waiter = _launching.get()
+    if waiter is None or waiter.starting is None:
+        yield
+        return
+    step: _Slot | None = slot
+    while step is not None:
+        if step is waiter:
+            raise Internal(f"{waiter.spec.name} and {slot.spec.name} wait for each other to start.")
+        step = step.waits_for
+    waiter.waits_for = slot
+    try:
+        yield
+    finally:
+        waiter.waits_for = None
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("The engine is stopping.", "Start it again.")
 
 
 class Lifecycle:
@@ -83,37 +113,50 @@ class Lifecycle:
                 _log.warning("%s: %s", name, error)
 
     async def _start(self, slot: _Slot) -> None:
+        """Waits until it runs. Who is cancelled meanwhile leaves alone: the start goes on."""
         if slot.is_running():
             return
-        async with slot.lock:
-            if slot.is_running():
-                return
-            name = slot.spec.name
+        if slot.starting is None:
             if self._stopping:
-                raise Unavailable("The engine is stopping.", "Start it again.")
+                raise _stopping()
             if slot.state == "failed" and time.monotonic() - slot.failed_at < _RETRY_AFTER_S:
-                raise Unavailable(f"{name} does not run: {slot.reason}")
-            self._set(slot, "starting")
-            try:
-                for need in slot.spec.needs:
-                    await self._start(self._slots[need])
-                module, _, attribute = slot.spec.load.partition(":")
-                room: Room = getattr(await asyncio.to_thread(import_module, module), attribute)(
-                    self._ground()
-                )
-                await room.start()
-            except Exception as error:
-                # Whatever a room does wrong at its start costs that room alone.
-                if not isinstance(error, ArcanumError):
-                    _log.exception("%s could not start", name)
-                reason = visible(str(error)) or type(error).__name__
-                slot.failed_at = time.monotonic()
-                self._set(slot, "failed", reason)
-                hint = error.hint if isinstance(error, ArcanumError) else "The log has the details."
-                raise Unavailable(f"{name} does not run: {reason}", hint) from error
-            slot.room = room
+                raise Unavailable(f"{slot.spec.name} does not run: {slot.reason}")
+            slot.starting = asyncio.create_task(self._launch(slot), name=f"start:{slot.spec.name}")
+        with _waiting_for(slot):
+            outcome = await asyncio.shield(slot.starting)
+        if outcome is not None:
+            raise outcome
+
+    async def _launch(self, slot: _Slot) -> Unavailable | None:
+        """Starts it, once for all who wait; what went wrong is returned, for each of them."""
+        _launching.set(slot)
+        self._set(slot, "starting")
+        try:
+            for need in slot.spec.needs:
+                await self._start(self._slots[need])
+            module, _, attribute = slot.spec.load.partition(":")
+            loaded = await asyncio.to_thread(import_module, module)
+            slot.room = getattr(loaded, attribute)(self._ground())
+            await slot.room.start()
+        except asyncio.CancelledError:
+            await self._end(slot)
+            self._set(slot, "stopped")
+            return _stopping()
+        except Exception as error:  # noqa: BLE001 - it costs that room alone, and is reported
+            if not isinstance(error, ArcanumError):
+                _log.exception("%s could not start", slot.spec.name)
+            await self._end(slot)
+            reason = visible(str(error)) or type(error).__name__
+            slot.failed_at = time.monotonic()
+            self._set(slot, "failed", reason)
+            hint = error.hint if isinstance(error, ArcanumError) else "The log has the details."
+            return Unavailable(f"{slot.spec.name} does not run: {reason}", hint)
+        else:
             self._started.append(slot)
             self._set(slot, "running")
+            return None
+        finally:
+            slot.starting = None
 
     def _set(self, slot: _Slot, state: ServiceState, reason: str = "") -> None:
         slot.state, slot.reason = state, reason
@@ -129,13 +172,21 @@ class Lifecycle:
     async def stop(self) -> None:
         """Stops in reverse order of the start. One that hangs or fails does not hold the rest."""
         self._stopping = True
+        if starting := [slot.starting for slot in self._slots.values() if slot.starting]:
+            for task in starting:
+                task.cancel()
+            await asyncio.wait(starting, timeout=_STOP_WITHIN_S)
         while self._started:
             slot = self._started.pop()
-            assert slot.room is not None
-            try:
-                async with asyncio.timeout(_STOP_WITHIN_S):
-                    await slot.room.stop()
-            except Exception:  # noqa: BLE001 - the others must still be stopped
-                _log.exception("%s did not stop in order", slot.spec.name)
-            slot.room = None
+            await self._end(slot)
             self._set(slot, "stopped")
+
+    async def _end(self, slot: _Slot) -> None:
+        room, slot.room = slot.room, None
+        if room is None:
+            return
+        try:
+            async with asyncio.timeout(_STOP_WITHIN_S):
+                await room.stop()
+        except Exception:  # noqa: BLE001 - the others must still be stopped
+            _log.exception("%s did not stop in order", slot.spec.name)

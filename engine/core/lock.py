@@ -1,4 +1,8 @@
-"""The lock of a data folder: whoever holds it runs the engine, everybody else attaches."""
+"""The lock of a data folder: whoever holds it runs the engine, everybody else attaches.
+
+The lock file says where its holder listens: another process of the same user may have another
+runtime folder (a cron job has no XDG_RUNTIME_DIR) or another name for the data folder.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ import os
 from pathlib import Path
 
 from engine.contract.errors import StoreFailed
+
+_LONGEST = 107
+"""Bytes of a unix socket's path."""
 
 
 class EngineLock:
@@ -31,6 +38,22 @@ class EngineLock:
             os.close(descriptor)
             return None
         return cls(descriptor)
+
+    def announce(self, socket: Path) -> None:
+        """Says where the holder listens."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, os.fsencode(socket), 0)
+
+    @staticmethod
+    def announced(path: Path) -> Path | None:
+        """Where the holder of this lock listens, or the last one did."""
+        try:
+            with path.open("rb") as file:
+                text = file.read(_LONGEST + 1)
+        except OSError:
+            return None
+        sound = text.startswith(b"/") and b"\0" not in text and len(text) <= _LONGEST
+        return Path(os.fsdecode(text)) if sound else None
 
     def release(self) -> None:
         os.close(self._descriptor)

@@ -18,7 +18,7 @@ from typing import Any
 from engine.contract import jobs
 from engine.contract.base import ErrorInfo, Wire, now, visible
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError, Busy, Cancelled, Internal, NotFound
+from engine.contract.errors import ArcanumError, Busy, Cancelled, Internal, NotFound, Unavailable
 from engine.contract.events import Resync
 from engine.contract.jobs import ENDED, Job, JobState, Progress
 from engine.contract.operation import Operation
@@ -46,6 +46,7 @@ class RunningJob:
         self._may_run = asyncio.Event()
         self._may_run.set()
         self.cancelled = False
+        self.interrupted = False
         self.task: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
 
@@ -96,6 +97,7 @@ class JobsRoom:
         self._state = ground.state
         self._audit = ground.use(AuditLog)
         self._running: dict[int, RunningJob] = {}
+        self._stopping = False
 
     async def start(self) -> None:
         await self._settle()
@@ -110,9 +112,11 @@ class JobsRoom:
         self._ground.queues["jobs"] = lambda: (len(self._running), _MOST_AT_ONCE)
 
     async def stop(self) -> None:
-        """Cancels what runs and waits until each has saved what it had."""
+        """Ends what runs and waits until each has saved what it had: nobody cancelled it."""
+        self._stopping = True
         running = list(self._running.values())
         for job in running:
+            job.interrupted = True
             job.cancel()
             if job.task is not None:
                 job.task.cancel()
@@ -131,6 +135,7 @@ class JobsRoom:
                     update={"state": JobState.INTERRUPTED, "ended_at": now()}
                 )
                 await _save(tx, job)
+                await tx.emit(jobs.JobChanged(job=job, machine=self._ground.machine))
 
         await self._state.write(work)
 
@@ -144,12 +149,27 @@ class JobsRoom:
         call: Call,
         handler: Callable[[Any, JobControl], Awaitable[Wire]],
     ) -> int:
-        """Records the job, starts it, returns its id."""
-        if len(self._running) >= _MOST_AT_ONCE:
-            raise Busy(f"{_MOST_AT_ONCE} jobs run already.", "Wait for one to end, or cancel one.")
-        started = now()
+        """Records the job, starts it, returns its id. A caller that leaves does not stop it."""
+        return await asyncio.shield(self._begin(operation, request, subject, call, handler))
 
-        async def work(tx: Transaction) -> Job:
+    async def _begin(
+        self,
+        operation: Operation[Any, Any],
+        request: Wire,
+        subject: str,
+        call: Call,
+        handler: Callable[[Any, JobControl], Awaitable[Wire]],
+    ) -> int:
+        started = now()
+        begun: list[RunningJob] = []
+
+        async def work(tx: Transaction) -> None:
+            if self._stopping:
+                raise Unavailable("The engine is stopping.", "Start it again.")
+            if len(self._running) >= _MOST_AT_ONCE:
+                raise Busy(
+                    f"{_MOST_AT_ONCE} jobs run already.", "Wait for one to end, or cancel one."
+                )
             number = await tx.insert(
                 "INSERT INTO job"
                 " (operation, subject, request, state, machine, progress, started_at)"
@@ -173,25 +193,36 @@ class JobsRoom:
                 started_at=started,
             )
             await tx.emit(jobs.JobChanged(job=job, machine=self._ground.machine))
-            return job
+            # Before the commit: nobody may see a row of a job that seems not to run.
+            begun.append(RunningJob(job, call, self._tell))
+            self._running[job.id] = begun[0]
 
-        job = await self._state.write(work)
-        running = RunningJob(job, call, self._tell)
-        self._running[job.id] = running
+        try:
+            await self._state.write(work)
+        except BaseException:
+            for running in begun:
+                del self._running[running.job_id]
+            raise
+        running = begun[0]
         running.task = asyncio.create_task(
-            self._run(running, handler(request, running)), name=f"job:{job.id}"
+            self._run(running, request, handler), name=f"job:{running.job_id}"
         )
-        return job.id
+        return running.job_id
 
     def _tell(self, job: Job) -> None:
         self._ground.bus.publish(jobs.JobProgressed(job=job, machine=self._ground.machine))
 
-    async def _run(self, running: RunningJob, work: Awaitable[Wire]) -> None:
+    async def _run(
+        self,
+        running: RunningJob,
+        request: Wire,
+        handler: Callable[[Any, JobControl], Awaitable[Wire]],
+    ) -> None:
         state, result, error = JobState.DONE, None, None
         try:
-            result = (await work).model_dump(mode="json")
+            result = (await handler(request, running)).model_dump(mode="json")
         except (Cancelled, asyncio.CancelledError):
-            state = JobState.CANCELLED
+            state = JobState.INTERRUPTED if running.interrupted else JobState.CANCELLED
         except ArcanumError as problem:
             state, error = JobState.FAILED, problem
         except Exception as problem:  # noqa: BLE001 - a defect in a room ends its job, not the engine
@@ -210,7 +241,7 @@ class JobsRoom:
         result: dict[str, Any] | None,
         error: ArcanumError | None,
     ) -> None:
-        info = None if error is None else ErrorInfo(**error.to_wire())
+        info = None if error is None else ErrorInfo.of(error)
         running.job = running.job.model_copy(
             update={"state": state, "ended_at": now(), "result": result, "error": info}
         )
@@ -247,7 +278,12 @@ class JobsRoom:
 
     def _live(self, job: Job) -> Job:
         running = self._running.get(job.id)
-        return job if running is None else running.job
+        if running is not None:
+            return running.job
+        if job.state in ENDED:
+            return job
+        # Its end could not be recorded (the disk was full, say); it does not run any more.
+        return job.model_copy(update={"state": JobState.INTERRUPTED})
 
     def _find(self, number: int) -> RunningJob:
         running = self._running.get(number)

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import struct
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from engine.clients import wire
-from engine.contract.base import Json, Wire
+from engine.contract.base import Json, Wire, visible
 from engine.contract.client import Done, EngineClient
 from engine.contract.errors import (
     ArcanumError,
     Busy,
     Cancelled,
     Disconnected,
+    Failed,
     Internal,
     Invalid,
 )
@@ -35,6 +37,7 @@ _log = logging.getLogger("arcanum.socket")
 _MOST_IN_FLIGHT = 64
 _MOST_CONNECTIONS = 64
 _CLOSE_WITHIN_S = 2.0
+_ASK_WITHIN_S = 1.0
 
 
 class SocketServer:
@@ -54,20 +57,30 @@ class SocketServer:
         )
         self._path.chmod(0o600)
 
-    async def stop(self) -> None:
-        """Stops listening, cancels what runs for others, closes their connections."""
+    def refuse(self) -> None:
+        """Listens no more; who is connected is still served."""
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
-        for connection in tuple(self._connections):
-            await connection.close()
+
+    async def stop(self) -> None:
+        """Stops listening, cancels what runs for others, closes their connections."""
+        self.refuse()
+        await asyncio.gather(*(connection.close() for connection in self._connections))
         if self._server is not None:
             await self._server.wait_closed()
             self._server = None
 
     async def idle(self) -> None:
-        """Waits until no work of another process runs; who only watches does not count."""
-        while pending := [task for c in self._connections for task in c.working]:
+        """Waits until no work of another process runs; who only watches does not count.
+
+        Who has connected and asked nothing yet is about to: it gets a moment.
+        """
+        while True:
+            pending = [task for c in self._connections for task in c.working]
+            pending += [c.asked for c in self._connections if not c.asked.done()]
+            if not pending:
+                return
             await asyncio.wait(pending)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,6 +109,16 @@ def _peer_uid(writer: asyncio.StreamWriter) -> int | None:
     return int(uid)
 
 
+def _is_request(message: Any) -> bool:
+    return (
+        isinstance(message, dict)
+        and message.get("jsonrpc") == "2.0"
+        and isinstance(message.get("method"), str)
+        and isinstance(message.get("id"), int | str | None)
+        and isinstance(message.get("params"), dict | None)
+    )
+
+
 class _Connection:
     def __init__(
         self,
@@ -106,80 +129,119 @@ class _Connection:
         self._client = client
         self._reader = reader
         self._writer = writer
-        self.in_flight: dict[Any, asyncio.Task[None]] = {}
-        self.working: set[asyncio.Task[Any]] = set()
+        self._in_flight: dict[Any, asyncio.Task[None]] = {}
+        self._windows: dict[Any, asyncio.Semaphore] = {}
         self._ending: Disconnected | None = None
+        self.working: set[asyncio.Task[Any]] = set()
+        self.asked = asyncio.ensure_future(asyncio.sleep(_ASK_WITHIN_S))
+        """Done with the first message, or where none came for a while."""
 
     async def serve(self) -> None:
         try:
+            await self._send(wire.notification(wire.HELLO, {"pid": os.getpid()}))
             while line := await self._reader.readline():
-                await self._receive(line)
+                self._receive(line)
+                self.asked.cancel()
+                await self._writer.drain()
+                await asyncio.sleep(0)  # A flood of messages may not hold the engine.
         except ValueError:
             problem = Invalid(f"A message is longer than {wire.MAX_LINE} bytes.")
-            await self._send(wire.error(None, problem, wire.INVALID_REQUEST))
+            self._write(wire.error(None, problem, wire.INVALID_REQUEST))
         except OSError:
             pass  # The other side is gone; so is what it asked for.
         finally:
             await self.close()
 
     async def close(self) -> None:
+        """Cancels what runs for the other side; who does not read any more is not waited for."""
         self._ending = Disconnected("The engine is stopping.", "Connect again.")
-        tasks = list(self.in_flight.values())
-        for task in tasks:
+        self.asked.cancel()
+        for task in self._in_flight.values():
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CLOSE_WITHIN_S)
-        if self.in_flight:
-            self._writer.transport.abort()  # Who does not read any more is not waited for.
+        if self._in_flight:
+            await asyncio.wait(self._in_flight.values(), timeout=_CLOSE_WITHIN_S)
         self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        try:
+            async with asyncio.timeout(_CLOSE_WITHIN_S):
+                await self._writer.wait_closed()
+        except OSError:  # Also a TimeoutError.
+            self._writer.transport.abort()
+
+    def _write(self, line: bytes) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(line)
 
     async def _send(self, line: bytes) -> None:
-        """Waits for a slow reader, so that a stream goes at the pace of the one who reads it."""
+        """Waits for a slow reader, so that nothing piles up here."""
+        self._write(line)
         with suppress(OSError):
-            self._writer.write(line)
             await self._writer.drain()
 
-    async def _receive(self, line: bytes) -> None:
+    def _receive(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-            number, method = message.get("id"), message["method"]
-            params = dict(message.get("params") or {})
-            hash(number)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            problem = Invalid(f"Not a JSON-RPC 2.0 request: {error}.")
-            await self._send(wire.error(None, problem, wire.PARSE_ERROR))
+        except (ValueError, RecursionError) as error:
+            self._refuse(None, f"This is not JSON: {error}", wire.PARSE_ERROR)
             return
-        if method == wire.CANCEL:
-            task = self.in_flight.get(params.get("id"))
-            if task is not None:
-                task.cancel()
+        if not _is_request(message):
+            self._refuse(None, "This is not a JSON-RPC 2.0 request.", wire.INVALID_REQUEST)
             return
-        if number is None or number in self.in_flight:
-            problem = Invalid("A request needs an id of its own.")
-            await self._send(wire.error(number, problem, wire.INVALID_REQUEST))
-            return
-        if len(self.in_flight) >= _MOST_IN_FLIGHT:
+        number, method = message.get("id"), message["method"]
+        params = message.get("params") or {}
+        if method in {wire.CANCEL, wire.MORE}:
+            self._steer(method, params)
+        elif number is None or number in self._in_flight:
+            self._refuse(number, "A request needs an id of its own.", wire.INVALID_REQUEST)
+        elif len(self._in_flight) >= _MOST_IN_FLIGHT:
             busy = Busy(f"{_MOST_IN_FLIGHT} calls of this connection run already.")
-            await self._send(wire.error(number, busy))
+            self._write(wire.error(number, busy))
+        else:
+            self._begin(number, method, params)
+
+    def _refuse(self, number: Any, problem: str, code: int) -> None:
+        self._write(wire.error(number, Invalid(visible(problem)), code))
+
+    def _steer(self, method: str, params: Json) -> None:
+        """A message about a request that runs. One that has ended meanwhile is no error."""
+        number, items = params.get("id"), params.get("items")
+        if not isinstance(number, int | str):
             return
+        task, window = self._in_flight.get(number), self._windows.get(number)
+        if method == wire.CANCEL and task is not None:
+            task.cancel()
+        elif method == wire.MORE and window is not None and isinstance(items, int):
+            for _ in range(min(items, wire.WINDOW)):
+                window.release()
+
+    def _begin(self, number: Any, method: str, params: Json) -> None:
         task = asyncio.create_task(self._answer(number, method, params), name=f"socket:{method}")
-        self.in_flight[number] = task
+        self._in_flight[number] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            del self._in_flight[number]
+            self._windows.pop(number, None)
+            if task.cancelled():  # Before its first step: nobody has answered.
+                self._write(wire.error(number, Cancelled(f"{visible(method)} was cancelled.")))
+
+        task.add_done_callback(ended)
 
     async def _answer(self, number: Any, method: str, params: Json) -> None:
         try:
-            await self._send(wire.result(number, await self._perform(number, method, params)))
+            line = wire.result(number, await self._perform(number, method, params))
+            if len(line) > wire.MAX_LINE:
+                problem = Failed(f"The answer is {len(line)} bytes long.", "Ask for less at once.")
+                line = wire.error(number, problem)
+            await self._send(line)
         except ArcanumError as error:
             await self._send(wire.error(number, error))
         except asyncio.CancelledError:
-            problem = Cancelled(f"{method} was cancelled.")
-            await self._send(wire.error(number, self._ending or problem))
+            # Without waiting: it may have been cancelled because nobody reads.
+            cancelled = Cancelled(f"{visible(method)} was cancelled.")
+            self._write(wire.error(number, self._ending or cancelled))
         except Exception as error:  # noqa: BLE001 - the other side is told, the engine goes on
             _log.exception("%s failed", method)
-            await self._send(wire.error(number, Internal(str(error) or type(error).__name__)))
-        finally:
-            self.in_flight.pop(number, None)
+            defect = Internal(visible(str(error)) or type(error).__name__)
+            await self._send(wire.error(number, defect))
 
     async def _perform(self, number: Any, method: str, params: Json) -> Json:
         if method == wire.EVENTS:
@@ -198,9 +260,7 @@ class _Connection:
         if operation.kind is Kind.STREAM:
             adapter: TypeAdapter[Any] = TypeAdapter(operation.item)
             async with self._client.stream(operation, request, call) as items:
-                await self._opened(number)
-                async for item in items:
-                    await self._item(number, adapter.dump_python(item, mode="json"))
+                await self._pass_on(number, items, lambda i: adapter.dump_python(i, mode="json"))
             return {"done": {}}
         answer = await self._client.call(operation, request, call)
         if isinstance(answer, Done):
@@ -208,20 +268,22 @@ class _Connection:
             return {"done": result.model_dump(mode="json")}
         return {"pending": answer.approval_id}
 
-    async def _opened(self, number: Any) -> None:
+    async def _pass_on(
+        self, number: Any, items: AsyncIterator[Any], dump: Callable[[Any], Any]
+    ) -> None:
+        """At the pace of the one who reads them."""
+        window = self._windows[number] = asyncio.Semaphore(wire.WINDOW)
         await self._send(wire.notification(wire.ITEM, {"id": number, "opened": True}))
-
-    async def _item(self, number: Any, item: Any) -> None:
-        await self._send(wire.notification(wire.ITEM, {"id": number, "item": item}))
+        async for item in items:
+            await window.acquire()
+            await self._send(wire.notification(wire.ITEM, {"id": number, "item": dump(item)}))
 
     async def _events(self, number: Any, params: Json) -> Json:
         after = params.get("after")
-        if after is not None and not isinstance(after, int):
+        if after is not None and type(after) is not int:
             raise Invalid("after must be a sequence number.")
         async with self._client.events(after) as events:
-            await self._opened(number)
-            async for event in events:
-                await self._item(number, event.model_dump(mode="json"))
+            await self._pass_on(number, events, lambda event: event.model_dump(mode="json"))
         return {"done": {}}
 
     async def _snapshot(self, params: Json) -> Json:
