@@ -268,7 +268,8 @@ class ArcanumApp(App[None], inherit_bindings=False):
         self.go_to("approvals")
 
     async def action_back(self) -> None:
-        self.go_to("overview")
+        if isinstance(self.screen, View):
+            self.screen.back()
 
     def action_next_pane(self) -> None:
         self.screen.focus_next()

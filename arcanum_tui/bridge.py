@@ -113,8 +113,10 @@ class Bridge:
                 tries = 0 if self._live.is_set() else min(tries + 1, len(RETRY_S) - 1)
                 await self._drop()
             self._tell(fold.lost(self.state, why, self._clock()))
+            # Not wait_for: before Python 3.12 it can swallow a cancellation.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._again.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._again.wait()
 
     async def _session(self) -> None:
         self._client = client = await self._connect()
@@ -162,7 +164,8 @@ class Bridge:
             while True:
                 with suppress(TimeoutError):
                     due = read_at + (REREAD_S if stale else LOOK_S) - loop.time()
-                    await asyncio.wait_for(self._wake.wait(), max(0.0, due))
+                    async with asyncio.timeout(max(0.0, due)):
+                        await self._wake.wait()
                 self._wake.clear()
                 if self._again.is_set():
                     self._again.clear()

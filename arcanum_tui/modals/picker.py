@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from arcanum_tui.actions import bindings
 from arcanum_tui.modals.base import Dialog, Result
-from arcanum_tui.state.grid import Column, Piece, Row
+from arcanum_tui.state.grid import Column, Row, muted
 from arcanum_tui.widgets.lines import Lines
 
 
@@ -43,7 +43,7 @@ class Picker(Dialog[Result]):
         self._show("")
 
     def _show(self, text: str) -> None:
-        self._lines.show(self.rows(text), empty=[Piece("nothing has that name", "muted")])
+        self._lines.show(self.rows(text), empty=muted("nothing has that name"))
         self._lines.go(0)
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -38,7 +38,12 @@ class Agent(View):
 
     def on_screen_resume(self) -> None:
         self.control_center.conversation.load()
-        self.query_one("#prompt").focus()
+        if self.focused is None:
+            self.query_one("#prompt").focus()
+
+    def arrive(self) -> None:
+        if self.composed:
+            self.query_one("#prompt").focus()
 
     # --- showing --------------------------------------------------------------------------------
 
@@ -80,10 +85,10 @@ class Agent(View):
     def action_write(self) -> None:
         self.query_one("#prompt").focus()
 
-    def action_back(self) -> None:
+    def back(self) -> None:
         """An answer is stopped first; then the screen goes."""
         if not self.control_center.conversation.stop():
-            self.control_center.action_open_overview()
+            super().back()
 
     def action_sessions(self) -> None:
         center = self.control_center

@@ -89,7 +89,7 @@ class Approvals(View):
         rows = [cards.queue_row(a, now) for a in state.approvals]
         trouble = failed(state, "approvals.list")
         count = len(state.pending)
-        note = trouble or ((Piece(f"▲ {count} wait", "warn"),) if count else ())
+        note = [trouble] if trouble else [Piece(f"▲ {count} wait", "warn")] if count else []
         empty = trouble or waiting(state, good="✓ nothing waits for you")
         # A card never opens by itself: what arrives while the queue is looked at is only listed.
         select = not self._opened and bool(rows)

@@ -53,6 +53,10 @@ class View(Screen[None], inherit_bindings=False):
     def arrive(self) -> None:
         """A person asked for this screen (which may not be composed yet)."""
 
+    def back(self) -> None:
+        """Esc: the innermost thing that is open here is closed; then the screen is left."""
+        self.control_center.go_to("overview")
+
     def select(self, thing: str) -> None:
         """Puts the cursor on the thing that a link named."""
 

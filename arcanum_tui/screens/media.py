@@ -27,7 +27,7 @@ from engine.contract import media, quota
 from engine.contract.base import PathRef
 from engine.contract.client import Pending
 from engine.contract.errors import ArcanumError
-from engine.contract.media import AssetPage, ListAssets
+from engine.contract.media import Asset, AssetPage, ListAssets
 
 SETTLE_S = 1.0
 """While a library's numbers move, its list of files is read again this often."""
@@ -80,7 +80,7 @@ class Media(View):
         listed = [rows.library_row(x, gauges.get(x.name), state, now) for x in state.libraries]
         trouble = failed(state, "media.libraries")
         empty = trouble or waiting(state, good="no library yet: n watches a folder")
-        self._libraries.show(listed, note=trouble, empty=empty)
+        self._libraries.show(listed, note=[trouble] if trouble else [], empty=empty)
         self._libraries.styles.height = max(3, min(len(listed) + 1, self.size.height // 3))
         self._show_files(state)
 
@@ -114,8 +114,8 @@ class Media(View):
 
     # --- files ----------------------------------------------------------------------------------
 
-    def _new_pages(self) -> Pages:
-        return Pages(rows.PAGE, len(rows.FILES), self._want)
+    def _new_pages(self) -> Pages[Asset]:
+        return Pages(rows.PAGE, len(rows.FILES), self._want, rows.asset_row)
 
     def _want(self, number: int) -> None:
         """A page that is looked at is not here yet: read it, the latest wish first."""
@@ -138,7 +138,7 @@ class Media(View):
         else:
             self._files.show(())
 
-    async def _read(self, pages: Pages, library: str) -> None:
+    async def _read(self, pages: Pages[Asset], library: str) -> None:
         try:
             while self._wanted is not None and pages is self._pages:
                 if pages.has(self._wanted):
@@ -146,15 +146,14 @@ class Media(View):
                     break
                 number, after = pages.next_to_read(self._wanted)
                 page = await self._page(library, after)
-                listed = [rows.asset_row(asset) for asset in page.assets]
-                pages.put(number, listed, page.total, page.next)
+                pages.put(number, page.assets, page.total, page.next)
                 if page.next is None and number < (self._wanted or 0):
                     self._wanted = None
                 if pages is self._pages:
                     self._show_page(pages, page)
         except ArcanumError as error:
             self._wanted = None
-            trouble = [Piece(f"✗ {error.title}: {error.message} {error.hint}", "bad")]
+            trouble = Piece(f"✗ {error.title}: {error.message} {error.hint}", "bad")
             self._files.show((), empty=trouble)
 
     async def _page(self, library: str, after: str | None) -> AssetPage:
@@ -169,13 +168,13 @@ class Media(View):
         )
         return await self.control_center.engine.ask(media.LIST, request)
 
-    def _show_page(self, pages: Pages, page: AssetPage) -> None:
+    def _show_page(self, pages: Pages[Asset], page: AssetPage) -> None:
         what = f"{plural(page.total, 'file')}, {size(page.bytes)}"
         note = [Piece(page.library, "strong"), Piece(f"  {what} · by {self._sort}", "muted")]
         if self._filter.value:
             note.append(Piece(f" · contains “{self._filter.value}”", "info"))
         empty = "no name contains that" if self._filter.value else "no files yet: S scans"
-        self._files.show(pages, note=note, empty=[Piece(empty, "muted")])
+        self._files.show(pages, note=note, empty=Piece(empty, "muted"))
 
     def action_sort(self) -> None:
         self._sort = rows.SORTS[(rows.SORTS.index(self._sort) + 1) % len(rows.SORTS)]
@@ -191,14 +190,14 @@ class Media(View):
     def on_input_submitted(self) -> None:
         self._files.focus()
 
-    def action_back(self) -> None:
+    def back(self) -> None:
         """First the filter goes, then the screen."""
         if self._filter.display:
             self._filter.value = ""
             self._filter.display = False
             self._files.focus()
         else:
-            self.control_center.action_open_overview()
+            super().back()
 
     # --- deeds ----------------------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ class Overview(View):
 
     def _fill(self, name: str, block: blocks.Block) -> None:
         panel = self.query_one(f"#{name}", Lines)
-        panel.show(block.rows, note=block.note, empty=block.trouble)
+        panel.show(block.rows, note=block.note, empty=block.empty)
         panel.can_focus = bool(block.rows)
         self._heights[name] = block.height
 

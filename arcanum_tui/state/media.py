@@ -25,7 +25,9 @@ FILES = (
     Column(grow=True, width=20),
 )
 
-PAGE = 200
+PAGE = 500
+"""Files that are read at once."""
+
 SORTS = ("path", "size", "modified")
 
 

@@ -47,17 +47,17 @@ STALE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One panel: its rows, what stands beside the title (without rows: all there is to say), and
-    why it could not be read, on a line of its own."""
+    """One panel: its rows, what stands beside the title, and what stands below it where there
+    are no rows: why it could not be read, or what to do."""
 
     rows: tuple[Row, ...] = ()
     note: tuple[Piece, ...] = ()
-    trouble: tuple[Piece, ...] = ()
+    empty: Piece | None = None
 
     @property
     def height(self) -> int:
         """The lines under the title."""
-        return len(self.rows) or (1 if self.trouble else 0)
+        return len(self.rows) or (2 if self.empty else 0)
 
 
 NEEDS = (
@@ -105,21 +105,21 @@ MACHINES = (
 )
 
 
-def waiting(state: State, *, good: str) -> tuple[Piece, ...]:
+def waiting(state: State, *, good: str) -> Piece:
     """What an empty block says: that all is well only where that is known."""
     if state.known:
-        return (Piece(good, "muted"),)
+        return muted(good)
     if state.link.state == "lost":
-        return (Piece("? not known: no engine answers", "unknown"),)
-    return (Piece("○ connecting …", "muted"),)
+        return Piece("? not known: no engine answers", "unknown")
+    return muted("○ connecting …")
 
 
-def failed(state: State, topic: str) -> tuple[Piece, ...]:
+def failed(state: State, topic: str) -> Piece | None:
     """Why a topic could not be read, for the panel that shows it."""
     failure = state.failures.get(topic)
     if failure is None:
-        return ()
-    return (Piece(f"✗ {failure.title}: {failure.message} {failure.hint}".rstrip(), "bad"),)
+        return None
+    return Piece(f"✗ {failure.title}: {failure.message} {failure.hint}".rstrip(), "bad")
 
 
 def needs_you(state: State, now: datetime) -> Block:
@@ -192,12 +192,12 @@ def _age(since: datetime | None, now: datetime) -> str:
 
 
 def _note(
-    state: State, rows: Sequence[Row], trouble: tuple[Piece, ...], tone: Tone, good: str
+    state: State, rows: Sequence[Row], trouble: Piece | None, tone: Tone, good: str
 ) -> tuple[Piece, ...]:
     """How many rows there are; without rows, what that means."""
     if trouble:
         return (Piece("? as it was" if rows else "? not known", "unknown"),)
-    return (Piece(str(len(rows)), tone),) if rows else waiting(state, good=good)
+    return (Piece(str(len(rows)), tone),) if rows else (waiting(state, good=good),)
 
 
 def since(state: State, looked: datetime | None, now: datetime) -> Block:
@@ -217,17 +217,19 @@ def since(state: State, looked: datetime | None, now: datetime) -> Block:
         )
         rows.append(Row(cells, f"e{event.seq}", told.link))
     note = (muted(moment(looked, now)),) if looked else ()
-    return Block(tuple(rows), note if rows else waiting(state, good="nothing happened yet"))
+    return Block(tuple(rows), note if rows else (waiting(state, good="nothing happened yet"),))
 
 
 def storage(state: State) -> Block:
     """Each library against its limit."""
-    trouble = failed(state, "quota.show")
     rows = tuple(_gauge(g) for g in state.gauges)
-    good = "no limits yet" if state.libraries else "no library yet: m, then n, watches a folder"
+    trouble = failed(state, "quota.show")
     over = sum(1 for g in state.gauges if g.state == "over")
-    note = (Piece(f"! {over} over", "warn"),) if over else ()
-    return Block(rows, note if rows else _note(state, rows, trouble, "warn", good), trouble)
+    if rows:
+        return Block(rows, (Piece(f"! {over} over", "warn"),) if over else ())
+    if trouble or state.libraries or not state.known:
+        return Block((), _note(state, (), trouble, "warn", "no limits yet"), trouble)
+    return Block(empty=muted("No library yet: m, then n, watches a folder."))
 
 
 def _gauge(gauge: Gauge) -> Row:

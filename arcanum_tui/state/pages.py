@@ -8,21 +8,32 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from typing import Generic, TypeVar
+
 from arcanum_tui.state.grid import Piece, Row
+
+Item = TypeVar("Item")
 
 KEPT = 24
 """So many pages stay in memory."""
 
 
-class Pages:
-    """``want`` is told the number of a page that somebody looked for and that is not here."""
+class Pages(Generic[Item]):
+    """``want`` is told the number of a page that somebody looked for and that is not here;
+    ``make`` draws an item when its row is in sight."""
 
-    def __init__(self, size: int, columns: int, want: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        size: int,
+        columns: int,
+        want: Callable[[int], None],
+        make: Callable[[Item], Row],
+    ) -> None:
         self.size = size
         self.total = 0
-        self._want = want
+        self._want, self._make = want, make
         self._blank = Row((Piece("…", "muted"), *[Piece("")] * (columns - 1)))
-        self._pages: OrderedDict[int, tuple[Row, ...]] = OrderedDict()
+        self._pages: OrderedDict[int, Sequence[Item]] = OrderedDict()
         self._starts: list[str | None] = [None]
 
     def __len__(self) -> int:
@@ -36,17 +47,17 @@ class Pages:
             self._want(number)
             return self._blank
         self._pages.move_to_end(number)
-        return page[offset] if offset < len(page) else self._blank
+        return self._make(page[offset]) if offset < len(page) else self._blank
 
     def next_to_read(self, wanted: int) -> tuple[int, str | None]:
         """Which page to read on the way to ``wanted``, and after which mark it begins."""
         number = min(wanted, len(self._starts) - 1)
         return number, self._starts[number]
 
-    def put(self, number: int, rows: Sequence[Row], total: int, following: str | None) -> None:
+    def put(self, number: int, items: Sequence[Item], total: int, following: str | None) -> None:
         """A page was read; ``following`` is the mark after which the next one begins."""
         self.total = total
-        self._pages[number] = tuple(rows)
+        self._pages[number] = items
         self._pages.move_to_end(number)
         if following is not None and number == len(self._starts) - 1:
             self._starts.append(following)

@@ -8,11 +8,12 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import events
 from textual.binding import BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
 from arcanum_tui.actions import bindings
-from arcanum_tui.state.grid import Column, Piece, Row, Tone, draw, widths
+from arcanum_tui.state.grid import Column, Piece, Row, Tone, draw, widths, wrap
 from arcanum_tui.state.text import number
 from arcanum_tui.widgets.paint import Painted
 
@@ -86,7 +87,7 @@ class Lines(Painted, can_focus=True):
         self.columns = tuple(columns)
         self.title, self.hint, self.flows, self.marked = title, hint, flows, marked
         self.note: tuple[Piece, ...] = ()
-        self.empty: tuple[Piece, ...] = ()
+        self.empty: Piece | None = None
         self.rows: Rows = Listed()
         self.cursor = -1
         self.top = 0
@@ -101,7 +102,7 @@ class Lines(Painted, can_focus=True):
         rows: Rows | Sequence[Row],
         *,
         note: Sequence[Piece] = (),
-        empty: Sequence[Piece] = (),
+        empty: Piece | None = None,
         select: bool = True,
     ) -> None:
         """Replaces the rows. ``note`` follows the title; ``empty`` stands where there are no rows.
@@ -110,10 +111,12 @@ class Lines(Painted, can_focus=True):
         """
         held = self.current
         self.rows = rows if isinstance(rows, Rows) else Listed(tuple(rows))
-        self.note, self.empty = tuple(note), tuple(empty)
+        self.note, self.empty = tuple(note), empty
         self.cursor = self._find(select)
         self._scroll_to_cursor()
         self._repaint()
+        if self.styles.auto_dimensions:
+            self.refresh(layout=True)
         if self.current != held:
             self._tell()
 
@@ -240,8 +243,7 @@ class Lines(Painted, can_focus=True):
             return self._heading(width)
         index = self.top + y - self._head
         if not len(self.rows):
-            line = (Piece("   "), *self.empty) if index == 0 else ()
-            return self.strip(line, width)
+            return self.strip(self._nothing(index, width), width)
         if index >= len(self.rows):
             return self.strip((), width)
         here = index == self.cursor and (self.has_focus or self.marked)
@@ -249,6 +251,16 @@ class Lines(Painted, can_focus=True):
         mark = Piece(" › " if here else "   ", "key")
         row = self.rows.row(index)
         return self.strip((mark, *draw(row, self.columns, self._sizes)), width, ground)
+
+    def _nothing(self, index: int, width: int) -> tuple[Piece, ...]:
+        """A line of what stands where there are no rows."""
+        lines = wrap(self.empty.text, max(8, width - 4)) if self.empty else []
+        if self.empty is None or index >= len(lines):
+            return ()
+        return Piece("   "), Piece(lines[index], self.empty.tone)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self._head + max(1, len(self.rows))
 
     def _measure(self, width: int) -> None:
         end = min(len(self.rows), self.top + max(self.room, 1))

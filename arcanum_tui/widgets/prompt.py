@@ -39,6 +39,10 @@ class Prompt(TextArea):
         )
         self._last = float("-inf")
 
+    def on_mount(self) -> None:
+        # A cursor that blinks paints twice a second for nothing.
+        self.cursor_blink = False
+
     async def _on_key(self, event: Key) -> None:
         pasted = event.time - self._last < ALONE_S / 4
         self._last = event.time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -243,7 +243,10 @@ class World:
         if request.library not in self.libraries:
             raise NotFound(f"There is no library {request.library!r}.", "arcanum media list")
         total = self.assets[request.library]
-        found = [i for i in range(total) if request.filter.lower() in _asset_name(i).lower()]
+        wanted = request.filter.lower()
+        found: Sequence[int] = range(total)
+        if wanted:
+            found = [i for i in found if wanted in _asset_name(i).lower()]
         start = int(request.after or 0)
         page = found[start : start + request.limit]
         end = start + len(page)

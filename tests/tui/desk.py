@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -50,8 +50,9 @@ class Desk:
         except TimeoutError:
             raise AssertionError(f"{text!r} still in:\n{self.screen_text}") from None
 
-    async def until(self, fact: object) -> None:
-        await until(fact)  # type: ignore[arg-type]
+    async def until(self, fact: Callable[[], object]) -> None:
+        """Waits until ``fact`` holds."""
+        await until(lambda: bool(fact()))
 
     async def press(self, *keys: str) -> None:
         """Presses keys as fast as they can be pressed."""
