@@ -154,8 +154,12 @@ class Database:
         self._writer = asyncio.create_task(self._write_forever(), name=f"store:{self._kind}")
 
     async def _connect(self, *, writer: bool) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(self.path, isolation_level=None, timeout=10)
+        connection = aiosqlite.connect(self.path, isolation_level=None, timeout=10)
+        # A process that ends without closing must end all the same: by itself aiosqlite's thread
+        # would keep it for ever. What was acknowledged is committed; the rest rolls back.
+        connection._thread.daemon = True  # noqa: SLF001 - there is no public way
         try:
+            await connection
             connection.row_factory = sqlite3.Row
             await connection.execute("PRAGMA foreign_keys = ON")
             # FULL: what was acknowledged survives a power cut. NORMAL: only what can be rebuilt.
