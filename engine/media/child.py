@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import signal
 import sys
 import threading
@@ -24,7 +23,7 @@ def be_quiet() -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        number = _SYS_IOPRIO_SET.get(platform.machine())
+        number = _SYS_IOPRIO_SET.get(os.uname().machine)
         if number is not None:
             libc.syscall(number, 1, 0, _IOPRIO_LOWEST)
 

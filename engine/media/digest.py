@@ -7,10 +7,10 @@ kills the process.
 from __future__ import annotations
 
 import os
+import queue
 import stat
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from blake3 import blake3
 
@@ -18,7 +18,7 @@ from engine.media.link import Link
 from engine.media.walk import Identity
 
 SMALL = 128 * 1024
-"""Up to this size (bytes) a file is read in one step, and many share one task."""
+"""Up to this size (bytes) a file is read in one step, and many are one task."""
 
 _BUFFER = 1024 * 1024
 _LOOK_EVERY = 64 * _BUFFER
@@ -78,32 +78,35 @@ def _expect(fd: int, identity: Identity) -> None:
 
 
 class Tasks:
-    """A few threads with a bounded queue before them."""
+    """A few threads with a bounded queue before them. (concurrent.futures would import logging.)"""
 
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, "hash")
-        self._slots = threading.BoundedSemaphore(threads * 8)
+    def __init__(self, threads: int, bound: int) -> None:
+        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(bound)
         self._failure: BaseException | None = None
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
     def offer(self, work: Callable[[], None], *, wait: bool) -> bool:
         """Queues a call. Where the queue is full: waits, or returns False."""
-        if self._failure is not None:
-            raise self._failure
-        if not self._slots.acquire(blocking=wait):
+        try:
+            self._queue.put(work, block=wait)
+        except queue.Full:
             return False
-        self._pool.submit(self._run, work)
         return True
 
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that offers
-            self._failure = error
-        finally:
-            self._slots.release()
+    def _run(self) -> None:
+        while (work := self._queue.get()) is not None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - raised again by ``finish``
+                self._failure = error
 
     def finish(self) -> None:
         """Waits for all of it. Raises what failed."""
-        self._pool.shutdown()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
         if self._failure is not None:
             raise self._failure

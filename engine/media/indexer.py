@@ -65,7 +65,7 @@ class Indexer:
         self._timing, self._drifted = timing, drifted
         self._stored: Stored = shelf.stored
         self._job: int | None = None
-        self._closed = False
+        self._closed = self._watching = False
         self._hints: set[bytes] = set()
         self._in_hand: set[bytes] = set()
         self._hearings: list[Hearing] = []
@@ -90,7 +90,7 @@ class Indexer:
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        self._closed = True
+        self._closed, self._watching = True, False
         tasks = [*self._tasks, *self._own]
         for task in tasks:
             task.cancel()
@@ -123,6 +123,7 @@ class Indexer:
 
     async def _look_forever(self) -> None:
         await asyncio.sleep(self._timing.first)
+        self._watching = True
         self._spawn(self._watchers.watch(self._stored, self))
         with suppress(TimeoutError):  # Watching first: then the first look misses nothing.
             await asyncio.wait_for(self._watch_told.wait(), 3)
@@ -267,7 +268,7 @@ class Indexer:
             interval = min(interval, max(self._timing.poll, 20 * took))
         self._rested = begun + 6 * took
         self._due = begun + took + interval
-        if self.shelf.watch == "off" and self._tasks and not self._closed:
+        if self.shelf.watch == "off" and self._watching:
             self._spawn(self._watchers.watch(self._stored, self))
 
     async def _tell_drift(self, tally: Tally, hearing: Hearing) -> None:

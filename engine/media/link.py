@@ -9,6 +9,7 @@ import os
 import queue
 import sys
 import threading
+import time
 
 from engine.media import frames
 from engine.media.child import Output
@@ -16,6 +17,7 @@ from engine.media.frames import Frame
 
 _BEAT_S = 0.5
 _BATCH_BYTES = 256 * 1024
+_WAIT_S = 0.25
 
 
 class Link:
@@ -80,22 +82,33 @@ class Link:
 
 
 class Batch:
-    """Rows of one kind on their way out, at most a thousand or 256 KiB in a frame."""
+    """Rows of one kind on their way out, from any thread: at most a thousand in a frame, or
+    256 KiB, and none waits longer than a quarter of a second while others come.
+    """
 
     def __init__(self, link: Link, kind: str) -> None:
         self._link = link
         self._kind = kind
+        self._lock = threading.Lock()
         self._rows: list[list[object]] = []
         self._size = 0
+        self._sent = time.monotonic()
 
     def add(self, row: list[object], weight: int) -> None:
         """``weight`` is the length of the row's path in bytes: JSON may need six for each."""
-        self._rows.append(row)
-        self._size += 6 * weight + 100
-        if len(self._rows) >= 1000 or self._size >= _BATCH_BYTES:
-            self.flush()
+        with self._lock:
+            self._rows.append(row)
+            self._size += 6 * weight + 100
+            full = len(self._rows) >= 1000 or self._size >= _BATCH_BYTES
+            if full or time.monotonic() - self._sent > _WAIT_S:
+                self._flush()
 
     def flush(self) -> None:
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
         if self._rows:
             self._link.send({"k": self._kind, "rows": self._rows})
             self._rows, self._size = [], 0
+        self._sent = time.monotonic()

@@ -13,8 +13,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
+import time
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -25,8 +28,11 @@ from engine.media.walk import GONE, Found, Identity, Walker
 
 _PAGE = 2000
 _CHUNK = 64
+_QUICK_S = 0.0005
+_UNDER_WAY = 1024 * 1024 * 1024
 _COLUMNS = "id, path, dev, ino, size, mtime_ns, ctime_ns, nlink"
 _Range = tuple[bytes, bytes | None]
+_Difference = tuple[str, bytes, Identity]
 
 
 class RootLostError(Exception):
@@ -119,8 +125,10 @@ class Look:
         self._expect(command["expect"])
         self._old_dev = (command["expect"] or self._identity)[0]
         self._walker = Walker(self._fd, device, to_bytes(command["skip"]))
-        self._tasks = Tasks(command["threads"]) if command["threads"] else None
-        self._small: list[tuple[str, Found]] = []
+        self._tasks = Tasks(command["threads"], 500) if command["threads"] else None
+        self._small: list[_Difference] = []
+        self._slow = self._under_way = 0
+        self._lock = threading.Lock()
         self._batches = {kind: Batch(link, kind) for kind in ("added", "changed", "moved", "gone")}
         self._lost = array("q")
         self._moved: set[int] = set()
@@ -147,7 +155,7 @@ class Look:
             path = to_bytes(text)
             ranges: list[_Range] = [(path, path + b"\0"), (path + b"/", path + b"0")]
             self._merge(ranges, self._walker.at(path))
-        self._offer_small()
+        self._hash_small()
         if self._tasks is not None:
             self._tasks.finish()
         self._confirm_lost()
@@ -201,7 +209,8 @@ class Look:
             self._tell("added", found, identity)
         else:
             self._moved.add(moved)
-            self._batches["moved"].add([moved, *_row(found.path, identity)], len(found.path))
+            row: list[object] = [moved, to_text(found.path), *identity]
+            self._batches["moved"].add(row, len(found.path))
 
     def _moved_from(self, identity: Identity) -> int | None:
         """The row of this inode whose path is there no more: a file that was renamed.
@@ -227,36 +236,59 @@ class Look:
     # --- telling --------------------------------------------------------------------------------
 
     def _tell(self, kind: str, found: Found, identity: Identity) -> None:
-        if self._tasks is not None and identity.size <= SMALL:
-            self._small.append((kind, found))
+        """Hashes on the way what does not hold up the walk; the rest is hashed later.
+
+        Larger files go to the threads, while there is room. Small ones are read here (threads would
+        only fight for the interpreter), as long as that is quick: not from a cold, turning disk.
+        What has more names than one waits: later one reading serves them all.
+        """
+        difference = (kind, found.path, identity)
+        if self._tasks is None:
+            self._put(*difference, None)
+        elif identity.size <= SMALL:
+            self._small.append(difference)
             if len(self._small) >= _CHUNK:
-                self._offer_small()
-        else:
-            self._batches[kind].add([*_row(found.path, identity), None], len(found.path))
+                self._hash_small()
+        elif identity.nlink > 1 or not self._offer(self._tasks, difference):
+            self._put(*difference, None)
 
-    def _offer_small(self) -> None:
-        """Hashes small files on the way, as far as the threads keep up: the walk never waits."""
+    def _offer(self, tasks: Tasks, difference: _Difference) -> bool:
+        size = difference[2].size
+        if self._under_way + size > _UNDER_WAY:
+            return False
+
+        def work() -> None:
+            self._hash(*difference)
+            with self._lock:
+                self._under_way -= size
+
+        if not tasks.offer(work, wait=False):
+            return False
+        with self._lock:
+            self._under_way += size
+        return True
+
+    def _hash_small(self) -> None:
         chunk, self._small = self._small, []
-        if self._tasks is None or not self._tasks.offer(lambda: self._hash(chunk), wait=False):
-            self._send(chunk, [None] * len(chunk))
+        if self._slow:
+            self._slow -= 1
+            for difference in chunk:
+                self._put(*difference, None)
+            return
+        begun = time.monotonic()
+        for difference in chunk:
+            self._hash(*difference)
+        if time.monotonic() - begun > _QUICK_S * len(chunk):
+            self._slow = 20
 
-    def _hash(self, chunk: list[tuple[str, Found]]) -> None:
-        hashes: list[str | None] = []
-        for _kind, found in chunk:
-            assert found.identity is not None
-            try:
-                hashes.append(digest(self._fd, found.path, found.identity, self._link))
-            except (OSError, ChangedError):  # It stays pending: hashing it is tried again later.
-                hashes.append(None)
-        self._send(chunk, hashes)
+    def _hash(self, kind: str, path: bytes, identity: Identity) -> None:
+        value = None
+        with suppress(OSError, ChangedError):  # It stays pending: that is tried again later.
+            value = digest(self._fd, path, identity, self._link)
+        self._put(kind, path, identity, value)
 
-    def _send(self, chunk: list[tuple[str, Found]], hashes: list[str | None]) -> None:
-        for kind in ("added", "changed"):
-            batch = Batch(self._link, kind)
-            for (each, found), value in zip(chunk, hashes, strict=True):
-                if each == kind and found.identity is not None:
-                    batch.add([*_row(found.path, found.identity), value], len(found.path))
-            batch.flush()
+    def _put(self, kind: str, path: bytes, identity: Identity, value: str | None) -> None:
+        self._batches[kind].add([to_text(path), *identity, value], len(path))
 
     # --- what was not met -----------------------------------------------------------------------
 
@@ -284,7 +316,3 @@ class Look:
             return error.errno in GONE
         whole = self._root + b"/" + path
         return not stat.S_ISREG(status.st_mode) or os.path.realpath(whole) != whole
-
-
-def _row(path: bytes, identity: Identity) -> list[object]:
-    return [to_text(path), *identity]

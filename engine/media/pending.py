@@ -31,7 +31,8 @@ class Pending:
         self._settle_ns = int(command["settle_s"] * 1e9)
         self._fd, _identity, _device = open_root(to_bytes(command["root"]))
         self._db = open_catalogue(command["catalogue"])
-        self._tasks = Tasks(command["threads"])
+        self._tasks = Tasks(command["threads"], 16)
+        self._batches = {kind: Batch(link, kind) for kind in ("hashed", "again", "unread")}
         self._left = 0
         self._links: set[Identity] = set()
 
@@ -48,6 +49,8 @@ class Pending:
                 small = []
         self._offer(small)
         self._tasks.finish()
+        for batch in self._batches.values():
+            batch.flush()
         self._db.close()
         os.close(self._fd)
         return {"k": "done", "left": self._left}
@@ -73,7 +76,6 @@ class Pending:
         self._tasks.offer(lambda: self._hash(items), wait=True)
 
     def _hash(self, items: list[_Item]) -> None:
-        batches = {kind: Batch(self._link, kind) for kind in ("hashed", "again", "unread")}
         for path, identity in items:
             self._link.where = to_text(path)
             row: list[object] = [to_text(path)]
@@ -85,7 +87,5 @@ class Pending:
             except OSError as error:
                 kind = "again" if error.errno in GONE else "unread"
                 row.append(error.strerror or str(error))
-            batches[kind].add(row, len(path))
+            self._batches[kind].add(row, len(path))
             self._link.advance(1)
-        for batch in batches.values():
-            batch.flush()

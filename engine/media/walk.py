@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.media.frames import bounded, signed
@@ -59,19 +58,17 @@ Level = tuple[int, bytes, Iterator[bytes]]
 """An open folder, its relative path with a slash at the end, and the names still to look at."""
 
 
-@dataclass(slots=True)
 class Walker:
     """``skip`` names the one folder of the root that is none of the library's business.
 
     ``problems`` holds the first of the paths that could not be read, with the reason.
     """
 
-    root_fd: int
-    dev: int
-    skip: bytes
-    unreadable: int = 0
-    skipped: int = 0
-    problems: list[tuple[bytes, str]] = field(default_factory=list)
+    # Not a dataclass: that module would make the worker's start a tenth longer.
+    def __init__(self, root_fd: int, dev: int, skip: bytes) -> None:
+        self.root_fd, self.dev, self.skip = root_fd, dev, skip
+        self.unreadable = self.skipped = 0
+        self.problems: list[tuple[bytes, str]] = []
 
     def everything(self) -> Iterator[Found]:
         """The whole library. Raises OSError where the root itself cannot be listed."""

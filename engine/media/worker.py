@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import traceback
+import sys
 
 from engine.media.child import be_quiet
 from engine.media.frames import Frame, to_bytes, to_text
@@ -50,6 +50,7 @@ def _answer(command: Frame, link: Link) -> Frame:
 
 def main() -> None:
     be_quiet()
+    sys.setswitchinterval(0.0005)  # Threads that hash need the interpreter often, and briefly.
     link = Link()
     while True:
         command = link.commands.get()
@@ -57,7 +58,8 @@ def main() -> None:
         try:
             answer = _answer(command, link)
         except BaseException:  # noqa: BLE001 - printed, and the end of this process
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
+            sys.stderr.flush()
             os._exit(1)  # At once: threads that still hash must not keep the process.
         link.end()
         link.send(answer)

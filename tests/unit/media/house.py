@@ -106,6 +106,12 @@ def write(path: bytes | Path, content: bytes = b"x") -> None:
     file.write_bytes(content)
 
 
+def sparse(path: Path, size: int = 400 * 1024**3) -> None:
+    """A file that takes no space, and minutes to hash."""
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
 def on_disk(root: Path) -> dict[bytes, tuple[os.stat_result, str]]:
     """Regular files by relative path, with their BLAKE3; another way of walking than ours."""
     found = {}

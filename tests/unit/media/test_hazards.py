@@ -23,15 +23,7 @@ from engine.home import Home
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
-from tests.unit.media.house import House, children, housed, write
-
-HUGE = 400 * 1024**3
-"""Sparse: takes no space, and minutes to hash."""
-
-
-def sparse(path: Path, size: int = HUGE) -> None:
-    with path.open("wb") as file:
-        file.truncate(size)
+from tests.unit.media.house import House, children, housed, sparse, write
 
 
 async def reading(job: JobDouble) -> None:
@@ -175,7 +167,8 @@ async def test_the_root_vanishes_while_it_is_scanned(house: House, films: Path) 
     job.pause()
     scan = asyncio.create_task(house.scan(job=job))
     await until(lambda: job.waits == 1)
-    shutil.rmtree(films)
+    away = films.rename(films.parent / "away")
+    shutil.rmtree(away)
     job.resume()
     try:
         result = await scan

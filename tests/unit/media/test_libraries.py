@@ -16,8 +16,8 @@ from engine.home import Home
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
-from tests.unit.media.house import House, housed, write
-from tests.unit.media.test_hazards import reading, sparse
+from tests.unit.media.house import House, housed, sparse, write
+from tests.unit.media.test_hazards import reading
 
 
 async def test_a_library_takes_its_folders_name(house: House, films: Path) -> None:

@@ -13,7 +13,7 @@ from engine.contract.errors import Busy, NotFound
 from engine.contract.media import LibraryScanned
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
-from tests.unit.media.house import House, write
+from tests.unit.media.house import House, sparse, write
 
 HOSTILE = [
     b"\xff\xfe.mkv",
@@ -216,10 +216,17 @@ async def test_no_such_library(house: House, films: Path) -> None:
 
 
 async def test_progress_tells_files_then_bytes(house: House, films: Path) -> None:
-    for number in range(50):
-        write(films / str(number), os.urandom(200_000))
+    size = 3 * 1024**3
+    sparse(films / "too large to hash on the way", size)
+    write(films / "film")
     await house.add(films)
     job = JobDouble()
     await house.scan(job=job)
     assert job.told[0] == (0, None, "files", "")
-    assert (0, 50 * 200_000, "bytes", "") in job.told
+    assert (0, size, "bytes", "") in job.told
+    done, total, unit, note = job.told[-1]
+    assert (0 < done <= size, total, unit) == (True, size, "bytes")
+    assert note == "0 of 1 files: too large to hash on the way"
+    again = JobDouble()
+    await house.scan(job=again)
+    assert again.told[0] == (0, 2, "files", "")
