@@ -140,15 +140,15 @@ class Gate:
         """One unary call, or the start of a job. Raises ArcanumError and nothing else."""
         if operation.kind is Kind.STREAM:
             raise Invalid(f"{operation.name} is a stream.", "Open it instead.")
-        async with self._span(operation, request, call) as (binding, admitted):
-            risk = self._risk(binding, request, admitted)
+        async with self._span(operation, request, call) as (binding, asked, admitted):
+            risk = self._risk(binding, asked, admitted)
             if risk is Risk.HIGH:
-                return Pending(await self._propose(binding, request, admitted))
+                return Pending(await self._propose(binding, asked, admitted))
             if operation.kind is Kind.JOB:
                 # A caller that leaves now finds the job in the list: it was started or refused.
-                started = await asyncio.shield(self._start_job(binding, request, admitted))
+                started = await asyncio.shield(self._start_job(binding, asked, admitted))
                 return cast("Done[Res]", Done(started))
-            return Done(await self._run(binding, request, admitted, risk))
+            return Done(await self._run(binding, asked, admitted, risk))
 
     @asynccontextmanager
     async def stream_of(
@@ -157,18 +157,18 @@ class Gate:
         """Opens a stream; leaving it cancels it. Raises NeedsApproval where nothing was done."""
         if operation.kind is not Kind.STREAM:
             raise Invalid(f"{operation.name} is not a stream.", "Call it instead.")
-        async with self._span(operation, request, call) as (binding, admitted):
-            risk = self._risk(binding, request, admitted)
+        async with self._span(operation, request, call) as (binding, asked, admitted):
+            risk = self._risk(binding, asked, admitted)
             if risk is Risk.HIGH:
-                approval_id = await self._propose(binding, request, admitted)
+                approval_id = await self._propose(binding, asked, admitted)
                 raise NeedsApproval(
                     f"Approval #{approval_id} waits for your answer; nothing was done.",
                     f"arcanum approvals show {approval_id}",
                     approval_id,
                 )
-            async with self._audited(binding, request, admitted, risk) as record:
+            async with self._audited(binding, asked, admitted, risk) as record:
                 assert binding.handler is not None
-                async with binding.handler(request, admitted) as items:
+                async with binding.handler(asked, admitted) as items:
                     yield to_the_end(items, operation, admitted, record)
 
     async def propose(self, operation: str, request: Json, call: Call) -> int:
@@ -187,20 +187,21 @@ class Gate:
 
     @asynccontextmanager
     async def _span(
-        self, operation: Operation[Any, Any], request: Wire, call: Call
-    ) -> AsyncIterator[tuple[_Binding, Call]]:
+        self, operation: Operation[Req, Any], request: Req, call: Call
+    ) -> AsyncIterator[tuple[_Binding, Req, Call]]:
         """Admits the call; times it, counts it and names its errors."""
         started, outcome = time.perf_counter(), "ok"
         self._metrics.in_flight.inc()
         try:
-            self._bound_size(operation, request)
+            data = self._bound_size(operation, request)
             self._authorise(operation, call)
             admitted = replace(call.within(operation.limits.timeout_s), machine=self._machine)
             async with in_time(operation, admitted):
                 binding = await self._bound(operation)
                 self._limit(binding)
                 try:
-                    yield binding, admitted
+                    # As it came over the wire: a face may have made it without validation.
+                    yield binding, validate(operation, data), admitted
                 finally:
                     binding.running -= 1
         except ArcanumError as error:
@@ -229,19 +230,20 @@ class Gate:
                 "Call the engine on that machine.",
             )
 
-    def _bound_size(self, operation: Operation[Any, Any], request: Wire) -> None:
+    def _bound_size(self, operation: Operation[Any, Any], request: Wire) -> bytes:
         if not isinstance(request, operation.request):
             raise Invalid(
                 f"{operation.name} takes a {operation.request.__name__},"
                 f" not a {type(request).__name__}."
             )
-        size = len(request.model_dump_json().encode())
-        if size > operation.limits.max_bytes:
+        data: bytes = request.model_dump_json(warnings="none").encode()
+        if len(data) > operation.limits.max_bytes:
             raise Invalid(
-                f"{operation.name}: the request is {size} bytes long,"
+                f"{operation.name}: the request is {len(data)} bytes long,"
                 f" at most {operation.limits.max_bytes} are taken.",
                 "Send less at once.",
             )
+        return data
 
     async def _bound(self, operation: Operation[Any, Any]) -> _Binding:
         await self._ensure(operation.room)
@@ -337,12 +339,12 @@ def _details(binding: _Binding, request: Wire) -> Json:
     return {name: getattr(request, name) for name in binding.operation.audit}
 
 
-def validate(operation: Operation[Any, Any], request: Json | bytes) -> Wire:
+def validate(operation: Operation[Req, Any], request: Json | bytes) -> Req:
     """The request as its model. Raises Invalid, naming the field and what was expected."""
     try:
         if isinstance(request, bytes):
-            return cast(Wire, operation.request.model_validate_json(request))
-        return cast(Wire, operation.request.model_validate(request))
+            return operation.request.model_validate_json(request)
+        return operation.request.model_validate(request)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(map(str, problem["loc"])) or "the request"
