@@ -97,6 +97,7 @@ class JobsRoom:
         self._state = ground.state
         self._audit = ground.use(AuditLog)
         self._running: dict[int, RunningJob] = {}
+        self._unrecorded: dict[int, Job] = {}
         self._stopping = False
 
     async def start(self) -> None:
@@ -121,6 +122,9 @@ class JobsRoom:
             if job.task is not None:
                 job.task.cancel()
         await asyncio.gather(*(job.ended.wait() for job in running))
+        for ended in self._unrecorded.values():
+            with suppress(ArcanumError):  # It was logged; the next start says interrupted.
+                await self._record(ended)
 
     async def idle(self) -> None:
         """Waits until no job runs."""
@@ -253,6 +257,7 @@ class JobsRoom:
             )
         except ArcanumError as problem:  # The disk is full, say: faces still learn how it ended.
             _log.error("job %d ended as %s, not recorded: %s", running.job.id, state, problem)
+            self._unrecorded[running.job.id] = running.job
             self._tell(running.job)
 
     async def _record(self, job: Job) -> None:
@@ -278,16 +283,11 @@ class JobsRoom:
 
     def _live(self, job: Job) -> Job:
         running = self._running.get(job.id)
-        if running is not None:
-            return running.job
-        if job.state in ENDED:
-            return job
-        # Its end could not be recorded (the disk was full, say); it does not run any more.
-        return job.model_copy(update={"state": JobState.INTERRUPTED})
+        return running.job if running is not None else self._unrecorded.get(job.id, job)
 
     def _find(self, number: int) -> RunningJob:
         running = self._running.get(number)
-        if running is None:
+        if running is None or running.job.state in ENDED:
             raise NotFound(f"Job {number} does not run.", "arcanum jobs list shows what does.")
         return running
 
