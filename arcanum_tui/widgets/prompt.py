@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import Key
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import TextArea
 
 from arcanum_tui.keys import ALONE_S
@@ -14,7 +15,11 @@ from engine.contract.memory import MAX_QUESTION
 
 
 class Prompt(TextArea):
-    """Enter sends; a line break that was pasted, bracketed or not, stays a line break."""
+    """Enter sends; a line break inside of what was pasted, bracketed or not, stays a line break.
+
+    Without brackets a paste is a burst of keys: an Enter within one sends only where nothing
+    follows it, as when a program types a line for somebody.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+j,shift+enter", "break_line", "line break", show=False)
@@ -38,21 +43,31 @@ class Prompt(TextArea):
             placeholder="Ask Agent-0 … Enter sends, Shift+Enter breaks the line, Esc goes back",
         )
         self._last = float("-inf")
+        self._held: Timer | None = None
 
     def on_mount(self) -> None:
         # A cursor that blinks paints twice a second for nothing.
         self.cursor_blink = False
 
     async def _on_key(self, event: Key) -> None:
-        pasted = event.time - self._last < ALONE_S / 4
+        burst = event.time - self._last < ALONE_S / 4
         self._last = event.time
+        if self._held is not None:
+            self._held.stop()
+            self._held = None
+            self.insert("\n")
         if event.key != "enter":
             return
         event.prevent_default()
         event.stop()
-        if pasted:
-            self.insert("\n")
-        elif text := self.text.strip()[:MAX_QUESTION]:
+        if burst:
+            self._held = self.set_timer(ALONE_S, self._send)
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        self._held = None
+        if text := self.text.strip()[:MAX_QUESTION]:
             self.post_message(self.Sent(text))
             self.clear()
 
