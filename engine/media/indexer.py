@@ -30,6 +30,7 @@ from engine.media.shelf import Shelf
 from engine.media.watch import Watchers
 
 _log = logging.getLogger(__name__)
+_LONGEST_DELAY_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,13 @@ class Indexer:
         self._timing, self._drifted = timing, drifted
         self._stored: Stored = shelf.stored
         self._job: int | None = None
-        self._closed = self._watching = False
+        self._scan: asyncio.Task[Any] | None = None
+        self._removed = self._watching = False
         self._hints: set[bytes] = set()
         self._in_hand: set[bytes] = set()
         self._hearings: list[Hearing] = []
-        self._due = self._rested = self._live_since = 0.0
+        self._due = self._rested = self._demanded = 0.0
+        self._hash_delay = timing.quiet
         self._trusted = False
         self._looking, self._hashing = asyncio.Lock(), asyncio.Lock()
         self._look_wanted, self._hash_wanted = asyncio.Event(), asyncio.Event()
@@ -87,15 +90,33 @@ class Indexer:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=f"media:{self._stored.name}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
-    async def stop(self) -> None:
-        self._closed, self._watching = True, False
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._trouble(error)
+
+    def _trouble(self, error: BaseException) -> None:
+        if isinstance(error, ArcanumError):
+            _log.warning("%s: %s", self._stored.name, error.message)
+            self.shelf.put_trouble(error.message)
+        else:
+            _log.error("%s: a defect", self._stored.name, exc_info=error)
+            self.shelf.put_trouble(f"a defect: {visible(repr(error))[:200]}")
+
+    async def stop(self, *, removed: bool = False) -> None:
+        """Ends what goes on. A scan is cancelled or, where the library is removed, told so."""
+        self._watching = False
+        self._removed = removed
         tasks = [*self._tasks, *self._own]
+        if self._scan is not None and not removed:
+            tasks.append(self._scan)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.shelf.stop()
+        async with self._looking, self._hashing:  # Whoever reads has ended.
+            await self.shelf.stop()
         await self._watchers.unwatch(self._stored.id)
 
     # --- being told -----------------------------------------------------------------------------
@@ -105,19 +126,25 @@ class Indexer:
         for hearing in self._hearings:
             hearing.forget() if paths is None else hearing.add(paths)
         if paths is None:
-            self._due = self._rested
+            self._demand()
         else:
             self._hints.update(paths)
         self._look_wanted.set()
 
     def watching(self, state: WatchState, note: str = "") -> None:
         self._trusted = False
-        self._live_since = time.monotonic()
-        # What happened while the watches were being set, nobody told.
-        self._due = min(self._due, self._rested)
+        if state == "live":  # What happened while the watches were being set, nobody told.
+            self._demand()
+        else:
+            self._due = min(self._due, time.monotonic() + self._timing.poll)
         self.shelf.put_watch(state, note)
         self._watch_told.set()
         self._look_wanted.set()
+
+    def _demand(self) -> None:
+        """Everything must be looked at, again if that goes on now."""
+        self._demanded = time.monotonic()
+        self._due = min(self._due, self._rested)
 
     # --- its own work ---------------------------------------------------------------------------
 
@@ -141,26 +168,27 @@ class Indexer:
         self._in_hand, self._hints = self._hints, set()
         places = condense(self._in_hand)
         if places is None:
-            self._due = self._rested
+            self._demand()
             self._look_wanted.set()
         elif not await self._by_itself(self._look_alone(places)):
             self._hints |= self._in_hand
         self._in_hand = set()
 
     async def _hash_forever(self) -> None:
-        delay = self._timing.quiet
+        timer: asyncio.TimerHandle | None = None
         while True:
             await self._hash_wanted.wait()
             self._hash_wanted.clear()
-            if self._job is not None or not (await self._files.numbers(self._stored.id)).pending:
+            if timer is not None:
+                timer.cancel()
+            if self._job is not None or not self.shelf.numbers.pending:
                 continue
             await self._by_itself(self._hash_alone())
-            if (await self._files.numbers(self._stored.id)).pending:
+            if self.shelf.numbers.pending:
                 # Still being written, or not to be read: tried again, ever more rarely.
-                asyncio.get_running_loop().call_later(delay, self._hash_wanted.set)
-                delay = min(delay * 2, 300.0)
-            else:
-                delay = self._timing.quiet
+                loop = asyncio.get_running_loop()
+                timer = loop.call_later(self._hash_delay, self._hash_wanted.set)
+                self._hash_delay = min(self._hash_delay * 2, _LONGEST_DELAY_S)
 
     async def _by_itself(self, work: Coroutine[Any, Any, None]) -> bool:
         """Runs work that a scan may end. True when it came to its end."""
@@ -176,13 +204,9 @@ class Indexer:
         error = task.exception()
         if error is None:
             return True
-        if isinstance(error, ArcanumError):
-            _log.warning("%s: %s", self._stored.name, error.message)
-            await self.shelf.put_trouble(error.message)
-        else:
-            _log.error("%s: a defect", self._stored.name, exc_info=error)
-            await self.shelf.put_trouble(f"a defect: {visible(repr(error))[:200]}")
-        self._due = max(self._due, time.monotonic() + self._timing.retry)
+        self._trouble(error)
+        retry = time.monotonic() + self._timing.retry
+        self._due = min(self._due, retry) if self._due > time.monotonic() else retry
         return False
 
     async def _look_alone(self, paths: list[bytes] | None) -> None:
@@ -213,8 +237,13 @@ class Indexer:
             return await self._look_at_all(pace)
         tally = await self._read(paths, pace)
         if tally.differences:
-            self._hash_wanted.set()
+            await self._news()
         return tally
+
+    async def _news(self) -> None:
+        await self.shelf.refresh()
+        self._hash_delay = self._timing.quiet
+        self._hash_wanted.set()
 
     async def _look_at_all(self, pace: Pace) -> Tally:
         begun = time.monotonic()
@@ -229,8 +258,8 @@ class Indexer:
             self._hearings.remove(hearing)
             raise
         self._plan_next(begun, time.monotonic() - begun)
-        self._hash_wanted.set()
-        live = self.shelf.watch == "live" and self._live_since < begun
+        await self._news()
+        live = self.shelf.watch == "live" and self._demanded < begun
         if live and self._trusted and tally.differences:
             self._spawn(self._tell_drift(tally, hearing))
         else:
@@ -250,11 +279,12 @@ class Indexer:
         except Lost as lost:
             raise await self._away(lost) from lost
         await self.shelf.put_hashed(tally)
+        await self.shelf.refresh()
         return tally
 
     def _paced(self, pace: Pace) -> Pace:
         async def paced(process: Process, frame: Frame) -> None:
-            if self._closed:
+            if self._removed:
                 raise Refused(f"{self._stored.name} is no library any more.", "Add it again.")
             if "rows" in frame:
                 self.shelf.touch()
@@ -267,7 +297,7 @@ class Indexer:
         if self.shelf.watch in {"polling", "failed"}:
             interval = min(interval, max(self._timing.poll, 20 * took))
         self._rested = begun + 6 * took
-        self._due = begun + took + interval
+        self._due = self._rested if self._demanded > begun else begun + took + interval
         if self.shelf.watch == "off" and self._watching:
             self._spawn(self._watchers.watch(self._stored, self))
 
@@ -296,7 +326,7 @@ class Indexer:
                 f"arcanum jobs follow {self._job} shows it.",
             )
         begun = time.monotonic()
-        self._job = control.job_id
+        self._job, self._scan = control.job_id, asyncio.current_task()
         try:
             with self.shelf.scanning():
                 for task in self._own:
@@ -309,9 +339,9 @@ class Indexer:
             self._due = max(self._due, time.monotonic() + self._timing.retry)
             raise
         finally:
-            self._job = None
+            self._job = self._scan = None
             self._hash_wanted.set()
-        numbers = await self.shelf.refresh()
+        numbers = self.shelf.numbers
         return ScanResult(
             library=self._stored.name,
             files=numbers.files,
@@ -344,5 +374,4 @@ class Indexer:
     async def refresh(self, paths: Sequence[bytes]) -> None:
         """These places, now, whatever else goes on."""
         await self._read(condense(paths), at_ease)
-        await self.shelf.refresh()
-        self._hash_wanted.set()
+        await self._news()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 
 from engine.contract import media
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
-from engine.contract.errors import Invalid, NotFound, Refused
+from engine.contract.errors import ArcanumError, Invalid, NotFound, Refused
 from engine.contract.ports import (
     Catalogue,
     CatalogueFile,
@@ -29,6 +30,8 @@ from engine.media.shelf import Shelf
 from engine.media.watch import Watchers
 from engine.store import Transaction
 
+_log = logging.getLogger(__name__)
+
 
 class MediaRoom:
     """``timing`` and ``stall_s`` (seconds) are for tests; by default they follow the settings."""
@@ -46,13 +49,12 @@ class MediaRoom:
         self._workers = Workers(stall_s)
         self._watchers = Watchers()
         self._indexers: dict[str, Indexer] = {}
-        self._purges: set[asyncio.Task[None]] = set()
+        self._purges: dict[int, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         stored = await self._libraries.every()
         for stranger in await self._files.adopt(stored):
-            await self._files.purge(stranger)
-        await self._files.adopt(stored)
+            self._forget(stranger)
         for library in stored:
             (await self._open(library)).start()
         door = self._ground.door
@@ -68,9 +70,30 @@ class MediaRoom:
         await asyncio.gather(*(indexer.stop() for indexer in self._indexers.values()))
         await self._watchers.stop()
         await self._workers.close()
-        await asyncio.gather(*self._purges)
+        for task in self._purges.values():  # What is left of them goes at the next start.
+            task.cancel()
+        await asyncio.gather(*self._purges.values(), return_exceptions=True)
+
+    def _forget(self, library: int, first: Awaitable[None] | None = None) -> None:
+        """Takes a library's files out of the catalogue, in the background."""
+
+        async def work() -> None:
+            try:
+                if first is not None:
+                    await first
+                await self._files.purge(library)
+            except ArcanumError as error:  # It goes on at the next start.
+                _log.warning("forgetting a library: %s", error.message)
+            finally:
+                del self._purges[library]
+
+        self._purges[library] = asyncio.create_task(work(), name="media:forget")
 
     async def _open(self, library: Stored) -> Indexer:
+        """Makes room for a library in the catalogue, where its id may still be another's."""
+        if (old := self._purges.get(library.id)) is not None:
+            await asyncio.wait({old})
+        await self._files.adopt([library])
         shelf = Shelf(library, self._files, self._ground.machine, self._publish)
         await shelf.refresh()
         metrics = self._ground.metrics
@@ -125,7 +148,6 @@ class MediaRoom:
         home = self._ground.home
         own = [os.fsencode(folder.resolve()) for folder in (home.data, home.runtime)]
         library = await self._libraries.add(request.name or name_from(root), root, own)
-        await self._files.adopt([library])
         indexer = await self._open(library)
         indexer.start()
         return indexer.shelf.library
@@ -148,21 +170,16 @@ class MediaRoom:
         indexer = self._indexer(request.library)
         await self._libraries.remove(indexer.shelf.stored)
         del self._indexers[request.library]
-        task = asyncio.create_task(self._forget(indexer), name="media:forget")
-        self._purges.add(task)
-        task.add_done_callback(self._purges.discard)
+        self._forget(indexer.shelf.stored.id, indexer.stop(removed=True))
         return await self._list_libraries(Empty(), call)
-
-    async def _forget(self, indexer: Indexer) -> None:
-        await indexer.stop()
-        await self._files.purge(indexer.shelf.stored.id)
 
     async def _list_libraries(self, _request: Empty, _call: Call) -> media.LibraryList:
         return media.LibraryList(libraries=tuple(await self.libraries()))
 
     async def _list(self, request: media.ListAssets, _call: Call) -> media.AssetPage:
         shelf = self._indexer(request.library).shelf
-        return await self._pages.page(shelf.stored.id, await shelf.refresh(), request)
+        await shelf.read()
+        return await self._pages.page(shelf.stored.id, shelf.numbers, request)
 
     async def _scan(self, request: media.LibraryName, control: JobControl) -> media.ScanResult:
         result = await self._indexer(request.library).scan(control)
@@ -175,9 +192,7 @@ class MediaRoom:
         return [indexer.shelf.library for _name, indexer in sorted(self._indexers.items())]
 
     async def library(self, name: str) -> media.Library:
-        shelf = self._indexer(name).shelf
-        await shelf.refresh()
-        return shelf.library
+        return await self._indexer(name).shelf.read()
 
     def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:
         return self._pages.oldest_first(self._indexer(library).shelf.stored.id)
@@ -190,9 +205,11 @@ class MediaRoom:
 
     async def _concerns(self) -> Sequence[Concern]:
         found = []
-        for library in await self.libraries():
+        for _name, indexer in sorted(self._indexers.items()):
+            library = indexer.shelf.library
             severity = None
-            if library.state in {"missing", "unreadable"} or library.watch == "failed":
+            away = library.state in {"missing", "unreadable"}
+            if away or library.watch == "failed" or indexer.shelf.trouble:
                 severity = Severity.BROKEN
             elif library.unreadable:
                 severity = Severity.UNKNOWN

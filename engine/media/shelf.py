@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 from engine.contract.base import PathRef, visible
-from engine.contract.errors import Failed
+from engine.contract.errors import Failed, StoreFailed
 from engine.contract.media import Library, LibraryState, WatchState
 from engine.media.catalogue import Files, Numbers, Stored
 from engine.media.looking import Tally
@@ -30,6 +30,8 @@ class Shelf:
         self.numbers = Numbers()
         self.watch: WatchState = "off"
         self._watch_note = ""
+        self.trouble = ""
+        """Why the last look failed, until one does not."""
         self._files, self._machine, self._changed = files, machine, changed
         self._scanning = 0
         self._looked = self._hashed = Tally()
@@ -39,14 +41,14 @@ class Shelf:
     def library(self) -> Library:
         numbers = self.numbers
         state = "scanning" if self._scanning else numbers.state
-        notes = (numbers.note, f"not watched: {self._watch_note}" if self._watch_note else "")
+        watch = f"not watched: {self._watch_note}" if self._watch_note else ""
         return Library(
             name=self.stored.name,
             path=PathRef.of(self.stored.root),
             machine=self._machine,
             state=cast(LibraryState, state),
             watch=self.watch,
-            note="; ".join(filter(None, notes)),
+            note="; ".join(filter(None, (self.trouble, numbers.note, watch))),
             files=numbers.files,
             bytes=numbers.bytes,
             pending=numbers.pending,
@@ -55,11 +57,14 @@ class Shelf:
             changed_at=numbers.changed_at,
         )
 
-    async def refresh(self) -> Numbers:
+    async def refresh(self) -> None:
         """Reads the numbers anew and tells them."""
+        self._changed(await self.read())
+
+    async def read(self) -> Library:
+        """The library with the numbers of now."""
         self.numbers = await self._files.numbers(self.stored.id)
-        self._changed(self.library)
-        return self.numbers
+        return self.library
 
     def touch(self) -> None:
         """Something moved: told soon."""
@@ -68,7 +73,8 @@ class Shelf:
 
     async def _publish(self) -> None:
         await asyncio.sleep(_PUBLISH_S)
-        await self.refresh()
+        with suppress(StoreFailed):  # Whoever writes there is told.
+            await self.refresh()
 
     async def stop(self) -> None:
         if self._publisher is not None:
@@ -94,7 +100,7 @@ class Shelf:
 
     async def put_looked(self, tally: Tally) -> None:
         """Everything was looked at."""
-        self._looked, self._hashed = tally, Tally()
+        self._looked, self._hashed, self.trouble = tally, Tally(), ""
         await self._put_ok(whole=True)
 
     async def put_hashed(self, tally: Tally) -> None:
@@ -109,13 +115,14 @@ class Shelf:
         await self._files.put_state(self.stored.id, "ok", note, unreadable=unreadable, looked=whole)
         self.touch()
 
-    async def put_trouble(self, note: str) -> None:
-        await self._files.put_state(self.stored.id, self.numbers.state, note)
+    def put_trouble(self, note: str) -> None:
+        """A look failed. Said until one does not; not stored, for the store may be the trouble."""
+        self.trouble = note
         self.touch()
 
     async def put_away(self, lost: Lost) -> Failed:
         """The root is not there, or cannot be read. The catalogue keeps what it knows."""
-        self.watch, self._watch_note = "off", ""
+        self.watch, self._watch_note, self.trouble = "off", "", ""
         await self._files.put_state(self.stored.id, lost.loss, lost.message)
         await self.refresh()
         what = "is not there" if lost.loss == "missing" else "cannot be read"

@@ -350,7 +350,7 @@ async def test_a_worker_does_not_outlive_its_engine(films: Path, tmp_path: Path)
     )
 
     def at_work() -> bool:
-        return any(child.cpu_times().user > 0.3 for child in children())
+        return any(child.cpu_times().user > 0.15 for child in children())
 
     await until(at_work, 20)
     [worker] = children()
