@@ -20,20 +20,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.events import Event, Key, Paste
 from textual.message import Message
 from textual.screen import Screen
 
 from arcanum_tui import actions, looks
-from arcanum_tui.actions import Action
+from arcanum_tui.everywhere import Everywhere
 from arcanum_tui.keys import KeyTimes
 from arcanum_tui.screens.base import View
 from arcanum_tui.screens.overview import Overview
 from arcanum_tui.state.model import State
-from arcanum_tui.state.text import clean
-from arcanum_tui.work import restart, start
 from engine.contract.errors import ArcanumError
 
 if TYPE_CHECKING:
@@ -67,7 +64,7 @@ class StateChanged(Message):
         self.state = state
 
 
-class ArcanumApp(App[None], inherit_bindings=False):
+class ArcanumApp(Everywhere, inherit_bindings=False):
     """``connect`` makes a client, and a new one after each loss; the app never knows which kind.
 
     ``theme`` names a file of ``themes/``; ``animations`` False keeps everything still; ``clock``
@@ -276,129 +273,6 @@ class ArcanumApp(App[None], inherit_bindings=False):
 
     def action_previous_pane(self) -> None:
         self.screen.focus_previous()
-
-    # --- what keys do everywhere ----------------------------------------------------------------
-
-    def action_reconnect(self) -> None:
-        self.engine.reconnect()
-
-    def action_theme(self) -> None:
-        """The next theme."""
-        names = looks.names()
-        name = names[(names.index(self.theme) + 1) % len(names)]
-        self.register_theme(looks.load(name))
-        self.theme = name
-
-    def _here(self) -> tuple[Action, ...]:
-        return actions.of(*self.screen.places) if isinstance(self.screen, View) else ()
-
-    def action_help(self) -> None:
-        from arcanum_tui.modals.help import HelpDialog
-
-        if isinstance(self.screen, View):
-            self.push_screen(HelpDialog(self.screen.NAME, self._here()))
-
-    def action_palette(self) -> None:
-        from arcanum_tui.modals.palette import PaletteDialog
-
-        if isinstance(self.screen, View):
-            self.push_screen(PaletteDialog(self._here()), self._do)
-
-    async def _do(self, action: Action | None) -> None:
-        """Does what the palette chose. An answer is a key on a painted card, and only that."""
-        if action is None:
-            return
-        if action.answer:
-            key = actions.key_name(action.keys[0])
-            self.tell(f"Read the card, then press {key}: that alone is an answer.", action.label)
-            return
-        holder = self.screen.focused if action.where in {"list", "queue"} else self.screen
-        await self.run_action(action.id, self if action.where == "app" else holder)
-
-    def action_copy(self) -> None:
-        """Copies what is selected; leaves where nothing is, as Ctrl+C does in a terminal."""
-        selected = self.screen.get_selected_text()
-        if selected:
-            self.copy_to_clipboard(selected)
-            self.tell("Copied.")
-        else:
-            self.action_leave()
-
-    def action_leave(self) -> None:
-        """Leaves; where something runs it says so first."""
-        from arcanum_tui.modals.leave import LeaveDialog, what_runs
-
-        if running := what_runs(self.state):
-            self.push_screen(LeaveDialog(running))
-        else:
-            self.exit()
-
-    def action_undo(self) -> None:
-        """Takes back the latest act that can be taken back."""
-        last = self.state.undoable(self.clock())
-        if last is None:
-            self.tell("There is nothing that could be taken back.", "Undo")
-        elif self.keys.alone(self.keys.current):
-            self.undo(last.id)
-
-    def undo(self, approval_id: int) -> None:
-        """Takes back what this approval did."""
-        restart(self, f"undo {approval_id}", self._undo, approval_id)
-
-    async def _undo(self, approval_id: int) -> None:
-        from arcanum_tui.deeds import take_back
-
-        try:
-            text = await take_back(self.engine, approval_id, self.clock())
-        except ArcanumError as error:
-            self.tell_error(error)
-        else:
-            self.tell(text, f"↶ #{approval_id}")
-
-    def job(self, job_id: int, what: str) -> None:
-        """Pauses a job, carries it on (``resume``), or stops it for good (``cancel``)."""
-        start(self, f"job {job_id}", self._job, job_id, what)
-
-    async def _job(self, job_id: int, what: str) -> None:
-        from arcanum_tui.deeds import change_job
-
-        try:
-            await change_job(self.engine, job_id, what)
-        except ArcanumError as error:
-            self.tell_error(error)
-
-    # --- the first run --------------------------------------------------------------------------
-
-    def _ask_first_run(self, found: Found) -> None:
-        from arcanum_tui.modals.first_run import FirstRunDialog
-
-        def answered(keys: tuple[str, ...] | None) -> None:
-            start(self, "first run", self._use, found, keys or ())
-
-        self._offer = None
-        self.push_screen(FirstRunDialog(found), answered)
-
-    async def _use(self, found: Found, keys: tuple[str, ...]) -> None:
-        from arcanum_tui.deeds import use
-
-        try:
-            names = await use(self.engine, found, keys)
-        except ArcanumError as error:
-            self.tell_error(error)
-        else:
-            if names:
-                self.tell(f"In use: {', '.join(names)}.", "First run")
-
-    # --- telling --------------------------------------------------------------------------------
-
-    def tell(self, text: str, title: str = "") -> None:
-        """A short notice."""
-        self.notify(clean(text), title=clean(title), markup=False)
-
-    def tell_error(self, error: ArcanumError) -> None:
-        """What happened, to what, and what to do next."""
-        text = f"{clean(error.message)}\n{clean(error.hint)}".strip()
-        self.notify(text, title=f"✗ {error.title}", severity="error", timeout=10, markup=False)
 
 
 def run(

@@ -120,17 +120,32 @@ class Bridge:
 
     async def _session(self) -> None:
         self._client = client = await self._connect()
-        await self._read(client)
-        self._live.set()
-        after = max(0, self.state.seq - fold.RECENT)
-        async with client.events(after) as events:
+        # First the events from now on, then the snapshot: nothing can fall between them.
+        async with client.events() as events:
             reader = asyncio.create_task(self._listen(events))
+            tasks = [reader]
             try:
+                await self._read(client)
+                self._live.set()
+                tasks.append(asyncio.create_task(self._look_back(client, self.state.seq)))
                 await self._follow(client, reader)
             finally:
-                reader.cancel()
-                with suppress(asyncio.CancelledError, ArcanumError):
-                    await reader
+                for task in tasks:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, ArcanumError):
+                        await task
+
+    async def _look_back(self, client: EngineClient, upto: int) -> None:
+        """The latest durable events that the snapshot holds already: what happened before."""
+        if not upto:
+            return
+        async with client.events(max(0, upto - fold.RECENT)) as events:
+            async for event in events:
+                if event.seq is not None:
+                    self._events.append(event)
+                    self._wake.set()
+                    if event.seq >= upto:
+                        return
 
     async def _drop(self) -> None:
         client, self._client = self._client, None

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+WIDEST = 110
+"""A box has at most so many cells (``dialog.tcss``), nine tenths of a narrower screen."""
+
+BORDERS = 4
+"""The border and the padding, on both sides."""
+
+
 class Dialog(ModalScreen[Result | None], inherit_bindings=False):
     """Dismissed with None by Esc. ``keys`` are pairs of a key and what it does."""
 

@@ -100,7 +100,7 @@ class Approvals(View):
     def _arrange(self) -> None:
         """The card in full where that is possible; what is left shows the first of its items."""
         width, height = self.app.size
-        queue = max(3, min(len(self._queue.rows) + 1, height // 3))
+        queue = max(2, min(len(self._queue.rows) + 1, height // 3))
         lines = len(self._face(width - 2).lines) if self.approval else 1
         room = height - OTHER_LINES - queue
         items = self.query_one("#items", Lines)

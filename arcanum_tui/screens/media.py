@@ -81,7 +81,7 @@ class Media(View):
         trouble = failed(state, "media.libraries")
         empty = trouble or waiting(state, good="no library yet: n watches a folder")
         self._libraries.show(listed, note=[trouble] if trouble else [], empty=empty)
-        self._libraries.styles.height = max(3, min(len(listed) + 1, self.size.height // 3))
+        self._libraries.styles.height = max(2, min(len(listed) + 1, self.size.height // 3))
         self._show_files(state)
 
     def _show_files(self, state: State) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
@@ -94,7 +95,7 @@ class Overview(View):
     def _focus_first(self) -> None:
         """The cursor begins at what is most urgent."""
         if self.focused is None and self.is_current:
-            panels = (self.query_one(f"#{name}", Lines) for name, *_ in PANELS)
+            panels = (self.query_one(f"#{name}", Lines) for name, *_ in PANELS[:-1])
             first = next((panel for panel in panels if panel.can_focus), None)
             if first is not None:
                 first.focus()
@@ -228,4 +229,5 @@ class Overview(View):
     def action_cancel_job(self) -> None:
         number = self._job()
         if number is not None:
-            self.control_center.job(number, "cancel")
+            center = self.control_center
+            center.when_alone(partial(center.job, number, "cancel"), center.tell)

@@ -37,7 +37,7 @@ QUEUE = (
     Column(), Column(), Column(most=10), Column(most=24), Column(grow=True, least=16),
     Column(right=True, rank=2), Column(rank=1),
 )  # fmt: skip
-ITEMS = (Column(right=True), Column(right=True), Column(grow=True), Column(most=28, rank=1))
+ITEMS = (Column(right=True), Column(right=True), Column(grow=True), Column(most=44, rank=1))
 
 LABEL = 7
 

@@ -106,14 +106,21 @@ def started(exchange: Exchange, item: AnswerStarted) -> Exchange:
 
 def finished(exchange: Exchange, item: AnswerFinished) -> Exchange:
     """The answer is durable."""
-    speed = item.tokens / item.seconds if item.seconds > 0 else 0.0
-    cut = " · cut at the bound on new tokens" if item.finish == "length" else ""
+    first = item.first_token_s or 0.0
+    speed = (item.tokens - 1) / (item.seconds - first) if item.seconds > first else 0.0
+    facts = [plural(item.tokens, "token")]
+    if item.first_token_s is not None:
+        facts.append(f"the first after {item.first_token_s:.1f} s")
+    if speed > 0:
+        facts.append(f"then {speed:.0f} a second")
+    if item.finish == "length":
+        facts.append("cut at the bound on new tokens")
     return replace(
         exchange,
         status="done" if item.turn.status == "done" else "stopped",
         answer=item.turn.answer,
         at=clock(item.turn.asked_at),
-        note=f"{plural(item.tokens, 'token')}, {speed:.0f} a second{cut}",
+        note=", ".join(facts),
     )
 
 

@@ -14,7 +14,7 @@ from engine.contract.client import Snapshot
 from engine.contract.engine import ServiceChanged
 from engine.contract.events import Event
 from engine.contract.jobs import JobChanged, JobProgressed
-from engine.contract.media import LibraryChanged
+from engine.contract.media import LibraryChanged, LibraryRemoved
 from engine.contract.model import ModelChanged
 from engine.contract.operation import Operation
 
@@ -105,6 +105,9 @@ def lost(state: State, why: str, at: datetime) -> State:
 def fold(state: State, event: Event) -> tuple[State, frozenset[str]]:
     """``state`` after ``event``, and the names of the results that must be read again."""
     stale = frozenset(op.name for op in _STALE.get(event.kind, ()))
+    if isinstance(event, ServiceChanged):
+        # A room that came or went answers otherwise than before.
+        stale |= {op.name for op in TOPICS if op.room == event.service.name}
     if event.seq is not None:
         state = remember(state, event)
         if event.seq <= state.seq:
@@ -118,9 +121,11 @@ def fold(state: State, event: Event) -> tuple[State, frozenset[str]]:
         case JobChanged() | JobProgressed():
             state = _job(state, event.job)
         case LibraryChanged():
-            kept = tuple(
-                event.library if lib.name == event.library.name else lib for lib in state.libraries
-            )
+            others = [lib for lib in state.libraries if lib.name != event.library.name]
+            merged = sorted([*others, event.library], key=lambda lib: lib.name)
+            state = replace(state, libraries=tuple(merged))
+        case LibraryRemoved():
+            kept = tuple(lib for lib in state.libraries if lib.name != event.library)
             state = replace(state, libraries=kept)
         case ModelChanged():
             state = replace(state, model=event.info)

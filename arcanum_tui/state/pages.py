@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-
 from typing import Generic, TypeVar
 
 from arcanum_tui.state.grid import Piece, Row

@@ -22,15 +22,14 @@ def clean(text: str) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes in decimal units, three significant digits: ``0 B``, ``9.20 MB``, ``198 GB``."""
+    """Bytes in decimal units, as the cards write them: ``0 B``, ``9.2 MB``, ``198 GB``."""
     value, unit = float(count), 0
     while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
         value /= 1000.0
         unit += 1
     if unit == 0:
         return f"{value:.0f} B"
-    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{digits}f} {_UNITS[unit]}"
+    return f"{value:.{1 if abs(value) < 9.95 else 0}f} {_UNITS[unit]}"
 
 
 def number(count: int) -> str:

@@ -17,6 +17,9 @@ from arcanum_tui.state.grid import Column, Piece, Row, Tone, draw, widths, wrap
 from arcanum_tui.state.text import number
 from arcanum_tui.widgets.paint import Painted
 
+GUTTER = 4
+"""Cells for the cursor's mark, and one at the end."""
+
 MEASURED = 200
 """Columns are as wide as the widest of at most so many rows."""
 
@@ -110,8 +113,11 @@ class Lines(Painted, can_focus=True):
         The cursor follows its row's key. ``select`` False leaves a list without a cursor so.
         """
         held = self.current
-        self.rows = rows if isinstance(rows, Rows) else Listed(tuple(rows))
-        self.note, self.empty = tuple(note), empty
+        rows = rows if isinstance(rows, Rows) else Listed(tuple(rows))
+        same = isinstance(rows, Listed) and not self._wish
+        if same and (rows, tuple(note), empty) == (self.rows, self.note, self.empty):
+            return
+        self.rows, self.note, self.empty = rows, tuple(note), empty
         self.cursor = self._find(select)
         self._scroll_to_cursor()
         self._repaint()
@@ -254,7 +260,7 @@ class Lines(Painted, can_focus=True):
 
     def _nothing(self, index: int, width: int) -> tuple[Piece, ...]:
         """A line of what stands where there are no rows."""
-        lines = wrap(self.empty.text, max(8, width - 4)) if self.empty else []
+        lines = wrap(self.empty.text, max(8, width - GUTTER)) if self.empty else []
         if self.empty is None or index >= len(lines):
             return ()
         return Piece("   "), Piece(lines[index], self.empty.tone)
@@ -266,7 +272,7 @@ class Lines(Painted, can_focus=True):
         end = min(len(self.rows), self.top + max(self.room, 1))
         start = 0 if end <= MEASURED else self.top
         seen = [self.rows.row(index) for index in range(start, end)]
-        self._sizes = widths(self.columns, seen, width - 4)
+        self._sizes = widths(self.columns, seen, width - GUTTER)
 
     def _heading(self, width: int) -> Strip:
         tone: Tone = "accent" if self.has_focus else "title"

@@ -237,7 +237,7 @@ class World:
         self.emit(media.LibraryChanged(library=self.libraries[name], at=self.now))
 
     async def list_libraries(self, request: Any) -> media.LibraryList:
-        return media.LibraryList(libraries=tuple(self.libraries.values()))
+        return media.LibraryList(libraries=tuple(x for _, x in sorted(self.libraries.items())))
 
     async def list_assets(self, request: media.ListAssets) -> media.AssetPage:
         if request.library not in self.libraries:

@@ -12,7 +12,9 @@ from textual.events import Key, Paste
 from textual.pilot import Pilot
 
 from arcanum_tui.app import ArcanumApp
-from arcanum_tui.keys import COOL_S, SETTLED_S
+from arcanum_tui.keys import ALONE_S, SETTLED_S
+from arcanum_tui.modals.base import Dialog
+from arcanum_tui.widgets.card import CardView
 from tests.fakes.fake_client import FakeEngine
 from tests.fakes.fake_world import NOW, World
 from tests.fakes.sample import lived_in
@@ -26,6 +28,7 @@ class Desk:
     app: ArcanumApp
     engine: FakeEngine
     pilot: Pilot[None]
+    within_s: float = 5.0
 
     @property
     def world(self) -> World:
@@ -39,7 +42,7 @@ class Desk:
     async def sees(self, *texts: str) -> None:
         """Waits until all of these are on the screen."""
         try:
-            await until(lambda: all(text in self.screen_text for text in texts))
+            await until(lambda: all(text in self.screen_text for text in texts), self.within_s)
         except TimeoutError:
             raise AssertionError(f"{texts} not all in:\n{self.screen_text}") from None
 
@@ -64,10 +67,18 @@ class Desk:
 
     async def answer(self, key: str) -> None:
         """Presses a key as a person does who has read: alone, a while after the last change."""
-        quiet = max(SETTLED_S, COOL_S) + 0.1
         began = time.monotonic()
-        await until(lambda: time.monotonic() > max(began, self.app.keys.last) + quiet)
+        await until(lambda: time.monotonic() > max(began + ALONE_S, self._settled()))
         await self.pilot.press(key)
+
+    def _settled(self) -> float:
+        """From when on a key is an answer to what is on the screen."""
+        keys, screen = self.app.keys, self.app.screen
+        quiet = max(keys._cool_until, keys.last + ALONE_S)
+        if isinstance(screen, Dialog):
+            return max(quiet, screen._painted_at + screen.SETTLE_S)
+        cards = [card.painted_at for card in screen.query(CardView) if card.painted_at is not None]
+        return max(quiet, *(at + SETTLED_S for at in cards)) if cards else quiet
 
     async def paste_keys(self, text: str) -> None:
         """An unbracketed paste: keys as the driver reads them from one chunk, all at once."""

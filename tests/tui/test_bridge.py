@@ -134,3 +134,27 @@ async def test_leaving_closes_the_client() -> None:
     async with bridged(engine, connect) as (bridge, _):
         await until(lambda: bridge.state.known)
     assert [c.closed for c in clients] == [True]
+
+
+async def test_a_room_that_comes_up_late_is_read_when_it_runs() -> None:
+    engine = FakeEngine(lived_in())
+    engine.broken["quota.show"] = Unavailable("quota is starting.")
+    async with bridged(engine) as (bridge, _):
+        await until(lambda: "quota.show" in bridge.state.failures)
+        engine.broken.clear()
+        running = engine_words.Service(name="quota", state="running")
+        engine.world.emit(engine_words.ServiceChanged(service=running))
+        await until(lambda: len(bridge.state.gauges) == 3)
+        assert not bridge.state.failures
+
+
+async def test_what_happens_while_the_snapshot_is_taken_is_not_lost() -> None:
+    engine = FakeEngine(lived_in())
+    hold = engine.held["media.libraries"] = asyncio.Event()
+    async with bridged(engine) as (bridge, _):
+        await until(lambda: any(name == "media.libraries" for name, _ in engine.calls))
+        engine.world.change_job(1, progress=jobs.Progress(done=7, total=9))
+        hold.set()
+        await until(
+            lambda: bool(bridge.state.running) and bridge.state.running[0].progress.done == 7
+        )

@@ -21,7 +21,7 @@ async def test_libraries_show_their_numbers_and_the_numbers_move() -> None:
     async with desk() as it:
         await _media(it)
         await it.sees(
-            "films   ✓ ok", "1,412 files", "1.09 TB", "! 121 % of 900 GB", "● scanning", "31 %, ETA"
+            "films   ✓ ok", "1,412 files", "1.1 TB", "! 121 % of 900 GB", "● scanning", "31 %, ETA"
         )
         it.world.set_library("films", 1_413, 1_091 * GB)
         await it.sees("1,413 files")
@@ -35,21 +35,21 @@ async def test_the_selected_librarys_files_are_listed_and_follow_its_changes() -
         it.world.set_library("films", 1_500, 1_091 * GB)
         await it.sees("of 1,500")
         await it.press("down")
-        await it.sees("FILES  series", "of 8,207")
+        await it.sees("FILES  photos", "of 61,044")
 
 
-async def test_a_hundred_thousand_files_are_read_by_page_and_reached_to_the_end() -> None:
+async def test_many_files_are_read_by_page_and_reached_to_the_end() -> None:
     world = World()
-    world.set_library("films", 100_000, 1_090 * GB)
+    world.set_library("films", 40_000, 1_090 * GB)
     async with desk(world) as it:
         await _media(it)
-        await it.sees("of 100,000")
+        await it.sees("of 40,000")
         assert len(it.engine.requests(media.LIST)) == 1
         it.app.screen.query_one("#files").focus()
         await it.press("G")
-        await it.until(lambda: "film-099999.mkv" in it.screen_text)
+        await it.until(lambda: "film-039999.mkv" in it.screen_text)
         requests = it.engine.requests(media.LIST)
-        assert len(requests) == 200
+        assert len(requests) == 80
         assert all(r.limit == 500 for r in requests)
         # Only some pages are kept; going back reads again.
         await it.press("g")
@@ -100,7 +100,7 @@ async def test_prune_makes_an_approval_and_says_where_it_waits() -> None:
 async def test_a_limit_is_written_as_people_write_it() -> None:
     async with desk() as it:
         await _media(it, "films")
-        await it.press("down", "down")
+        await it.press("down")
         await it.sees("FILES  photos")
         await it.answer("b")
         await it.sees("Limit of photos", "It holds 210 GB now.")
@@ -113,7 +113,7 @@ async def test_a_limit_is_written_as_people_write_it() -> None:
         await it.until(lambda: it.engine.requests(quota.SET))
         request = it.engine.requests(quota.SET)[0]
         assert (request.library, request.max_bytes) == ("photos", 20 * 2**20)
-        await it.sees("of 21.0 MB")
+        await it.sees("of 21 MB")
 
 
 async def test_a_folder_is_added_with_the_bytes_of_its_name(tmp_path: Path) -> None:

@@ -27,11 +27,11 @@ from tests.fakes.sample import lived_in
 @pytest.mark.parametrize(
     ("count", "text"),
     [
-        (0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (20_971_520, "21.0 MB"),
-        (198_000_000_000, "198 GB"), (999_600_000, "1.00 GB"), (1_090_000_000_000, "1.09 TB"),
+        (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (20_971_520, "21 MB"),
+        (198_000_000_000, "198 GB"), (999_600_000, "1.0 GB"), (1_090_000_000_000, "1.1 TB"),
     ],
 )  # fmt: skip
-def test_sizes_have_three_digits(count: int, text: str) -> None:
+def test_sizes_are_short(count: int, text: str) -> None:
     assert size(count) == text
 
 
@@ -145,6 +145,16 @@ def test_an_event_that_the_snapshot_holds_is_remembered_and_not_folded_again() -
 def test_events_say_which_results_must_be_read_again() -> None:
     _, stale = fold.fold(State(), media.LibraryAdded(library="films", seq=1))
     assert stale == {"media.libraries", "quota.show", "engine.status"}
+
+
+def test_a_library_that_no_list_has_shown_yet_appears_with_its_first_numbers() -> None:
+    world = World()
+    world.set_library("films", 1, 10)
+    changed = media.LibraryChanged(library=world.libraries["films"])
+    state, _ = fold.fold(State(), changed)
+    assert [lib.name for lib in state.libraries] == ["films"]
+    state, _ = fold.fold(state, media.LibraryRemoved(library="films", seq=1))
+    assert state.libraries == ()
 
 
 def test_progress_is_forgotten_when_the_execution_ends() -> None:
