@@ -7,6 +7,7 @@ attaches. No module of the engine or of a backend is imported before it is neede
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -118,8 +119,15 @@ async def _host(
             ) from error
         raise
     if start_all:
-        starting = asyncio.create_task(engine.start(), name="start-services")
+        starting = asyncio.create_task(_start_all(engine), name="start-services")
     return LocalClient(engine, on_close=stop)
+
+
+async def _start_all(engine: Engine) -> None:
+    await engine.start()
+    # What is loaded by now stays: a collection that walks it holds the loop for 15 ms, and a scan
+    # causes one every other second.
+    gc.freeze()
 
 
 def _model_settings(config: Config, runtime: Path) -> ModelSettings:
