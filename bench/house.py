@@ -18,6 +18,7 @@ from typing import TypeVar
 from bench.terminal import Terminal, descendants
 from engine.clients.socket import SocketClient
 from engine.contract import discovery
+from engine.contract.errors import ArcanumError
 from engine.home import Home, locate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,7 +154,7 @@ class House:
             yield terminal
 
     def ask(self, what: Callable[[SocketClient], Awaitable[T]], within_s: float = 60.0) -> T:
-        """Attaches to the engine that runs and asks it something."""
+        """Attaches to the engine that runs and asks it something. Raises CannotMeasure."""
 
         async def asked() -> T:
             async with asyncio.timeout(within_s):
@@ -163,7 +164,10 @@ class House:
                 finally:
                     await client.close()
 
-        return asyncio.run(asked())
+        try:
+            return asyncio.run(asked())
+        except ArcanumError as error:
+            raise CannotMeasure(f"{error.message} {error.hint}".strip()) from error
 
 
 def move_in(base: Path, toml: str = "") -> House:

@@ -28,6 +28,7 @@ CONFIG = """\
 max_new_tokens = 1500
 """
 _CLEAR = "\x15"  # Ctrl-U empties the line.
+_STOP = "\x18"  # Ctrl-X stops the answer.
 _LOADED_WITHIN_S = 90.0
 
 
@@ -86,6 +87,18 @@ class Screen:
         if not self.answering():
             raise CannotMeasure(f"no long answer: {self._terminal.tail()}")
 
+    def stop(self) -> None:
+        """Stops the answer, so that what is measured next is not measured beside it."""
+        self._terminal.type(_STOP)
+        until = time.perf_counter() + 10.0
+        while self.answering() and time.perf_counter() < until:
+            self._terminal.watch(0.1)
+        self._terminal.watch(0.5)
+
+    def watch(self, seconds: float) -> None:
+        """Keeps the terminal read."""
+        self._terminal.watch(seconds)
+
 
 def measure(plan: Plan) -> list[Row]:
     house = move_in(plan.scratch / "keys", CONFIG)
@@ -127,6 +140,7 @@ def _while_answering(screen: Screen, presses: int) -> list[float]:
             took.append(each)
         if time.perf_counter() > until:
             raise CannotMeasure(f"only {len(took)} keys within {_LOADED_WITHIN_S:g} s of answers")
+    screen.stop()
     return took
 
 
@@ -137,25 +151,39 @@ def _while_scanning(house: House, screen: Screen, tree: Path, presses: int) -> l
     took: list[float] = []
     until = time.perf_counter() + _LOADED_WITHIN_S
     while len(took) < presses and time.perf_counter() < until:
-        with scanning(house, tree) as scan:
+        with scanning(house, tree, screen.watch) as scan:
             while scan.poll() is None and len(took) < presses and time.perf_counter() < until:
                 took.append(screen.typist.press())
-            if scan.poll() not in {None, 0}:
-                raise CannotMeasure(f"arcanum media scan: exit code {scan.returncode}")
     return took
 
 
 @contextmanager
-def scanning(house: House, tree: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A first scan of ``tree``, asked for by another process: it ends when the scan does."""
+def scanning(
+    house: House, tree: Path, wait: Callable[[float], None] = time.sleep
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A first scan of ``tree``, asked for by another process: it ends when the scan does.
+
+    ``wait`` passes the seconds until then: whoever has a terminal open must go on reading it.
+    Raises CannotMeasure where the scan has no end.
+    """
     name = next(_names)
-    house.run("media", "add", str(tree), "--name", name)
+    with house.start("media", "add", str(tree), "--name", name) as added:
+        _end_of(added, wait)
     with house.start("media", "scan", name, "--json") as scan:
-        try:
-            yield scan
-        finally:
-            scan.wait(_LOADED_WITHIN_S)
-            house.run("media", "remove", name)
+        yield scan
+        _end_of(scan, wait)
+    with house.start("media", "remove", name) as removed:
+        _end_of(removed, wait)
+
+
+def _end_of(command: subprocess.Popen[bytes], wait: Callable[[float], None]) -> None:
+    until = time.perf_counter() + _LOADED_WITHIN_S
+    while command.poll() is None:
+        if time.perf_counter() > until:
+            raise CannotMeasure(f"{command.args!r}: no end in {_LOADED_WITHIN_S:g} s")
+        wait(0.05)
+    if command.returncode:
+        raise CannotMeasure(f"{command.args!r}: exit code {command.returncode}")
 
 
 def _rows(took: dict[str, list[float]], problems: dict[str, str]) -> list[Row]:
