@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from backends.registry import ModelSettings
     from engine.config import Config
     from engine.contract.client import EngineClient
+    from engine.core.engine import Engine
 
 _WAIT_S = 15.0
 
