@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,12 @@ from engine.contract.base import Name, visible
 from engine.contract.errors import ConfigInvalid
 
 _MAX_BYTES = 1024 * 1024
+_EXPECTED = {
+    "model_type": "Input should be a table",
+    "path_type": "Input should be a path, in quotes",
+    "tuple_type": "Input should be an array",
+}
+"""Where pydantic would name a thing of Python, by its types of errors."""
 
 
 class _Section(BaseModel):
@@ -40,32 +47,32 @@ class ModelConfig(_Section):
     use: Annotated[str, Field(max_length=300)] | None = Field(
         None, description="The model to start with, as `arcanum model list` names it"
     )
-    max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = Field(
+    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=32_768)] = Field(
         160, description="The hard limit of an answer, in tokens"
     )
-    context: Annotated[int, Field(ge=512, le=1_048_576)] = Field(
+    context: Annotated[int, Field(strict=True, ge=512, le=1_048_576)] = Field(
         4096, description="Context per conversation, in tokens"
     )
-    parallel: Annotated[int, Field(ge=1, le=64)] = Field(
+    parallel: Annotated[int, Field(strict=True, ge=1, le=64)] = Field(
         2, description="Answers that one model gives at the same time"
     )
-    threads: Annotated[int, Field(ge=1, le=512)] | None = Field(
+    threads: Annotated[int, Field(strict=True, ge=1, le=512)] | None = Field(
         None, description="Threads of the model; by default all cores but one"
     )
     endpoints: tuple[EndpointConfig, ...] = Field((), description="OpenAI-compatible servers")
 
 
 class MediaConfig(_Section):
-    rescan_minutes: Annotated[int, Field(ge=1, le=10_080)] = Field(
+    rescan_minutes: Annotated[int, Field(strict=True, ge=1, le=10_080)] = Field(
         30, description="How often a library is read again, whatever the watcher said"
     )
-    hash_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(
+    hash_threads: Annotated[int, Field(strict=True, ge=1, le=64)] | None = Field(
         None, description="Threads that hash; by default one for each core, at most four"
     )
 
 
 class ApprovalsConfig(_Section):
-    expires_hours: Annotated[float, Field(gt=0, le=720)] = Field(
+    expires_hours: Annotated[float, Field(strict=True, gt=0, le=720)] = Field(
         24, description="How long an approval waits for an answer"
     )
 
@@ -104,7 +111,8 @@ def load(path: Path) -> Config:
         raise ConfigInvalid(
             f"{path}, line {line}: not UTF-8.", "Save the file as UTF-8."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Besides TOML's own errors: numbers of 5,000 digits, brackets nested without end.
         raise ConfigInvalid(f"{path}: {visible(str(error))}.", "Correct that line.") from error
     try:
         return Config.model_validate(data)
@@ -115,37 +123,46 @@ def load(path: Path) -> Config:
 def _explain(path: Path, text: str, error: ValidationError) -> tuple[str, str]:
     """The first problem, with its line and what was expected."""
     problem = error.errors(include_url=False, include_input=True)[0]
-    keys = [key for key in problem["loc"] if isinstance(key, str)]
-    dotted = ".".join(map(str, problem["loc"]))
-    where = f"{path}, line {_line_of(text, keys)}: {dotted}"
+    place = problem["loc"]
+    dotted = visible(".".join(map(str, place)))
+    where = f"{path}, line {_line_of(text, place)}: {dotted}"
     if problem["type"] == "extra_forbidden":
-        return (
-            f"{where}: there is no such key.",
-            f"Known here: {', '.join(_known(keys[:-1]))}.",
-        )
+        return f"{where}: there is no such key.", f"Known here: {', '.join(_known(place[:-1]))}."
+    if problem["type"] == "missing":
+        return f"{where} is missing.", "Add it."
     value = visible(repr(problem["input"]))[:80]
-    return f"{where} = {value}: {problem['msg']}.", "Correct the value, or delete the line."
+    expected = _EXPECTED.get(problem["type"], problem["msg"])
+    return f"{where} = {value}: {expected}.", "Correct the value, or delete the line."
 
 
-def _known(keys: list[str]) -> list[str]:
+def _known(place: tuple[int | str, ...]) -> list[str]:
     section: Any = Config
-    for key in keys:
-        annotation = section.model_fields[key].annotation
-        section = annotation if hasattr(annotation, "model_fields") else EndpointConfig
+    for key in place:
+        if isinstance(key, str):
+            annotation = section.model_fields[key].annotation
+            section = annotation if hasattr(annotation, "model_fields") else EndpointConfig
     return list(section.model_fields)
 
 
-def _line_of(text: str, keys: list[str]) -> int:
-    """The line on which the last of ``keys`` stands, within its table; best effort, from 1."""
-    table: list[str] = []
-    best = 1
+def _line_of(text: str, place: tuple[int | str, ...]) -> int:
+    """The line of the longest beginning of ``place`` that stands in the text; from 1."""
+    table: tuple[int | str, ...] = ()
+    seen: Counter[tuple[int | str, ...]] = Counter()
+    best, length = 1, 0
     for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
-            table = [part.strip().strip("\"'") for part in header[1].split(".")]
-            if table == keys[: len(table)]:
-                best = number
-        elif entry := re.match(r"\s*([\w\"'.-]+)\s*=", line):
-            full = table + [part.strip("\"'") for part in entry[1].split(".")]
-            if full == keys:
-                return number
+        if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
+            table = full = _parts(header[2])
+            if header[1] == "[[":
+                table = full = (*table, seen[table])
+                seen[table[:-1]] += 1
+        elif entry := re.match(r"\s*([\w\"'.\s-]+?)\s*=", line):
+            full = table + _parts(entry[1])
+        else:
+            continue
+        if len(full) > length and full == place[: len(full)]:
+            best, length = number, len(full)
     return best
+
+
+def _parts(key: str) -> tuple[int | str, ...]:
+    return tuple(part.strip().strip("\"'") for part in key.split("."))
