@@ -19,6 +19,8 @@ from engine.contract.errors import StoreFailed
 
 @dataclass(frozen=True, slots=True)
 class Home:
+    """The folders and files of one user's engine."""
+
     config_file: Path
     data: Path
     runtime: Path

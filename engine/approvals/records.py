@@ -54,6 +54,7 @@ def summary(row: Any) -> ApprovalSummary:
 
 
 def missing(number: int) -> NotFound:
+    """The error where nobody made such an approval."""
     return NotFound(f"There is no approval #{number}.", "arcanum approvals list shows them.")
 
 
@@ -142,6 +143,7 @@ async def tell(tx: Transaction, number: int, machine: str) -> None:
 
 
 def already(number: int, state: ApprovalState, by: str | None) -> AlreadyAnswered:
+    """The error where somebody was faster, with who and what."""
     who = f" by {by}" if by else ""
     return AlreadyAnswered(
         f"Approval #{number} is {state}{who}.",

@@ -44,18 +44,22 @@ def encode(message: Json) -> bytes:
 
 
 def request(number: int, method: str, params: Json) -> bytes:
+    """A line that asks for an answer with the same number."""
     return encode({"id": number, "method": method, "params": params})
 
 
 def notification(method: str, params: Json) -> bytes:
+    """A line that asks for no answer."""
     return encode({"method": method, "params": params})
 
 
 def result(number: Any, value: Any) -> bytes:
+    """The line that answers a request."""
     return encode({"id": number, "result": value})
 
 
 def error(number: Any, problem: ArcanumError, code: int | None = None) -> bytes:
+    """The line that refuses a request, or one that could not be read (then ``number`` is None)."""
     if code is None:
         code = INVALID_PARAMS if isinstance(problem, Invalid) else REFUSED
     return encode(

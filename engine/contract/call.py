@@ -9,6 +9,8 @@ from enum import StrEnum
 
 
 class ActorKind(StrEnum):
+    """What kind of caller it is: only an operator is a person."""
+
     OPERATOR = "operator"
     AGENT = "agent"
     MODEL = "model"
@@ -22,6 +24,8 @@ ONLY_OPERATOR = frozenset({ActorKind.OPERATOR})
 
 @dataclass(frozen=True, slots=True)
 class Actor:
+    """Who calls."""
+
     kind: ActorKind
     name: str
 

@@ -53,6 +53,7 @@ SERVICES = (
 
 
 def installed_version() -> str:
+    """The version of the package that runs, as the status tells it."""
     try:
         return version("arcanum")
     except PackageNotFoundError:

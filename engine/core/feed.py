@@ -15,6 +15,8 @@ _KEEP = 100_000
 
 
 class Feed:
+    """Opens one stream of events for each face that asks."""
+
     def __init__(self, state: Database, bus: Bus) -> None:
         self._state = state
         self._bus = bus

@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS migration (
 
 @dataclass(frozen=True, slots=True)
 class Migration:
+    """One step of the schema, as its file has it."""
+
     version: int
     name: str
     sql: str
@@ -54,6 +56,7 @@ def migrations(kind: str) -> list[Migration]:
 
 
 def damaged(path: Path, problem: str) -> StoreFailed:
+    """The error for a file that is not what was written."""
     return StoreFailed(
         f"{path} is damaged ({visible(problem)}). It was left as it is.",
         f"Copy it somewhere safe, then put back a copy from {path.parent / 'backups'}"

@@ -9,6 +9,8 @@ from engine.store.database import Database, Transaction
 
 
 class StoredSettings:
+    """Implements the port ``Settings``."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
