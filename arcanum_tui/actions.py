@@ -50,7 +50,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("undo", ("u",), "undo",
            "Take back the latest act that can be undone", "Everywhere", "app", 6, "quota.undo"),
     Action("back", ("escape",), "back",
-           "Close, stop or go back; never loses anything", "Everywhere", "app"),
+           "Close, stop or go back; never loses anything", "Everywhere", "app", 7),
     Action("reconnect", ("r",), "read again",
            "Ask the engine for everything again, or try to reach it", "Everywhere", "app"),
     Action("theme", ("t",), "theme",
@@ -103,6 +103,11 @@ ACTIONS: tuple[Action, ...] = (
            "Go to another conversation, or begin one", "Agent-0", "agent", 1, "memory.sessions"),
     Action("stop_answer", ("ctrl+x",), "stop",
            "Stop the answer, as Esc does", "Agent-0", "agent"),
+    # --- the line for a question
+    Action("send", ("enter",), "send",
+           "Ask what is written", "Agent-0", "prompt", 1, "agent0.ask"),
+    Action("break_line", ("shift+enter", "ctrl+j"), "new line",
+           "Break the line", "Agent-0", "prompt", 3),
     # --- media
     Action("filter", ("slash",), "filter",
            "Show only names that contain a text", "Media", "media", 1, "media.list"),

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.app import App
+from textual.dom import DOMNode
 
 from arcanum_tui import actions, looks
 from arcanum_tui.actions import Action
@@ -70,8 +71,18 @@ class Everywhere(App[None], inherit_bindings=False):
             key = actions.key_name(action.keys[0])
             self.tell(f"Read the card, then press {key}: that alone is an answer.", action.label)
             return
-        holder = self.screen.focused if action.where in {"list", "queue"} else self.screen
-        await self.run_action(action.id, self if action.where == "app" else holder)
+        await self.run_action(action.id, self._holder(action.where))
+
+    def _holder(self, where: str) -> DOMNode | None:
+        """What carries out the actions of a place."""
+        match where:
+            case "app":
+                return self
+            case "list" | "queue":
+                return self.screen.focused
+            case "prompt":
+                return self.screen.query_one("#prompt")
+        return self.screen
 
     def action_copy(self) -> None:
         """Copies what is selected; leaves where nothing is, as Ctrl+C does in a terminal."""

@@ -8,7 +8,6 @@ from textual.binding import BindingType
 
 from arcanum_tui.actions import bindings
 from arcanum_tui.modals.sheet import SheetDialog
-from arcanum_tui.state.frame import JOB_STATES
 from arcanum_tui.state.grid import Piece
 from arcanum_tui.state.model import State
 from arcanum_tui.state.news import verb
@@ -21,7 +20,7 @@ def what_runs(state: State) -> list[tuple[Piece, ...]]:
         for a in state.executing
     ]
     lines += [
-        (Piece(f"{JOB_STATES[j.state][0]} {verb(j.operation)}", "info"), Piece(j.subject))
+        (Piece(f"● {verb(j.operation)}", "info"), Piece(f"{j.subject}, {j.state}"))
         for j in state.running
     ]
     if not lines:

@@ -6,9 +6,26 @@ from collections.abc import Sequence
 
 from arcanum_tui.actions import Action, key_name
 from arcanum_tui.modals.picker import Picker
-from arcanum_tui.state.grid import Column, Piece, Row
+from arcanum_tui.state.grid import Column, Piece, Row, muted, strong
 
 COLUMNS = (Column(width=13), Column(width=9), Column(grow=True), Column(rank=1))
+
+
+NOT_FOUND = 9
+
+
+def _rank(action: Action, words: Sequence[str]) -> int:
+    """How well all words fit: to the label best, then to the help, then to anything."""
+    rank = 0
+    for word in words:
+        for better, text in enumerate((action.label, action.help, action.group, action.operation)):
+            at = f" {text}".lower().find(word)
+            if at >= 0:
+                rank = max(rank, 2 * better + (0 if f" {text}".lower()[at - 1] == " " else 1))
+                break
+        else:
+            return NOT_FOUND
+    return rank
 
 
 class PaletteDialog(Picker[Action]):
@@ -21,18 +38,19 @@ class PaletteDialog(Picker[Action]):
 
     def rows(self, text: str) -> list[Row]:
         words = text.lower().split()
+        found = [(_rank(a, words), name, a) for name, a in self._actions.items()]
         return [
             Row(
                 (
-                    Piece(a.label, "strong"),
+                    strong(a.label),
                     Piece(key_name(a.keys[0]), "key"),
-                    Piece(a.help, "muted"),
-                    Piece(a.operation, "muted"),
+                    muted(a.help),
+                    muted(a.operation),
                 ),
                 name,
             )
-            for name, a in self._actions.items()
-            if all(w in f"{a.label} {a.help} {a.group} {a.operation}".lower() for w in words)
+            for rank, name, a in sorted(found, key=lambda f: f[0])
+            if rank < NOT_FOUND
         ]
 
     def pick(self, row: Row) -> None:

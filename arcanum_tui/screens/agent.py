@@ -29,7 +29,7 @@ class Agent(View):
 
     @property
     def places(self) -> tuple[str, ...]:
-        return ("agent", "list", "app")
+        return ("prompt", "agent", "list", "app")
 
     def body(self) -> Iterable[Widget]:
         yield EndsLine(id="session", ruled=True)

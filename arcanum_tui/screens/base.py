@@ -69,6 +69,10 @@ class View(Screen[None], inherit_bindings=False):
     def control_center(self) -> ArcanumApp:
         return cast("ArcanumApp", self.app)
 
+    def on_descendant_focus(self) -> None:
+        if self.composed:
+            self.query_one("#keys").refresh()
+
     def update(self, state: State) -> None:
         """Title and body."""
         if not self.composed:

@@ -93,7 +93,7 @@ def _wide(
     boxes = _stack(0, 0, width, top)
     y = sum(top.values())
     middle = height - bottom - y
-    lines = share(middle, [want(name, rows[name], 2) for name in reversed(left)], left[0])
+    lines = share(middle, [want(name, rows[name], 2) for name in reversed(left)], "jobs")
     boxes |= _stack(0, y, half, {name: lines[name] for name in left})
     boxes["storage"] = Box(half + 1, y, width - half - 1, middle)
     boxes["machines"] = Box(0, height - bottom, width, bottom)

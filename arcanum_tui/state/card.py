@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from arcanum_tui.state.frame import APPROVAL_STATES, UNKNOWN_STATE
-from arcanum_tui.state.grid import Column, Piece, Row, Tone, fit, wrap
+from arcanum_tui.state.grid import NOTHING, Column, Piece, Row, Tone, fit, muted, wrap
 from arcanum_tui.state.text import (
     ago,
     bar,
@@ -240,7 +240,6 @@ def why(approval: Approval, now: datetime) -> list[tuple[Piece, ...]]:
         (Piece(f"{'Problem' if i == 0 else '':<10} ", "title"), Piece(f"! {p}", "warn"))
         for i, p in enumerate(problems)
     ]
-    lines.append((Piece(""),))
     note = "Yes runs exactly this plan, once: if the world moved, it refuses or skips, and says so."
-    lines.append((Piece(note, "muted"),))
+    lines += [(NOTHING, NOTHING), (NOTHING, muted(note))]
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.cells import cell_len
+from textual.keys import key_to_character
 from textual.strip import Strip
 
 from arcanum_tui.actions import Action, key_name
@@ -44,9 +45,10 @@ class EndsLine(Painted):
 
 
 class KeysLine(Painted):
-    """What the keys do here, from the list of actions; the least important give way first.
+    """What the keys do here and now, from the list of actions; the least important give way first.
 
-    ``without`` is the action that would lead to where one is.
+    ``without`` is the action that would lead to where one is. While text is typed only those keys
+    are offered that would not become text.
     """
 
     def __init__(self, actions: Sequence[Action], without: str) -> None:
@@ -60,10 +62,21 @@ class KeysLine(Painted):
         room = self.size.width - 1
         pieces: list[Piece] = [Piece(" ")]
         for action in self._actions:
-            name = key_name(action.keys[0])
+            key = self._key(action)
+            if not key:
+                continue
+            name = key_name(key)
             needed = cell_len(name) + cell_len(action.label) + 3
             if needed > room:
                 break
             room -= needed
             pieces += [Piece(name, "key"), Piece(f" {action.label}  ", "muted")]
         return self.strip(pieces, self.size.width)
+
+    def _key(self, action: Action) -> str:
+        """The key to offer for an action; "" where none would reach it."""
+        focused = self.screen.focused
+        if focused is None or isinstance(focused, Painted):
+            return "" if action.where == "prompt" else action.keys[0]
+        free = (k for k in action.keys if not focused.check_consume_key(k, key_to_character(k)))
+        return "" if action.where == "list" else next(free, "")

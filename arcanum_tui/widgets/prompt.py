@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Key
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import TextArea
 
+from arcanum_tui.actions import bindings
 from arcanum_tui.keys import ALONE_S
 from engine.contract.memory import MAX_QUESTION
 
@@ -21,9 +22,7 @@ class Prompt(TextArea):
     follows it, as when a program types a line for somebody.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+j,shift+enter", "break_line", "line break", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("prompt")]
 
     class Sent(Message):
         """A question. ``text`` is not empty."""
@@ -40,7 +39,7 @@ class Prompt(TextArea):
             show_line_numbers=False,
             highlight_cursor_line=False,
             tab_behavior="focus",
-            placeholder="Ask Agent-0 … Enter sends, Shift+Enter breaks the line, Esc goes back",
+            placeholder="Ask Agent-0 …",
         )
         self._last = float("-inf")
         self._held: Timer | None = None
@@ -56,18 +55,17 @@ class Prompt(TextArea):
             self._held.stop()
             self._held = None
             self.insert("\n")
-        if event.key != "enter":
-            return
-        event.prevent_default()
-        event.stop()
-        if burst:
-            self._held = self.set_timer(ALONE_S, self._send)
-        else:
-            self._send()
+        if event.key == "enter":
+            # Not a line break; the binding of the key sends, unless it came in a burst.
+            event.prevent_default()
+            if burst:
+                event.stop()
+                self._held = self.set_timer(ALONE_S, self.action_send)
 
-    def _send(self) -> None:
+    def action_send(self) -> None:
         self._held = None
-        if text := self.text.strip()[:MAX_QUESTION]:
+        text = self.text.strip()[:MAX_QUESTION]
+        if text:
             self.post_message(self.Sent(text))
             self.clear()
 

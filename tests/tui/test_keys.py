@@ -78,7 +78,7 @@ def test_each_operation_named_by_an_action_exists() -> None:
 async def test_q_in_an_input_is_a_letter() -> None:
     async with desk() as it:
         await it.press("2")
-        await it.sees("Ask Agent-0")
+        await it.sees("AGENT-0")
         await it.type("q?:1a")
         await it.sees("q?:1a")
         assert it.app.is_running
