@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
+from pydantic import ValidationError
+
 from engine.bus import Bus
 from engine.contract.events import Event, Resync, parse
 from engine.store import Database
@@ -66,7 +68,12 @@ class Feed:
             if not rows:
                 return
             for row in rows:
-                event = parse(json.loads(row["data"]) | {"seq": row["seq"]})
+                try:
+                    event = parse(json.loads(row["data"]) | {"seq": row["seq"]})
+                except ValidationError:
+                    # Written by a version that told this fact otherwise: a snapshot has it.
+                    yield Resync(upto=upto)
+                    return
                 if event is not None:
                     yield event
             after = rows[-1]["seq"]

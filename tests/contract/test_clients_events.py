@@ -95,6 +95,20 @@ async def test_events_that_cannot_be_replayed_are_a_resync(front: Front, after: 
         assert event.seq == 4
 
 
+async def test_an_event_that_an_older_version_told_otherwise_is_a_resync(front: Front) -> None:
+    await tell(front.engine, 3)
+    await front.engine.ground.state.write(
+        lambda tx: tx.execute('UPDATE event SET data = \'{"kind": "jobs.changed"}\' WHERE seq = 2')
+    )
+    async with front.client.events(after=0) as events:
+        first, second = await take(events, 2)
+        assert first.seq == 1
+        assert isinstance(second, Resync)
+        await tell(front.engine, 1)
+        (event,) = await take(events, 1)
+        assert event.seq == 4
+
+
 async def test_of_transient_events_the_latest_wins(front: Front) -> None:
     """1,000 progress reports while nobody reads are one."""
     last = job_event().job
