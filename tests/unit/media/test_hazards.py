@@ -158,7 +158,10 @@ async def test_another_disk_in_its_place_and_what_is_mounted_below(
     assert await house.agrees(films)
 
 
-async def test_the_root_vanishes_while_it_is_scanned(house: House, films: Path) -> None:
+@pytest.mark.parametrize("another_in_its_place", [False, True])
+async def test_the_root_vanishes_while_it_is_scanned(
+    house: House, films: Path, another_in_its_place: bool
+) -> None:
     for number in range(2000):
         write(films / f"{number % 40}" / str(number))
     await house.add(films)
@@ -168,6 +171,8 @@ async def test_the_root_vanishes_while_it_is_scanned(house: House, films: Path) 
     scan = asyncio.create_task(house.scan(job=job))
     await until(lambda: job.waits == 1)
     away = films.rename(films.parent / "away")
+    if another_in_its_place:
+        write(films / "something else")
     shutil.rmtree(away)
     job.resume()
     try:

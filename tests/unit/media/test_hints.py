@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from engine.media.drift import Hearing
 from engine.media.frames import to_bytes, to_text
 from engine.media.hints import condense
 from engine.media.process import Process
@@ -36,6 +37,16 @@ def test_few_but_very_long_places_become_their_folders() -> None:
 
 def test_nothing_is_nothing() -> None:
     assert condense([]) == []
+
+
+def test_what_was_told_explains_what_a_look_finds() -> None:
+    hearing = Hearing([b"waiting"])
+    hearing.add([b"folder"])
+    paths = [b"waiting", b"folder/below/file", b"folder", b"folder 2", b"other"]
+    assert hearing.unexplained(paths) == 2
+    hearing.forget()
+    hearing.add([b"x"])
+    assert hearing.unexplained(paths) == 0
 
 
 @asynccontextmanager
