@@ -37,7 +37,7 @@ _LONGEST_DELAY_S = 300.0
 class Timing:
     """Seconds between looks at everything (``rescan``; ``poll`` where no watcher tells;
     ``missing`` where the root is away; ``retry`` after a failure), before the ``first``, and how
-    long something must stay as it is (``quiet``) before it is believed to be complete.
+    long a file must stay as it is (``quiet``) before it is hashed unasked.
     """
 
     rescan: float = 1800.0
@@ -213,21 +213,13 @@ class Indexer:
         async with self._looking:
             if paths is None and time.monotonic() < self._due:
                 return  # A scan did it meanwhile.
-            begun = time.monotonic()
-            tally = await self._look(paths, at_ease)
-            if paths is not None and tally.differences:
-                # A new folder may still be growing: looked at until it holds still.
-                delay = max(self._timing.quiet, 5 * (time.monotonic() - begun))
-                asyncio.get_running_loop().call_later(delay, self._look_again, paths)
-
-    def _look_again(self, paths: Sequence[bytes]) -> None:
-        self._hints.update(paths)
-        self._look_wanted.set()
+            await self._look(paths, at_ease)
 
     async def _hash_alone(self) -> None:
         async with self._hashing:
             tally = await self._hash(self._timing.quiet, at_ease)
-        self._look_again(tally.again)
+        self._hints.update(tally.again)
+        self._look_wanted.set()
 
     # --- looking and hashing --------------------------------------------------------------------
 

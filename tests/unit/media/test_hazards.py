@@ -184,6 +184,24 @@ async def test_the_root_vanishes_while_it_is_scanned(
     assert len(await house.known()) == 2000
 
 
+async def test_a_file_that_comes_back_while_a_scan_goes_on_stays(house: House, films: Path) -> None:
+    """As one does that is taken out of the trash: whoever looked later is right."""
+    write(films / "film", b"here")
+    write(films / "other")
+    await house.add(films)
+    await house.scan()
+    (films / "film").rename(films.parent / "film")
+    job = JobDouble()
+    job.pause()
+    scan = asyncio.create_task(house.scan(job=job))
+    await until(lambda: job.waits == 1)
+    (films.parent / "film").rename(films / "film")
+    await house.room.refresh("films", [b"film"])
+    job.resume()
+    await scan
+    assert await house.agrees(films)
+
+
 async def test_a_file_vanishes_while_it_is_read(house: House, films: Path) -> None:
     sparse(films / "huge")
     write(films / "film")

@@ -89,6 +89,7 @@ async def test_what_happens_is_told(how: str, films: Path) -> None:
         write(films / "elsewhere" / "file", b"again")
         assert b"elsewhere/file" in await hints(process)
         await process.send({"do": "unwatch", "id": 1})
+        await hints(process)
         write(films / "nobody looks")
         assert b"nobody looks" not in await hints(process)
 
