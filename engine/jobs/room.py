@@ -153,17 +153,7 @@ class JobsRoom:
         call: Call,
         handler: Callable[[Any, JobControl], Awaitable[Wire]],
     ) -> int:
-        """Records the job, starts it, returns its id. A caller that leaves does not stop it."""
-        return await asyncio.shield(self._begin(operation, request, subject, call, handler))
-
-    async def _begin(
-        self,
-        operation: Operation[Any, Any],
-        request: Wire,
-        subject: str,
-        call: Call,
-        handler: Callable[[Any, JobControl], Awaitable[Wire]],
-    ) -> int:
+        """Records the job, starts it, returns its id. Whoever calls it is not to be cancelled."""
         started = now()
         begun: list[RunningJob] = []
 

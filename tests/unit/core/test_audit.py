@@ -255,6 +255,15 @@ async def test_heads_of_many_writers_at_once_end_with_the_last(home: Home) -> No
     assert not (home.data / "audit.new").exists()
 
 
+async def test_an_older_head_never_takes_the_place_of_a_newer(home: Home) -> None:
+    """Two threads may come to the file in another order than their rows were written."""
+    async with opened(home) as engine:
+        log = engine.gate._audit
+        log._keep_head(7, "a" * 64)
+        log._keep_head(6, "b" * 64)
+    assert (home.data / "audit.head").read_text() == f"7:{'a' * 64}\n"
+
+
 async def test_a_head_that_cannot_be_kept_stops_nobody(
     home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:

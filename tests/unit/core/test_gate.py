@@ -70,9 +70,11 @@ async def bind(engine: Engine, handler: Any) -> None:
 
 
 async def test_size_is_bounded_before_anything_else_is_looked_at(engine: Engine) -> None:
-    large = example.Echo.model_construct(text="x" * 3000, number=0)
-    with pytest.raises(Invalid, match="bytes long"):
-        await engine.gate.call(example.ECHO, large, MODEL)
+    large = approvals.Deny.model_construct(id=0, reason="x" * 70_000)
+    with pytest.raises(Invalid, match="bytes long"):  # Not valid, and not the model's to say.
+        await engine.gate.call(approvals.DENY, large, MODEL)
+    with pytest.raises(Forbidden):
+        await engine.gate.call(approvals.DENY, approvals.Deny.model_construct(id=0), MODEL)
 
 
 async def test_who_may_not_is_refused_before_a_limit_counts_it(
