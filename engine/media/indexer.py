@@ -334,6 +334,7 @@ class Indexer:
             self._job = self._scan = None
             self._hash_wanted.set()
         numbers = self.shelf.numbers
+        control.progress(numbers.files, numbers.files, "files")
         return ScanResult(
             library=self._stored.name,
             files=numbers.files,

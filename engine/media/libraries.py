@@ -57,7 +57,10 @@ def refuse(name: str, root: bytes, known: Sequence[Stored], own: Sequence[bytes]
             )
     for library in known:
         if library.root == root:
-            raise Refused(f"{where} is a library already: {library.name}.", "arcanum media list")
+            raise Refused(
+                f"{where} is a library already: {library.name}.",
+                f"arcanum media scan {library.name} reads it again.",
+            )
         if _within(root, library.root) or _within(library.root, root):
             theirs = PathRef.of(library.root).display
             raise Refused(

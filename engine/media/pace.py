@@ -53,7 +53,8 @@ class HashPace:
 
     def __init__(self, control: JobControl, files: int, size: int) -> None:
         self._control, self._files, self._size = control, files, size
-        control.progress(0, size, "bytes")
+        if size:
+            control.progress(0, size, "bytes")
 
     async def __call__(self, process: Process, frame: Frame) -> None:
         if frame["k"] == "beat":

@@ -112,6 +112,11 @@ def sparse(path: Path, size: int = 400 * 1024**3) -> None:
         file.truncate(size)
 
 
+async def reading(job: JobDouble) -> None:
+    """Waits until bytes of a large file were hashed."""
+    await until(lambda: any(done > 0 for done, _, unit, _ in job.told if unit == "bytes"), 20)
+
+
 def on_disk(root: Path) -> dict[bytes, tuple[os.stat_result, str]]:
     """Regular files by relative path, with their BLAKE3; another way of walking than ours."""
     found = {}

@@ -23,12 +23,7 @@ from engine.home import Home
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
-from tests.unit.media.house import House, children, housed, sparse, write
-
-
-async def reading(job: JobDouble) -> None:
-    """Waits until bytes of a large file were hashed."""
-    await until(lambda: any(done > 0 for done, _, unit, _ in job.told if unit == "bytes"), 20)
+from tests.unit.media.house import House, children, housed, reading, sparse, write
 
 
 @contextmanager
@@ -411,3 +406,12 @@ async def test_the_event_loop_is_never_held(house: House, films: Path) -> None:
     await house.scan()
     watching.cancel()
     assert longest < 0.03
+
+
+@pytest.mark.parametrize("module", ["worker", "watcher"])
+def test_children_are_light(module: str) -> None:
+    """They start in a moment, and stand beside the engine all day."""
+    code = f"import sys, engine.media.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded.isdisjoint({"pydantic", "asyncio", "logging", "dataclasses", "concurrent"})

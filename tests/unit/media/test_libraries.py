@@ -16,8 +16,7 @@ from engine.home import Home
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
-from tests.unit.media.house import House, housed, sparse, write
-from tests.unit.media.test_hazards import reading
+from tests.unit.media.house import House, housed, reading, sparse, write
 
 
 async def test_a_library_takes_its_folders_name(house: House, films: Path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract.errors import Busy, NotFound
+from engine.contract.errors import Busy, Cancelled, NotFound
 from engine.contract.media import LibraryScanned
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
-from tests.unit.media.house import House, sparse, write
+from tests.unit.media.house import House, reading, sparse, write
 
 HOSTILE = [
     b"\xff\xfe.mkv",
@@ -216,17 +216,22 @@ async def test_no_such_library(house: House, films: Path) -> None:
 
 
 async def test_progress_tells_files_then_bytes(house: House, films: Path) -> None:
-    size = 1024**3 + 1
-    sparse(films / "too large to hash on the way", size)
+    size = 400 * 1024**3
+    sparse(films / "huge", size)
     write(films / "film")
     await house.add(films)
     job = JobDouble()
-    await house.scan(job=job)
+    scan = asyncio.create_task(house.scan(job=job))
+    await reading(job)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        await scan
     assert job.told[0] == (0, None, "files", "")
     assert (0, size, "bytes", "") in job.told
     done, total, unit, note = job.told[-1]
-    assert (0 < done <= size, total, unit) == (True, size, "bytes")
-    assert note == "0 of 1 files: too large to hash on the way"
+    assert (0 < done < size, total, unit) == (True, size, "bytes")
+    assert note == "0 of 1 files: huge"
+    (films / "huge").unlink()
     again = JobDouble()
     await house.scan(job=again)
-    assert again.told[0] == (0, 2, "files", "")
+    assert (again.told[0], again.told[-1]) == ((0, 2, "files", ""), (1, 1, "files", ""))
