@@ -17,6 +17,8 @@ from engine.contract.base import Empty
 from engine.contract.call import Call
 from engine.contract.client import EngineClient
 from engine.contract.errors import AlreadyAnswered, Disconnected, Unavailable
+from engine.contract.events import Event
+from engine.core.engine import Engine
 from engine.home import Home
 from tests.fakes import room as example
 from tests.fakes.desk import approve, asked, log
@@ -68,6 +70,23 @@ async def test_an_approver_that_leaves_at_any_moment_leaves_it_pending_or_run_wh
         await approve(client, number)
     assert await ended(client, number) is ApprovalState.DONE
     assert len(acts(folder)) == 6
+
+
+async def test_an_approver_that_leaves_when_the_yes_was_just_committed_has_said_yes(
+    client: LocalClient, folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await asked(client, folder)
+    approving = asyncio.create_task(approve(client, number))
+    publish = engine.ground.state._publish
+
+    def leave(event: Event) -> None:
+        approving.cancel()
+        publish(event)
+
+    monkeypatch.setattr(engine.ground.state, "_publish", leave)
+    with pytest.raises(asyncio.CancelledError):
+        await approving
+    assert await ended(client, number) is ApprovalState.DONE
 
 
 async def test_the_deadline_of_a_yes_is_not_the_deadline_of_the_act(

@@ -14,6 +14,7 @@ from engine.contract import audit, jobs
 from engine.contract.base import Wire
 from engine.contract.client import EngineClient
 from engine.contract.errors import Busy, NeedsApproval, NotFound, StoreFailed
+from engine.contract.events import Event
 from engine.contract.jobs import Job, JobState
 from engine.contract.ports import JobControl
 from engine.core.engine import Engine
@@ -146,22 +147,23 @@ async def test_more_jobs_than_may_run_are_refused(client: LocalClient, room: Exa
     assert sum(isinstance(answer, Busy) for answer in answers) == 4
 
 
-@pytest.mark.parametrize("steps", range(0, 300, 20))
 async def test_a_caller_that_leaves_leaves_no_job_that_runs_in_name_only(
-    client: LocalClient, room: ExampleRoom, steps: int
+    client: LocalClient, room: ExampleRoom, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It leaves when the record was just committed, and the work not begun."""
     starting = asyncio.create_task(start(client, steps=1))
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    starting.cancel()
-    await asyncio.gather(starting, return_exceptions=True)
+    publish = engine.ground.state._publish
+
+    def leave(event: Event) -> None:
+        starting.cancel()
+        publish(event)
+
+    monkeypatch.setattr(engine.ground.state, "_publish", leave)
+    with pytest.raises(asyncio.CancelledError):
+        await starting
     room.go.release()
-
-    async def settled() -> bool:
-        listed = await done(client, jobs.LIST, jobs.ListJobs())
-        return all(job.state is JobState.DONE for job in listed.jobs)
-
-    await until(settled)
+    (job,) = (await done(client, jobs.LIST, jobs.ListJobs())).jobs
+    assert (await ended(client, job.id)).state is JobState.DONE
 
 
 async def test_an_engine_that_stops_interrupts_what_runs(home: Home) -> None:
