@@ -304,8 +304,8 @@ async def test_an_end_that_could_not_be_recorded_is_recorded_when_it_can(
         (folder.parent / "hold c.mkv").unlink()
         with pytest.raises(StoreFailed):
             await approving
+        assert (await show(client, number)).state is ApprovalState.EXECUTING
     assert acts(folder) == DONE
-    assert (await show(client, number)).state is ApprovalState.EXECUTING
 
     async def recorded() -> bool:
         return (await show(client, number)).state is ApprovalState.DONE
