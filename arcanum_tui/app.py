@@ -26,6 +26,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from arcanum_tui import actions, looks
+from arcanum_tui.driver import PatientDriver
 from arcanum_tui.everywhere import Everywhere
 from arcanum_tui.keys import KeyTimes
 from arcanum_tui.screens.base import View
@@ -98,7 +99,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         animations: bool = True,
         clock: Callable[[], datetime] = _present,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=PatientDriver)
         self.register_theme(looks.load(theme))
         self.theme = theme
         if not animations:
@@ -114,6 +115,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         self._session = "main"
         self._offer: Found | None = None
         self._painted = False
+        self._held_keys: list[Key] = []
 
     # --- start and end --------------------------------------------------------------------------
 
@@ -224,9 +226,20 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
     async def on_event(self, event: Event) -> None:
         if isinstance(event, Key) and not event.is_forwarded:
             self.keys.note(event.time)
+            if self._held_keys or not getattr(self.screen, "ready", True):
+                self._held_keys.append(event)
+                return
         elif isinstance(event, Paste) and not event.is_forwarded:
             self.keys.note_paste(event.time)
         await super().on_event(event)
+
+    def release_keys(self) -> None:
+        """A screen is ready: what was typed ahead of it arrives there, and nowhere else."""
+        self.call_next(self._release_keys)
+
+    async def _release_keys(self) -> None:
+        while self._held_keys and getattr(self.screen, "ready", True):
+            await super().on_event(self._held_keys.pop(0))
 
     async def _on_key(self, event: Key) -> None:
         # Textual calls its own handler, which runs the bindings, after this one.

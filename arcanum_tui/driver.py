@@ -1,0 +1,45 @@
+"""The way to the terminal: one that nobody reads costs frames, never the event loop.
+
+Textual waits for a terminal that is behind (a stalled SSH connection, a laptop that sleeps). The
+engine runs on the same loop: jobs, schedules and every attached shell would wait with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from textual.drivers.linux_driver import LinuxDriver
+
+_LOOK_AGAIN_S = 0.25
+
+
+class PatientDriver(LinuxDriver):
+    """Drops what a terminal that is behind cannot take; paints all of it anew once it can."""
+
+    _behind = False
+    _leaving = False
+
+    def write(self, data: str) -> None:
+        # What puts the terminal back in order at the end is worth waiting for.
+        if self._leaving or self._writer_thread is None:
+            super().write(data)
+        elif not self._behind:
+            # Textual has no public way to ask.
+            self._behind = self._writer_thread._queue.full()  # noqa: SLF001
+            if self._behind:
+                self._catch_up()
+            else:
+                super().write(data)
+
+    def _catch_up(self) -> None:
+        """Looks again until all was taken; then the screen is painted whole."""
+        if self._writer_thread is None or self._writer_thread._queue.empty():  # noqa: SLF001
+            self._behind = False
+            self._app.refresh()
+        else:
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._catch_up)
+
+    def stop_application_mode(self) -> None:
+        self._leaving = True
+        super().stop_application_mode()
+        self._leaving = False
