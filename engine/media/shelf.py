@@ -104,7 +104,9 @@ class Shelf:
         await self._put_ok(whole=True)
 
     async def put_hashed(self, tally: Tally) -> None:
-        """Everything that was pending was read, or could not be."""
+        """What was pending was read, or could not be. Of what was left for later nothing is new."""
+        if tally.left and tally.unreadable < self._hashed.unreadable:
+            return
         if tally.unreadable or self._hashed.unreadable:
             self._hashed = tally
             await self._put_ok(whole=False)

@@ -20,6 +20,7 @@ import pytest
 
 from engine.contract.errors import Cancelled, Failed, StoreFailed
 from engine.home import Home
+from engine.media.looking import at_ease
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
@@ -68,6 +69,22 @@ async def test_an_unreadable_folder_is_counted_and_not_forgotten(
     assert await house.agrees(films)
     assert (await house.library()).note == ""
     assert await house.ground.probes["media"]() == []
+
+
+async def test_hashing_that_leaves_a_file_for_later_takes_no_trouble_back(
+    lively: House, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan tries at once what the room by itself would leave until it holds still."""
+    await lively.add(films)
+    with mortal(tmp_path, monkeypatch):
+        await lively.room._workers.close()
+        write(films / "closed")
+        (films / "closed").chmod(0)
+        assert (await lively.scan()).unreadable == 1
+        indexer = lively.room._indexers["films"]
+        async with indexer._hashing:
+            await indexer._hash(3600, at_ease)
+        assert (await lively.library()).unreadable == 1
 
 
 async def test_an_unreadable_root_is_an_error(
