@@ -10,6 +10,7 @@ first and nothing is changed.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -87,6 +88,44 @@ async def load(state: Database, number: int) -> Approval:
         outcome=None if row["outcome"] is None else Outcome.model_validate_json(row["outcome"]),
         undone=bool(row["undone"]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an answer is held against. Read without the card, which may list 100,000 items."""
+
+    state: ApprovalState
+    digest: str
+    answered_by: str | None
+    confirm_count: int | None
+    keepable: bool
+
+
+async def terms(state: Database, number: int) -> Terms:
+    """Raises NotFound."""
+    row = await fetch(state, number)
+    card = await state.read(
+        "SELECT json_extract(card, '$.confirm_count') AS count,"
+        " json_extract(card, '$.keepable') AS keepable FROM payload WHERE approval_id = ?",
+        (number,),
+    )
+    return Terms(
+        ApprovalState(row["state"]),
+        row["digest"],
+        row["answered_by"],
+        card[0]["count"],
+        bool(card[0]["keepable"]),
+    )
+
+
+async def keys(state: Database, number: int) -> set[str]:
+    """The keys of the card's items."""
+    rows = await state.read(
+        "SELECT json_extract(item.value, '$.key') AS key"
+        " FROM payload, json_each(payload.card, '$.items') AS item WHERE approval_id = ?",
+        (number,),
+    )
+    return {row["key"] for row in rows}
 
 
 async def plan_of(state: Database, number: int) -> StoredPlan:

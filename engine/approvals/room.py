@@ -21,6 +21,7 @@ from engine.contract.errors import (
     ArcanumError,
     Invalid,
     Refused,
+    StoreFailed,
     WorldMoved,
 )
 from engine.contract.ports import (
@@ -127,7 +128,7 @@ class ApprovalsRoom:
     # --- reading --------------------------------------------------------------------------------
 
     async def _list(self, request: approvals.ListApprovals, _call: Call) -> approvals.ApprovalList:
-        await self._expire()
+        await self._expire_if_it_can()
         states = {
             "open": approvals.OPEN_STATES,
             "closed": frozenset(ApprovalState) - approvals.OPEN_STATES,
@@ -146,7 +147,7 @@ class ApprovalsRoom:
         )
 
     async def _concerns(self) -> Sequence[Concern]:
-        await self._expire()
+        await self._expire_if_it_can()
         rows = await self._state.read(
             "SELECT * FROM approval WHERE state IN ('pending', 'interrupted', 'approved')"
             " AND NOT (state = 'interrupted' AND (undone OR answered_at < ?))"
@@ -160,15 +161,13 @@ class ApprovalsRoom:
     async def _approve(self, request: approvals.Approve, call: Call) -> Approval:
         """Checks every precondition, then runs the plan; returns once it has ended."""
         await self._expire()
-        approval = await records.load(self._state, request.id)
-        if approval.state is not ApprovalState.PENDING:
-            raise records.already(request.id, approval.state, approval.answered_by)
-        if request.digest is not None and request.digest != approval.digest:
+        terms = await self._open(request.id)
+        if request.digest is not None and request.digest != terms.digest:
             raise WorldMoved(
                 f"Approval #{request.id} has another digest than the one you saw.",
                 f"Read it again: arcanum approvals show {request.id}",
             )
-        wanted = approval.card.confirm_count
+        wanted = terms.confirm_count
         if wanted is not None and request.count != wanted:
             raise Invalid(
                 f"Approval #{request.id} cannot be undone: it asks for the number of things.",
@@ -180,6 +179,13 @@ class ApprovalsRoom:
             await self._refuse(request.id, moved, call)
         await self._executions.run(plan, call)
         return await records.load(self._state, request.id)
+
+    async def _open(self, number: int) -> records.Terms:
+        """Raises AlreadyAnswered."""
+        terms = await records.terms(self._state, number)
+        if terms.state is not ApprovalState.PENDING:
+            raise records.already(number, terms.state, terms.answered_by)
+        return terms
 
     async def _moved(self, plan: StoredPlan) -> list[str]:
         """Why the plan may not run; empty where it may."""
@@ -216,12 +222,9 @@ class ApprovalsRoom:
     async def _keep(self, request: approvals.Keep, call: Call) -> approvals.Kept:
         """A new plan without these items; the old one is closed in favour of it."""
         await self._expire()
-        approval = await records.load(self._state, request.id)
-        if approval.state is not ApprovalState.PENDING:
-            raise records.already(request.id, approval.state, approval.answered_by)
-        if not approval.card.keepable:
+        if not (await self._open(request.id)).keepable:
             raise Refused(f"Approval #{request.id} is one thing: nothing can be left out.")
-        known = {item.key for item in approval.card.items}
+        known = await records.keys(self._state, request.id)
         unknown = [key for key in request.keep if key not in known]
         if unknown:
             raise Invalid(
@@ -268,6 +271,13 @@ class ApprovalsRoom:
         for row in due:
             with suppress(AlreadyAnswered):
                 await self._close(row["id"], ApprovalState.EXPIRED)
+
+    async def _expire_if_it_can(self) -> None:
+        """On a full disk the queue can still be read; then only its expired lines lag behind."""
+        try:
+            await self._expire()
+        except StoreFailed as error:
+            _log.warning("expired approvals could not be closed: %s", error)
 
     async def _expire_forever(self) -> None:
         while True:

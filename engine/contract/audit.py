@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.contract.base import Json, Wire
-from engine.contract.operation import Operation
+from engine.contract.operation import Limits, Operation
 
 
 class AuditEntry(Wire):
@@ -61,4 +61,10 @@ class AuditVerdict(Wire):
 
 
 SHOW = Operation("audit.show", "Who did what", ShowAudit, AuditPage)
-VERIFY = Operation("audit.verify", "Is the audit log whole?", VerifyAudit, AuditVerdict)
+VERIFY = Operation(
+    "audit.verify",
+    "Is the audit log whole?",
+    VerifyAudit,
+    AuditVerdict,
+    limits=Limits(timeout_s=None),  # Of a log of years, too.
+)

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from engine.approvals import records
 from engine.clients.local import LocalClient
 from engine.contract import approvals
 from engine.contract.approvals import ApprovalState
 from engine.contract.digest import digest
-from engine.contract.errors import AlreadyAnswered
+from engine.contract.errors import AlreadyAnswered, StoreFailed
 from engine.core.engine import Engine
 from engine.home import Home
 from tests.fakes.desk import approve, asked, deny, queue
@@ -57,6 +58,21 @@ async def test_what_expired_while_no_engine_ran_is_expired(home: Home, folder: P
     async with opened(home) as engine:
         with pytest.raises(AlreadyAnswered, match="is expired"):
             await approve(LocalClient(engine), number)
+    assert acts(folder) == []
+
+
+async def test_the_queue_can_be_read_where_nothing_can_be_written(
+    client: LocalClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_args: object, **_columns: object) -> None:
+        raise StoreFailed("The disk is full.", "Free some space.")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(records, "change", full)
+        number = await asked(client, folder, ttl_ms=0)
+        assert [line.id for line in await queue(client)] == [number]
+        with pytest.raises(StoreFailed):
+            await approve(client, number)
     assert acts(folder) == []
 
 
