@@ -168,7 +168,8 @@ class Internal(ArcanumError):
 def _tree(root: type[ArcanumError]) -> dict[str, type[ArcanumError]]:
     found = {root.code: root}
     for child in root.__subclasses__():
-        found.update(_tree(child))
+        for code, kind in _tree(child).items():
+            found.setdefault(code, kind)  # A room's own refinement travels as what it refines.
     return found
 
 
