@@ -98,5 +98,5 @@ def test_a_conversation_on_a_terminal() -> None:
 def test_progress_on_a_terminal_and_a_result_at_the_end(films: Path) -> None:
     told("media", "add", str(films), "--name", "films")
     person = Typist("media", "scan", "films")
-    assert "\x1b[K" in person.sees("5 files, 30.0 MB")
+    assert "\x1b[K" in person.sees("5 files, 30 MB")
     assert person.leaves() == 0

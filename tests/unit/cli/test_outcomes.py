@@ -92,7 +92,7 @@ def test_what_waits_is_no_failure(arcanum: Arcanum) -> None:
     assert shown.code == 0
     assert "#41 PRUNE · nas · films · pending · expires in 22 h" in shown.out
     assert "! no other copy" in shown.out
-    assert "a1   20.0 MB  old\\x1b[2J.mkv  (oldest)" in shown.out
+    assert "a1  20 MB  old\\x1b[2J.mkv  (oldest)" in shown.out
     assert "arcanum approvals approve 41" in shown.out
     assert "arcanum approvals keep 41 KEY" in shown.out
 
@@ -211,7 +211,7 @@ def test_a_job_is_followed_to_its_result(arcanum: Arcanum) -> None:
     assert told.code == 0
     assert told.json == SCANNED.model_dump(mode="json")
     shown = arcanum("media", "scan", "films", answers=answers)
-    assert "2 files, 30.0 MB" in shown.out
+    assert "2 files, 30 MB" in shown.out
     assert "1 name could not be read" in shown.out
 
 
