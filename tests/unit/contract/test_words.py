@@ -95,6 +95,16 @@ def test_every_error_has_a_code_of_its_own_a_title_and_an_exit_code() -> None:
         assert kind.__name__ in errors.__doc__
 
 
+def test_a_rooms_own_refinement_arrives_as_what_it_refines() -> None:
+    class Melted(errors.Failed):
+        def __init__(self, degrees: int) -> None:
+            super().__init__(f"It melted at {degrees} °C.", "Let it cool.")
+
+    back = from_wire(Melted(1535).to_wire())
+    assert type(back) is errors.Failed
+    assert back.message == "It melted at 1535 °C."
+
+
 def test_an_error_of_a_later_version_is_internal() -> None:
     assert isinstance(from_wire({"code": "later", "message": "x"}), errors.Internal)
     approval = from_wire(NeedsApproval("m", "h", 7).to_wire())
