@@ -92,7 +92,7 @@ def test_what_waits_is_no_failure(arcanum: Arcanum) -> None:
     assert shown.code == 0
     assert "#41 PRUNE · nas · films · pending · expires in 22 h" in shown.out
     assert "! no other copy" in shown.out
-    assert "a1  20 MB  old\\x1b[2J.mkv  (oldest)" in shown.out
+    assert "a1     20 MB  old\\x1b[2J.mkv  (oldest)" in shown.out
     assert "arcanum approvals approve 41" in shown.out
     assert "arcanum approvals keep 41 KEY" in shown.out
 
