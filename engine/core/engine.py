@@ -133,8 +133,12 @@ class Engine:
             await self.ground.use(Jobs).idle()  # type: ignore[type-abstract]
 
     async def stop(self) -> None:
-        """Stops the services in reverse order, then closes the stores."""
+        """Interrupts the jobs, stops the services in reverse order, then closes the stores."""
         try:
+            if self.ground.offers(Jobs):
+                # Before the rooms that they work for: it is the engine that ends, not a person
+                # who cancels.
+                await self.ground.use(Jobs).stop()  # type: ignore[type-abstract]
             await self.lifecycle.stop()
         finally:
             self.bus.close()

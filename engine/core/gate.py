@@ -55,6 +55,8 @@ class Jobs(Protocol):
 
     async def idle(self) -> None: ...
 
+    async def stop(self) -> None: ...
+
 
 @dataclass(slots=True)
 class _Binding:

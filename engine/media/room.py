@@ -215,5 +215,5 @@ class MediaRoom:
                 severity = Severity.UNKNOWN
             if severity is not None:
                 text = library.note or library.state
-                found.append(Concern(severity, library.name, text, link=f"media:{library.name}"))
+                found.append(Concern(severity, library.name, text, link=f"media/{library.name}"))
         return found

@@ -1,0 +1,36 @@
+"""What ends when the engine does: a scan says that it was interrupted, and is no cancelled one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from arcanum_tui.wiring import connect
+from engine.contract import jobs, media
+from engine.contract.base import PathRef
+from engine.contract.jobs import JobState
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+async def test_a_scan_that_the_end_of_the_engine_cuts_short_is_interrupted(tmp_path: Path) -> None:
+    root = tmp_path / "films"
+    root.mkdir()
+    with (root / "long.mkv").open("wb") as file:
+        file.truncate(16 * 1024**3)  # Seconds to read, nothing to store.
+    client = await connect(host="terminal")
+    await client.call(media.ADD, media.AddLibrary(path=PathRef.of(root), name="films"))
+    started = await client.call(media.SCAN, media.LibraryName(library="films"))
+    number = started.result.job_id  # type: ignore[union-attr]
+    async with client.stream(jobs.FOLLOW, jobs.JobId(id=number)) as states:
+        assert (await anext(states)).state is JobState.RUNNING
+    await client.close()
+
+    client = await connect(host="command")
+    try:
+        job = (await client.call(jobs.SHOW, jobs.JobId(id=number))).result  # type: ignore[union-attr]
+    finally:
+        await client.close()
+    assert job.state is JobState.INTERRUPTED
+    assert job.ended_at is not None
