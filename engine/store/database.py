@@ -133,7 +133,20 @@ class Database:
     bound = _QUEUE_BOUND
 
     async def open(self) -> None:
-        """Verifies, migrates and opens. Raises StoreFailed and leaves a refused file untouched."""
+        """Verifies, migrates and opens. Raises StoreFailed and leaves a refused file untouched.
+
+        Where the caller is cancelled, the file is let go before it returns: no thread may still
+        work on what somebody else opens next.
+        """
+        opening = asyncio.ensure_future(self._open())
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.gather(opening, return_exceptions=True)
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
         try:
             await asyncio.to_thread(schema.prepare, self.path, self._kind)
             self._connection = await self._connect(writer=True)
