@@ -126,9 +126,10 @@ async def _host(
 
 async def _start_all(engine: Engine) -> None:
     await engine.start()
-    # What is loaded by now stays: a collection that walks it holds the loop for 15 ms, and a scan
-    # causes one every other second.
+    # A full collection holds the loop for 20 ms, and a scan would cause one every other second:
+    # what is loaded by now stays for good, and batches of rows are no reason to look for cycles.
     gc.freeze()
+    gc.set_threshold(5_000, 5, 20)
 
 
 def _model_settings(config: Config, runtime: Path) -> ModelSettings:
