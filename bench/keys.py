@@ -28,7 +28,7 @@ CONFIG = """\
 max_new_tokens = 1500
 """
 _CLEAR = "\x15"  # Ctrl-U empties the line.
-_STOP = "\x18"  # Ctrl-X stops the answer.
+_STOP = "\x1b"  # Esc stops the answer; where none is written, it would leave the screen.
 _LOADED_WITHIN_S = 90.0
 
 
@@ -89,7 +89,8 @@ class Screen:
 
     def stop(self) -> None:
         """Stops the answer, so that what is measured next is not measured beside it."""
-        self._terminal.type(_STOP)
+        if self.answering():
+            self._terminal.type(_STOP)
         until = time.perf_counter() + 10.0
         while self.answering() and time.perf_counter() < until:
             self._terminal.watch(0.1)
