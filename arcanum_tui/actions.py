@@ -6,7 +6,6 @@ screen, a modal or the list that has the focus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from textual.binding import Binding
@@ -107,7 +106,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("send", ("enter",), "send",
            "Ask what is written", "Agent-0", "prompt", 1, "agent0.ask"),
     Action("break_line", ("shift+enter", "ctrl+j"), "new line",
-           "Break the line", "Agent-0", "prompt", 3),
+           "Break the line", "Agent-0", "prompt", 8),
     # --- media
     Action("filter", ("slash",), "filter",
            "Show only names that contain a text", "Media", "media", 1, "media.list"),
@@ -201,6 +200,7 @@ def key_name(key: str) -> str:
     return "+".join([m.capitalize() for m in modifiers] + [name])
 
 
-def keys_of(actions: Iterable[Action], id_: str) -> str:
-    """The first key of the action with this id, as people write it."""
-    return next((key_name(a.keys[0]) for a in actions if a.id == id_), "")
+def character(key: str) -> str | None:
+    """What the key would write into a line of text; None for a key that writes nothing."""
+    name = {"space": " "}.get(key) or _NAMES.get(key, key)
+    return name if len(name) == 1 and name.isascii() else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.binding import BindingType
 from textual.events import Event, Key, Paste
 from textual.message import Message
+from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 from arcanum_tui import actions, looks
@@ -46,6 +48,10 @@ LATER = {
     "approvals": ("arcanum_tui.screens.approvals", "Approvals"),
 }
 """Screens that are imported after the first paint, or on a visit before that was done."""
+
+
+PATIENCE_S = 0.5
+"""A key that was not heard of again for so long does not hold up the next one."""
 
 
 def _later(name: str) -> Screen[Any]:
@@ -115,7 +121,8 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         self._session = "main"
         self._offer: Found | None = None
         self._painted = False
-        self._held_keys: list[Key] = []
+        self._typed: deque[Key | Paste] = deque()
+        self._in_hand: asyncio.TimerHandle | None = None
 
     # --- start and end --------------------------------------------------------------------------
 
@@ -224,22 +231,47 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
     # --- keys -----------------------------------------------------------------------------------
 
     async def on_event(self, event: Event) -> None:
-        if isinstance(event, Key) and not event.is_forwarded:
+        if not isinstance(event, Key | Paste) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        if isinstance(event, Key):
             self.keys.note(event.time)
-            if self._held_keys or not getattr(self.screen, "ready", True):
-                self._held_keys.append(event)
-                return
-        elif isinstance(event, Paste) and not event.is_forwarded:
+        else:
             self.keys.note_paste(event.time)
-        await super().on_event(event)
+        self._typed.append(event)
+        await self._next_key()
 
     def release_keys(self) -> None:
         """A screen is ready: what was typed ahead of it arrives there, and nowhere else."""
-        self.call_next(self._release_keys)
+        self.call_next(self._next_key)
 
-    async def _release_keys(self) -> None:
-        while self._held_keys and getattr(self.screen, "ready", True):
-            await super().on_event(self._held_keys.pop(0))
+    async def _next_key(self) -> None:
+        """Hands on the next key, when the one before has done all that it does.
+
+        A key travels through the queues of widgets: without this, text typed right after the key
+        that opens a line to write on would still be taken for keys of the screen before.
+        """
+        if self._in_hand is not None or not self._typed or not getattr(self.screen, "ready", True):
+            return
+        loop = asyncio.get_running_loop()
+        # Should a widget go before it can tell, the keys go on without it.
+        self._in_hand = loop.call_later(PATIENCE_S, self._key_done)
+        await super().on_event(self._typed.popleft())
+        self._climb(self.focused or self.screen)
+
+    def _climb(self, node: MessagePump | None) -> None:
+        """Follows a key up: what is queued behind it is reached when it has been dealt with."""
+        while node is not None and node is not self:
+            if node.is_running and node.call_later(self._climb, node._parent):  # noqa: SLF001
+                return
+            node = node._parent  # noqa: SLF001
+        self.call_later(self._key_done)
+
+    def _key_done(self) -> None:
+        if self._in_hand is not None:
+            self._in_hand.cancel()
+            self._in_hand = None
+        self.call_next(self._next_key)
 
     async def _on_key(self, event: Key) -> None:
         # Textual calls its own handler, which runs the bindings, after this one.

@@ -11,7 +11,7 @@ from arcanum_tui.state import chat
 from arcanum_tui.state.chat import Chat, Exchange
 from engine.contract import agent0, memory
 from engine.contract.agent0 import AnswerFinished, AnswerPiece, AnswerStarted
-from engine.contract.errors import ArcanumError, NeedsApproval
+from engine.contract.errors import ArcanumError, NeedsApproval, NotFound
 
 if TYPE_CHECKING:
     from arcanum_tui.bridge import Bridge
@@ -43,6 +43,9 @@ class Conversation:
             await self._bridge.connected()
             request = memory.ShowTurns(session=self.chat.session)
             turns = await self._bridge.ask(memory.TURNS, request)
+        except NotFound:
+            # A conversation begins with its first question.
+            self._put(chat.past(self.chat, ()))
         except ArcanumError as error:
             self._put(replace(self.chat, trouble=f"{error.message} {error.hint}".strip()))
         else:

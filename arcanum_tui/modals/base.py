@@ -35,7 +35,7 @@ class Dialog(ModalScreen[Result | None], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog")]
     CSS_PATH = ["dialog.tcss"]  # noqa: RUF012
-    AUTO_FOCUS = "Lines, Input"
+    AUTO_FOCUS = ""
     SETTLE_S: ClassVar[float] = SETTLED_S
     """The window must have been seen for so long before a key can answer it."""
 
@@ -43,6 +43,7 @@ class Dialog(ModalScreen[Result | None], inherit_bindings=False):
         super().__init__()
         self._title, self._keys = title, (*keys, ("Esc", escape))
         self._painted_at = float("inf")
+        self.ready = False
 
     def compose(self) -> ComposeResult:
         with Container(id="box"):
@@ -58,6 +59,10 @@ class Dialog(ModalScreen[Result | None], inherit_bindings=False):
         self.query_one("#box-title", EndsLine).show([Piece(self._title, "title")], [])
         self.show_keys()
         self.call_after_refresh(self._seen)
+        inputs = self.query("Input").results()
+        self.set_focus(next(inputs, None) or self.query("Lines").first())
+        self.ready = True
+        self.control_center.release_keys()
 
     def _seen(self) -> None:
         self._painted_at = time.monotonic()

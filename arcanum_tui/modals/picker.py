@@ -19,7 +19,6 @@ class Picker(Dialog[Result]):
     """The line keeps the focus; the arrows move in the list below it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("picker")]
-    AUTO_FOCUS = "Input"
 
     def __init__(self, title: str, columns: Sequence[Column], placeholder: str, does: str) -> None:
         super().__init__(title, ("↑ ↓", "choose"), ("Enter", does))

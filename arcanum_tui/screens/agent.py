@@ -24,6 +24,7 @@ class Agent(View):
     """Typing never waits: a question goes off at once and is asked when the engine is there."""
 
     NAME = "agent"
+    WITHOUT = ("open_agent",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("agent")]
     CSS_PATH = ["../widgets/transcript.tcss", "../widgets/prompt.tcss", "agent.tcss"]  # noqa: RUF012
 
@@ -36,14 +37,15 @@ class Agent(View):
         yield Transcript(id="transcript")
         yield Prompt(id="prompt")
 
+    def on_mount(self) -> None:
+        self.set_focus(self.query_one("#prompt"))
+
     def on_screen_resume(self) -> None:
         self.control_center.conversation.load()
-        if self.focused is None:
-            self.query_one("#prompt").focus()
 
     def arrive(self) -> None:
         if self.composed:
-            self.query_one("#prompt").focus()
+            self.set_focus(self.query_one("#prompt"))
 
     # --- showing --------------------------------------------------------------------------------
 
@@ -83,7 +85,7 @@ class Agent(View):
         self.action_write()
 
     def action_write(self) -> None:
-        self.query_one("#prompt").focus()
+        self.set_focus(self.query_one("#prompt"))
 
     def back(self) -> None:
         """An answer is stopped first; then the screen goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from engine.contract.approvals import Approval, ApprovalSummary
 
 
+ASKED_S = 2.0
+"""Who asked for the queue is shown its first card, also where it comes a moment later."""
+
 OTHER_LINES = 3
 """The title, the keys, and the line above the card that says what a key did not do."""
 
@@ -43,6 +47,7 @@ class Approvals(View):
     """A key answers only the card that stands painted on this screen, and only a key alone."""
 
     NAME = "approvals"
+    WITHOUT = ("open_approvals",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("approvals")]
     CSS_PATH = ["approvals.tcss"]  # noqa: RUF012
 
@@ -51,7 +56,7 @@ class Approvals(View):
         self.approval: Approval | None = None
         self._wanted = 0
         self._read_as: tuple[int, ApprovalSummary | None] | None = None
-        self._opened = False
+        self._asked_at = time.monotonic()
         self._answering: set[int] = set()
 
     @property
@@ -79,10 +84,10 @@ class Approvals(View):
         return self.query_one("#card", CardView)
 
     def arrive(self) -> None:
-        self._opened = False
+        self._asked_at = time.monotonic()
 
-    def on_screen_resume(self) -> None:
-        self._queue.focus()
+    def on_mount(self) -> None:
+        self.set_focus(self._queue)
 
     def show(self, state: State) -> None:
         now = self.control_center.clock()
@@ -92,8 +97,7 @@ class Approvals(View):
         note = [trouble] if trouble else [Piece(f"▲ {count} wait", "warn")] if count else []
         empty = trouble or waiting(state, good="✓ nothing waits for you")
         # A card never opens by itself: what arrives while the queue is looked at is only listed.
-        select = not self._opened and bool(rows)
-        self._opened = self._opened or state.known
+        select = time.monotonic() < self._asked_at + ASKED_S
         self._queue.show(rows, note=note, empty=empty, select=select)
         self._refresh_card()
 
@@ -117,11 +121,8 @@ class Approvals(View):
         self._arrange()
 
     def select(self, thing: str) -> None:
-        """Selects the approval with this number."""
-        self._opened = True
-        for index in range(len(self._queue.rows)):
-            if self._queue.rows.row(index).key == thing:
-                self._queue.go(index)
+        """Selects the approval with this number, now or as soon as it is listed."""
+        self._queue.follow(thing)
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
         if message.lines is not self._queue:
@@ -319,13 +320,14 @@ class Approvals(View):
         self._queue.follow(str(id_))
 
     def action_undo(self) -> None:
-        def undo(approval: Approval) -> None:
-            if undo_of(approval, self.control_center.clock()) is None:
-                self._say(f"#{approval.id} has nothing that could be taken back.")
-            else:
-                self.control_center.undo(approval.id)
-
-        self._answer(undo)
+        """Undoing never overwrites: a key of its own is enough, on a card just painted, too."""
+        approval, center = self.approval, self.control_center
+        if approval is None:
+            return
+        if undo_of(approval, center.clock()) is None:
+            self._say(f"#{approval.id} has nothing that could be taken back.")
+        else:
+            center.when_alone(partial(center.undo, approval.id), self._say)
 
     # --- reading --------------------------------------------------------------------------------
 

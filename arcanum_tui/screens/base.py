@@ -19,15 +19,24 @@ if TYPE_CHECKING:
 
 
 class View(Screen[None], inherit_bindings=False):
-    """A screen that shows a ``State``. ``NAME`` is its place in the list of actions."""
+    """A screen that shows a ``State``. ``NAME`` is its place in the list of actions, ``WITHOUT``
+    what leads nowhere from here."""
 
     NAME: ClassVar[str]
+    WITHOUT: ClassVar[tuple[str, ...]] = ()
     AUTO_FOCUS = ""
+
+    ready = False
+    """Whether keys find what they are meant for; until then the app holds them."""
+
+    def on_mount(self) -> None:
+        self.ready = True
+        self.control_center.release_keys()
 
     def compose(self) -> ComposeResult:
         yield EndsLine(id="title")
         yield from self.body()
-        yield KeysLine(actions.of(*self.places), without=f"open_{self.NAME}")
+        yield KeysLine(actions.of(*self.places), without=self.WITHOUT)
 
     @property
     def composed(self) -> bool:

@@ -39,6 +39,7 @@ class Media(View):
     """What moves in the engine moves here; files are read page by page as they are looked at."""
 
     NAME = "media"
+    WITHOUT = ("open_media",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("media")]
     CSS_PATH = ["media.tcss"]  # noqa: RUF012
 
@@ -70,9 +71,8 @@ class Media(View):
     def _filter(self) -> Input:
         return self.query_one("#filter", Input)
 
-    def on_screen_resume(self) -> None:
-        if self.focused is None:
-            self._libraries.focus()
+    def on_mount(self) -> None:
+        self.set_focus(self._libraries)
 
     def show(self, state: State) -> None:
         now = self.control_center.clock()
@@ -99,7 +99,7 @@ class Media(View):
 
     def select(self, thing: str) -> None:
         self._libraries.follow(thing)
-        self._libraries.focus()
+        self.set_focus(self._libraries)
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
         if message.lines.id == "libraries":
@@ -110,7 +110,7 @@ class Media(View):
 
     def on_lines_chosen(self, message: Lines.Chosen) -> None:
         if message.lines.id == "libraries":
-            self._files.focus()
+            self.set_focus(self._files)
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -182,20 +182,20 @@ class Media(View):
 
     def action_filter(self) -> None:
         self._filter.display = True
-        self._filter.focus()
+        self.set_focus(self._filter)
 
     def on_input_changed(self) -> None:
         self._reload(top=True)
 
     def on_input_submitted(self) -> None:
-        self._files.focus()
+        self.set_focus(self._files)
 
     def back(self) -> None:
         """First the filter goes, then the screen."""
         if self._filter.display:
             self._filter.value = ""
             self._filter.display = False
-            self._files.focus()
+            self.set_focus(self._files)
         else:
             super().back()
 

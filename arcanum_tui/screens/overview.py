@@ -51,6 +51,7 @@ class Overview(View):
     """Six panels whose places follow from the size and from what there is to say."""
 
     NAME = "overview"
+    WITHOUT = ("open_overview", "back")
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("overview")]
 
     def __init__(self) -> None:

@@ -22,6 +22,7 @@ _ENDS: dict[str, tuple[str, Tone]] = {
     "queued": ("○ waits for the engine; it is asked as soon as it answers", "info"),
     "asked": ("● reading the question …", "info"),
     "writing": ("▌", "info"),
+    "done": ("✓ done", "ok"),
     "stopped": ("○ stopped by you", "warn"),
     "failed": ("✗ failed", "bad"),
     "interrupted": ("! interrupted: the engine ended before the answer did", "warn"),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.cells import cell_len
-from textual.keys import key_to_character
 from textual.strip import Strip
 
-from arcanum_tui.actions import Action, key_name
+from arcanum_tui.actions import Action, character, key_name
 from arcanum_tui.state.grid import Piece
 from arcanum_tui.widgets.paint import Painted
 
@@ -47,13 +46,13 @@ class EndsLine(Painted):
 class KeysLine(Painted):
     """What the keys do here and now, from the list of actions; the least important give way first.
 
-    ``without`` is the action that would lead to where one is. While text is typed only those keys
+    ``without``: actions that would lead to where one is. While text is typed only those keys
     are offered that would not become text.
     """
 
-    def __init__(self, actions: Sequence[Action], without: str) -> None:
+    def __init__(self, actions: Sequence[Action], without: Sequence[str]) -> None:
         super().__init__(id="keys")
-        offered = (a for a in actions if a.footer and a.id != without)
+        offered = (a for a in actions if a.footer and a.id not in without)
         self._actions = sorted(offered, key=lambda a: a.footer)
 
     def render_line(self, y: int) -> Strip:
@@ -78,5 +77,5 @@ class KeysLine(Painted):
         focused = self.screen.focused
         if focused is None or isinstance(focused, Painted):
             return "" if action.where == "prompt" else action.keys[0]
-        free = (k for k in action.keys if not focused.check_consume_key(k, key_to_character(k)))
+        free = (k for k in action.keys if not focused.check_consume_key(k, character(k)))
         return "" if action.where == "list" else next(free, "")

@@ -114,7 +114,7 @@ class Lines(Painted, can_focus=True):
         """
         held = self.current
         rows = rows if isinstance(rows, Rows) else Listed(tuple(rows))
-        same = isinstance(rows, Listed) and not self._wish
+        same = isinstance(rows, Listed) and not self._wish and self.cursor >= 0
         if same and (rows, tuple(note), empty) == (self.rows, self.note, self.empty):
             return
         self.rows, self.note, self.empty = rows, tuple(note), empty

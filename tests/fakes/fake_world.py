@@ -318,6 +318,8 @@ class World:
 
     async def list_turns(self, request: memory.ShowTurns) -> memory.TurnList:
         mine = [t for t in self.turns if t.session == request.session]
+        if not mine:
+            raise NotFound(f"There is no conversation {request.session!r}.")
         if request.before is not None:
             mine = [t for t in mine if t.id < request.before]
         return memory.TurnList(turns=tuple(mine[-request.limit :]))

@@ -82,7 +82,7 @@ class Desk:
 
     async def paste_keys(self, text: str) -> None:
         """An unbracketed paste: keys as the driver reads them from one chunk, all at once."""
-        names = {"\n": "enter"}
+        names = {"\n": "enter", "/": "slash", "?": "question_mark", ":": "colon", " ": "space"}
         for char in text:
             self.app.post_message(Key(names.get(char, char), None if char == "\n" else char))
         await self.pilot.pause()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from textual.events import Key
+
 from engine.contract import agent0
 from engine.contract.errors import ModelFailed
 from tests.fakes.fake_client import FakeEngine
@@ -38,9 +40,7 @@ async def test_an_answer_appears_as_it_is_written() -> None:
         assert "turquoise.\n" not in it.screen_text.split("what colour is it")[1]
         for _ in range(4):
             world.go_on.release()
-        await it.sees(
-            "SmolLM2-135M-Instruct · 2 memories recalled · 5 tokens, the first after 0.1 s, then 10 a second"
-        )
+        await it.sees("2 memories recalled · 5 tokens, the first after 0.1 s, then 10 a second")
         (request,) = it.engine.requests(ASK)
         assert (request.text, request.session) == ("what colour is it", "main")
 
@@ -209,3 +209,23 @@ async def test_leaving_in_the_middle_of_an_answer_stops_it_and_leaves() -> None:
         engine = it.engine
     assert engine.open_streams[ASK.name] == 0
     assert world.turns[-1].status == "stopped"
+
+
+async def test_what_is_typed_right_after_the_key_that_opens_the_chat_is_text() -> None:
+    async with desk() as it:
+        await it.paste_keys("cMy bike is turquoise, not moss?")
+        await it.sees("AGENT-0", "My bike is turquoise, not moss?")
+        assert it.app.current_mode == "agent"
+
+
+async def test_a_filter_typed_at_once_is_all_in_the_filter() -> None:
+    async with desk() as it:
+        await it.paste_keys("m/spam")
+        await it.sees("contains “spam”")
+
+
+async def test_what_is_pasted_right_after_the_key_that_opens_the_chat_is_text() -> None:
+    async with desk() as it:
+        it.app.post_message(Key("c", "c"))
+        await it.paste("a log line\nand another")
+        await it.sees("AGENT-0", "a log line", "and another")

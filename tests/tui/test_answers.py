@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from arcanum_tui.screens.approvals import ASKED_S
 from engine.contract import approvals, quota
 from engine.contract.errors import WorldMoved
 from tests.fakes.fake_world import World
@@ -196,6 +197,7 @@ async def test_a_card_never_opens_by_itself() -> None:
     async with desk(World()) as it:
         await it.press("a")
         await it.sees("nothing waits for you")
+        await it.pilot.pause(ASKED_S)
         it.world.add_approval(prune_card())
         await it.sees("#1", "select an approval")
         assert "DO " not in it.screen_text
@@ -204,6 +206,14 @@ async def test_a_card_never_opens_by_itself() -> None:
         assert it.engine.requests(APPROVE) == []
         await it.answer("down")
         await it.sees("DO ", "y do")
+
+
+async def test_a_card_that_comes_right_after_its_queue_was_asked_for_is_shown() -> None:
+    async with desk(World()) as it:
+        await it.press("a")
+        await it.sees("nothing waits for you")
+        it.world.add_approval(prune_card())
+        await it.sees("#1", "DO ", "y do")
 
 
 async def test_a_new_approval_does_not_move_the_cursor_to_another_card() -> None:
