@@ -14,6 +14,7 @@ import pytest
 from arcanum_tui.wiring import connect
 from engine.contract import memory
 from engine.home import Home
+from tests.fakes.house import done
 
 ROUNDS = 12
 
@@ -68,7 +69,7 @@ async def test_no_acknowledged_turn_is_lost_or_doubled(home: Home) -> None:
         client = await connect(host="command")
         try:
             request = memory.ShowTurns(session="a", limit=500)
-            turns = (await client.call(memory.TURNS, request)).result.turns
+            turns = (await done(client, memory.TURNS, request)).turns
         finally:
             await client.close()
         told = [int(turn.question.split()[1]) for turn in turns]

@@ -22,6 +22,7 @@ from engine.contract.errors import ModelFailed
 from engine.core.engine import Engine
 from engine.home import Home
 from engine.memory import room as memory_room
+from tests.fakes.house import done
 from tests.fakes.recording import RecordingCatalog
 
 pytestmark = pytest.mark.model
@@ -112,8 +113,8 @@ async def test_facts_survive_a_kill_and_reach_the_answer(home: Home) -> None:
     await tell_and_be_killed([fact for fact, _, _ in FACTS] + list(UNRELATED))
     right, wrong = 0, []
     async with engine_here(home) as (client, models):
-        turns = await client.call(memory.TURNS, memory.ShowTurns(session="a"))
-        told = [turn.question for turn in turns.result.turns]
+        kept = (await done(client, memory.TURNS, memory.ShowTurns(session="a"))).turns
+        told = [turn.question for turn in kept]
         assert told == [fact for fact, _, _ in FACTS] + list(UNRELATED)  # none lost, none doubled
         for fact, question, expected in FACTS:
             answer = await ask(client, "a", question)
@@ -169,7 +170,7 @@ async def test_stopping_an_answer_keeps_what_came(home: Home) -> None:
                 heard += item.text if item.kind == "piece" else ""
                 if heard.count(" ") > 5:
                     break
-        turns = (await client.call(memory.TURNS, memory.ShowTurns(session="a"))).result.turns
+        turns = (await done(client, memory.TURNS, memory.ShowTurns(session="a"))).turns
         assert [(turn.status, turn.answer) for turn in turns] == [("stopped", heard)]
         assert await ask(client, "a", "Name a fruit.")  # and the next question works
 
@@ -184,9 +185,9 @@ async def test_a_killed_model_costs_one_answer(home: Home) -> None:
                         pid = models.last.info().pid
                         assert pid is not None
                         os.kill(pid, signal.SIGKILL)
-        turns = (await client.call(memory.TURNS, memory.ShowTurns(session="a"))).result.turns
+        turns = (await done(client, memory.TURNS, memory.ShowTurns(session="a"))).turns
         assert turns[0].status == "failed"
         assert turns[0].note
-        status = (await client.call(STATUS, Empty())).result
+        status = await done(client, STATUS, Empty())
         assert [line.subject for line in status.concerns if line.severity == "broken"] == ["model"]
         assert await ask(client, "a", "Name a fruit.")

@@ -10,6 +10,7 @@ from arcanum_tui.wiring import connect
 from engine.contract import jobs, media
 from engine.contract.base import PathRef
 from engine.contract.jobs import JobState
+from tests.fakes.house import done
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -21,15 +22,14 @@ async def test_a_scan_that_the_end_of_the_engine_cuts_short_is_interrupted(tmp_p
         file.truncate(16 * 1024**3)  # Seconds to read, nothing to store.
     client = await connect(host="terminal")
     await client.call(media.ADD, media.AddLibrary(path=PathRef.of(root), name="films"))
-    started = await client.call(media.SCAN, media.LibraryName(library="films"))
-    number = started.result.job_id  # type: ignore[union-attr]
+    number = (await done(client, media.SCAN, media.LibraryName(library="films"))).job_id
     async with client.stream(jobs.FOLLOW, jobs.JobId(id=number)) as states:
         assert (await anext(states)).state is JobState.RUNNING
     await client.close()
 
     client = await connect(host="command")
     try:
-        job = (await client.call(jobs.SHOW, jobs.JobId(id=number))).result  # type: ignore[union-attr]
+        job = await done(client, jobs.SHOW, jobs.JobId(id=number))
     finally:
         await client.close()
     assert job.state is JobState.INTERRUPTED
