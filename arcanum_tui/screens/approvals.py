@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from arcanum_tui.actions import bindings
-from arcanum_tui.keys import ALONE_S
+from arcanum_tui.keys import ALONE_S, EARLY
 from arcanum_tui.modals.ask import AskDialog, CountDialog
 from arcanum_tui.modals.listing import ListDialog, TickDialog
 from arcanum_tui.modals.sheet import SheetDialog
@@ -190,10 +190,12 @@ class Approvals(View):
             return
 
         def settle() -> None:
-            same = self.approval is not None and self.approval.digest == approval.digest
-            if not (same and card.painted_at == painted_at and self.is_current):
+            if not self.is_current:
                 return
-            if objection := keys.objection(at, painted_at):
+            same = self.approval is not None and self.approval.digest == approval.digest
+            if not (same and card.painted_at == painted_at):
+                self._say(EARLY)  # Another card came in between.
+            elif objection := keys.objection(at, painted_at):
                 self._say(objection)
             else:
                 self._say("")
