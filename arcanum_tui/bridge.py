@@ -34,6 +34,9 @@ REREAD_S = 0.4
 LOOK_S = 15.0
 """The status is read again this often even when nothing happens: unknowns grow with time."""
 
+MEANWHILE = 10_000
+"""At most so many events are kept while a result is read again."""
+
 RETRY_S = (0.3, 1.0, 2.0, 5.0)
 
 
@@ -57,6 +60,7 @@ class Bridge:
         self._live = asyncio.Event()
         self._wake = asyncio.Event()
         self._events: deque[Event] = deque()
+        self._meanwhile: deque[Event] = deque(maxlen=MEANWHILE)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -189,10 +193,11 @@ class Bridge:
                 if reader.done():
                     await reader
                 if rereading is not None and rereading.done():
-                    self._tell(fold.read(self.state, await rereading, self._clock()))
+                    self._reread(await rereading)
                     rereading = None
                 if rereading is None and loop.time() - read_at >= (REREAD_S if stale else LOOK_S):
                     wanted = fold.topics(stale or {"engine.status"})
+                    self._meanwhile.clear()
                     rereading = asyncio.create_task(client.snapshot(wanted))
                     rereading.add_done_callback(lambda _: self._wake.set())
                     stale, read_at = set(), loop.time()
@@ -202,6 +207,14 @@ class Bridge:
                 rereading.cancel()
                 with suppress(asyncio.CancelledError, ArcanumError):
                     await rereading
+
+    def _reread(self, snapshot: Snapshot) -> None:
+        """Takes results in, without losing what was told while they were read."""
+        state = fold.read(self.state, snapshot, self._clock())
+        for event in self._meanwhile:
+            if event.seq is None or event.seq > snapshot.seq:
+                state = fold.apply(state, event)
+        self._tell(state)
 
     async def _fold(self, client: EngineClient) -> set[str]:
         stale: set[str] = set()
@@ -214,6 +227,7 @@ class Bridge:
                 continue
             state, more = fold.fold(state, event)
             stale |= more
+            self._meanwhile.append(event)
         self._tell(state)
         return stale
 

@@ -104,15 +104,20 @@ def lost(state: State, why: str, at: datetime) -> State:
 
 def fold(state: State, event: Event) -> tuple[State, frozenset[str]]:
     """``state`` after ``event``, and the names of the results that must be read again."""
-    stale = frozenset(op.name for op in _STALE.get(event.kind, ()))
-    if isinstance(event, ServiceChanged):
-        # A room that came or went answers otherwise than before.
-        stale |= {op.name for op in TOPICS if op.room == event.service.name}
     if event.seq is not None:
         state = remember(state, event)
         if event.seq <= state.seq:
             return state, frozenset()
         state = replace(state, seq=event.seq)
+    stale = frozenset(op.name for op in _STALE.get(event.kind, ()))
+    if isinstance(event, ServiceChanged):
+        # A room that came or went answers otherwise than before.
+        stale |= {op.name for op in TOPICS if op.room == event.service.name}
+    return apply(state, event), stale
+
+
+def apply(state: State, event: Event) -> State:
+    """What the event says, put into the results. Doing it twice changes nothing."""
     match event:
         case ApprovalRequested() | ApprovalChanged():
             state = _approval(state, event.summary)
@@ -135,7 +140,7 @@ def fold(state: State, event: Event) -> tuple[State, frozenset[str]]:
             )
             status = state.status.model_copy(update={"services": services})
             state = replace(state, status=status)
-    return state, stale
+    return state
 
 
 def remember(state: State, event: Event) -> State:

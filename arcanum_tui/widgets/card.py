@@ -25,6 +25,7 @@ class CardView(Painted):
         self.painted_at: float | None = None
         self._make: Callable[[int], CardFace] | None = None
         self._face: CardFace | None = None
+        self._substance: tuple[object, ...] = ()
         self._empty: tuple[Piece, ...] = ()
         self._top = 0
         self._seen = 0
@@ -38,16 +39,17 @@ class CardView(Painted):
     def show_empty(self, *pieces: Piece) -> None:
         """No card: a line that says why."""
         self._make, self._face, self._empty = None, None, pieces
+        self._substance = ()
         self._forget()
         self.refresh()
 
     def _draw(self) -> None:
         if self._make is None or self.size.width < 20:
             return
-        held = self._face.substance if self._face else None
         before = self._face
         self._face = self._make(self.size.width)
-        if self._face.substance != held:
+        if self._face.substance != self._substance:
+            self._substance = self._face.substance
             self._forget()
         if self._face != before:
             self.refresh()
@@ -59,7 +61,9 @@ class CardView(Painted):
         self._drawn = False
 
     def on_resize(self) -> None:
+        """Another size is no other card; but what of it is in sight must be seen anew."""
         self._face = None
+        self._top = self._seen = 0
         self._draw()
 
     # --- painting -------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ class FakeEngine:
     """One engine that any number of clients reach. ``world`` is its truth.
 
     ``broken``: operation name → the error it raises. ``held``: operation name → an event that a
-    call of it waits for. ``calls``: every request, in order. ``open_streams`` by operation name.
+    call of it waits for before it is answered, ``slow``: after. ``waiting`` counts the latter.
+    ``calls``: every request, in order. ``open_streams`` by operation name.
     """
 
     def __init__(self, world: World | None = None) -> None:
@@ -46,6 +47,8 @@ class FakeEngine:
         self.up = True
         self.broken: dict[str, ArcanumError] = {}
         self.held: dict[str, asyncio.Event] = {}
+        self.slow: dict[str, asyncio.Event] = {}
+        self.waiting = 0
         self.calls: list[tuple[str, Wire]] = []
         self.open_streams: dict[str, int] = {}
         self.connects = 0
@@ -118,6 +121,10 @@ class FakeClient:
         if handler is None:
             raise NotFound(f"{operation.name} is not bound here.")
         result = await handler(self._engine.world, request)
+        if (gone := self._engine.slow.get(operation.name)) is not None:
+            self._engine.waiting += 1
+            await gone.wait()
+            self._engine.waiting -= 1
         if isinstance(result, Pending):
             return result
         kind = jobs.JobStarted if operation.kind is Kind.JOB else operation.result

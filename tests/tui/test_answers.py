@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from arcanum_tui.screens.approvals import ASKED_S
+from arcanum_tui.widgets.card import CardView
 from engine.contract import approvals, quota
 from engine.contract.errors import WorldMoved
 from tests.fakes.fake_world import World
@@ -282,3 +283,17 @@ async def test_a_hundred_thousand_items_open_at_once() -> None:
         await it.sees("of 100,000")
         await it.press("end")
         await it.sees("film-99999")
+
+
+async def test_a_card_that_only_moves_on_the_screen_stays_the_card_that_was_read() -> None:
+    async with desk() as it:
+        await it.card(3)
+        card = it.app.screen.query_one(CardView)
+        painted_at = card.painted_at
+        it.world.add_approval(prune_card("series"))
+        await it.sees("#5")
+        await it.pilot.resize_terminal(110, 40)
+        await it.sees("#3 PRUNE · nas · films")
+        assert card.painted_at == painted_at
+        await it.answer("y")
+        await it.sees("moved 14 files to the trash")

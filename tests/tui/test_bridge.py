@@ -10,8 +10,8 @@ import pytest
 
 from arcanum_tui.bridge import HZ, Bridge
 from arcanum_tui.state.model import State
+from engine.contract import approvals, jobs, quota
 from engine.contract import engine as engine_words
-from engine.contract import jobs, quota
 from engine.contract.base import Empty
 from engine.contract.client import EngineClient
 from engine.contract.errors import StoreFailed, Unavailable
@@ -158,3 +158,21 @@ async def test_what_happens_while_the_snapshot_is_taken_is_not_lost() -> None:
         await until(
             lambda: bool(bridge.state.running) and bridge.state.running[0].progress.done == 7
         )
+
+
+async def test_what_is_told_while_a_result_is_read_again_is_not_overwritten_by_it() -> None:
+    engine = FakeEngine(lived_in())
+    async with bridged(engine) as (bridge, _):
+        await until(lambda: bridge.state.known)
+        # The list is read before the new approval is there, and arrives after its event.
+        engine.slow["approvals.list"] = asyncio.Event()
+        running = engine_words.Service(name="approvals", state="running")
+        before = len(engine.requests(approvals.LIST))
+        engine.world.emit(engine_words.ServiceChanged(service=running))
+        await until(lambda: len(engine.requests(approvals.LIST)) > before)
+        number = engine.world.add_approval(engine.world.approvals[3].card)
+        await until(lambda: bridge.state.approvals[0].id == number)
+        engine.slow.pop("approvals.list").set()
+        await until(lambda: not engine.waiting)
+        await asyncio.sleep(3 / HZ)
+        assert bridge.state.approvals[0].id == number
