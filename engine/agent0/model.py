@@ -6,7 +6,7 @@ from engine.contract import model as words
 from engine.contract.base import Empty, visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, NotFound, Unavailable
-from engine.contract.ports import Backend, Concern, Severity
+from engine.contract.ports import Backend, Concern, ModelWatch, Severity
 from engine.ground import Ground
 
 _SETTING = "model.use"
@@ -42,6 +42,7 @@ class ModelInUse:
         self._ground.door.unary(words.USE, self._use)
         self._ground.door.unary(words.LOAD, self._load)
         self._ground.door.unary(words.UNLOAD, self._unload)
+        self._ground.provide(ModelWatch, self)  # type: ignore[type-abstract]
         self._ground.probes["model"] = self._concerns
 
     async def stop(self) -> None:
@@ -60,6 +61,10 @@ class ModelInUse:
     def backend(self) -> Backend:
         assert self._backend is not None
         return self._backend
+
+    @property
+    def state(self) -> str:
+        return self.backend.info().state.value
 
     @property
     def name(self) -> str:

@@ -28,7 +28,6 @@ from engine.contract.errors import (
     from_wire,
 )
 from engine.contract.events import Event, parse
-from engine.contract.jobs import JobStarted
 from engine.contract.operation import Kind, Operation
 
 Req = TypeVar("Req", bound=Wire)
@@ -82,7 +81,11 @@ class SocketClient:
         answer = await self._ask(operation.name, _params(request, call))
         if "pending" in answer:
             return Pending(int(answer["pending"]))
-        model: type[Any] = JobStarted if operation.kind is Kind.JOB else operation.result
+        model: type[Any] = operation.result
+        if operation.kind is Kind.JOB:
+            from engine.contract.jobs import JobStarted  # Most commands have no use for it.
+
+            model = JobStarted
         return Done(_read(model.model_validate, answer["done"]))
 
     @asynccontextmanager

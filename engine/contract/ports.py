@@ -103,6 +103,15 @@ class Backend(Protocol):
         ...
 
 
+class ModelWatch(Protocol):
+    """What other rooms may know of the model in use."""
+
+    @property
+    def state(self) -> str:
+        """As in ``model.ModelInfo``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
     """A model that can be used here. ``name`` is what a person types after ``model use``."""

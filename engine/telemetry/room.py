@@ -11,8 +11,7 @@ import psutil
 from engine.contract import telemetry
 from engine.contract.base import Empty, now
 from engine.contract.call import Call
-from engine.contract.events import Event
-from engine.contract.model import ModelChanged
+from engine.contract.ports import ModelWatch
 from engine.contract.telemetry import Gauges, Queue, WatchGauges
 from engine.ground import Ground
 from engine.telemetry.sampler import Reading, Sampler
@@ -23,30 +22,15 @@ _SAMPLE_WITHIN_S = 5.0
 class TelemetryRoom:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._model_state = ""
-        self._listener: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         door = self._ground.door
         door.unary(telemetry.NOW, self._now)
         door.unary(telemetry.METRICS, self._metrics)
         door.stream(telemetry.WATCH, self._watch)
-        self._listener = asyncio.create_task(self._listen(), name="telemetry:model")
 
     async def stop(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-
-    async def _listen(self) -> None:
-        """The model's state is another room's: it is known here from its events."""
-        with self._ground.bus.subscribe() as events:
-            async for event in events:
-                self._hear(event)
-
-    def _hear(self, event: Event) -> None:
-        if isinstance(event, ModelChanged):
-            self._model_state = event.info.state
+        """Nothing to end: what watches ends with who looks."""
 
     async def _now(self, _request: Empty, _call: Call) -> Gauges:
         sampler = await asyncio.to_thread(Sampler)
@@ -96,9 +80,14 @@ class TelemetryRoom:
             engine_memory=reading.engine_memory,
             loop_lag_ms=lag,
             queues=tuple(self._queues()),
-            model_state=self._model_state,
+            model_state=self._model_state(),
             problems=tuple(reading.problems),
         )
+
+    def _model_state(self) -> str:
+        if not self._ground.offers(ModelWatch):
+            return ""
+        return self._ground.use(ModelWatch).state  # type: ignore[type-abstract]
 
     def _queues(self) -> list[Queue]:
         queues = []
