@@ -181,31 +181,33 @@ class Approvals(View):
 
     def _answer(self, act: Callable[[Approval], None]) -> None:
         """Acts, if the key that was pressed is an answer to this very card (see ``keys``)."""
-        keys, card, approval = self.control_center.keys, self._card, self.approval
-        at, painted_at = keys.current, card.painted_at
-        if approval is None:
-            return
-        if not card.whole:
-            self._say("Part of the card is not on the screen: read it with J, then answer.")
-            return
+        card, approval = self._card, self.approval
+        at, painted_at = self.control_center.keys.current, card.painted_at
 
         def settle() -> None:
-            if not self.is_current:
+            if not self.is_current or approval is None:
                 return
             same = self.approval is not None and self.approval.digest == approval.digest
             if not (same and card.painted_at == painted_at):
                 self._say(EARLY)  # Another card came in between.
-            elif objection := keys.objection(at, painted_at):
+            elif objection := self._objection(at):
                 self._say(objection)
             else:
                 self._say("")
                 act(approval)
 
-        if objection := keys.objection(at, painted_at):
+        if objection := self._objection(at):
             self._say(objection)
         else:
             # What follows a key tells whether it was pasted, too.
             self.set_timer(ALONE_S * 1.2, settle)
+
+    def _objection(self, at: float) -> str:
+        """Why the key of that time is no answer to the card that is shown; "" if it is."""
+        card = self._card
+        if card.cut:
+            return "Part of the card is not on the screen: read it with J, then answer."
+        return self.control_center.keys.objection(at, card.painted_at if card.whole else None)
 
     def _pending(self, approval: Approval) -> bool:
         if approval.id in self._answering:

@@ -73,6 +73,11 @@ class CardView(Painted):
         """Whether every line of the card has been on the screen."""
         return self._face is not None and self._seen >= len(self._face.lines)
 
+    @property
+    def cut(self) -> bool:
+        """Whether the card is on the screen, and some of its lines have not been."""
+        return self._seen > 0 and not self.whole
+
     def painted(self, at: float) -> None:
         """A frame reached the terminal."""
         if self._drawn and self._face is not None:

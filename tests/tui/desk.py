@@ -97,14 +97,15 @@ class Desk:
         await self.press("a")
         await self.sees("APPROVALS")
         self.app.screen.select(str(number))  # type: ignore[attr-defined]
-        card = self.app.screen.query_one("#card")
+        card = self.app.screen.query_one(CardView)
         await until(
             lambda: (
                 f"#{number} " in self.screen_text
                 and getattr(self.app.screen, "approval", None) is not None
                 and self.app.screen.approval.id == number  # type: ignore[attr-defined]
                 and card.painted_at is not None
-            )  # type: ignore[attr-defined]
+                and card.whole
+            )
         )
 
 

@@ -229,3 +229,19 @@ async def test_what_is_pasted_right_after_the_key_that_opens_the_chat_is_text() 
         it.app.post_message(Key("c", "c"))
         await it.paste("a log line\nand another")
         await it.sees("AGENT-0", "a log line", "and another")
+
+
+async def test_text_of_an_answer_is_selected_with_the_mouse_and_copied() -> None:
+    async with desk() as it:
+        await it.press("2")
+        await it.sees("Noted: your bike is turquoise.")
+        lines = it.screen_text.split("\n")
+        y = next(i for i, line in enumerate(lines) if "Noted:" in line)
+        x = lines[y].index("Noted:")
+        await it.pilot.mouse_down(offset=(x, y))
+        await it.pilot.hover(offset=(x + 10, y))
+        await it.pilot.mouse_up(offset=(x + 10, y))
+        await it.answer("ctrl+c")
+        await it.until(lambda: it.app.clipboard)
+        assert it.app.clipboard.startswith("Noted: you")
+        assert it.app.is_running

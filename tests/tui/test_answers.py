@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from arcanum_tui.screens.approvals import ASKED_S
 from arcanum_tui.widgets.card import CardView
@@ -85,6 +86,9 @@ async def test_a_y_typed_ahead_of_the_card_is_discarded() -> None:
 async def test_a_y_right_after_the_paint_is_discarded_and_the_next_one_counts() -> None:
     async with desk() as it:
         await it.card(3)
+        card = it.app.screen.query_one(CardView)
+        await it.until(lambda: card.whole)
+        card.painted_at = time.monotonic()
         await it.press("y")
         await it.sees("before the card was painted")
         assert it.engine.requests(APPROVE) == []
