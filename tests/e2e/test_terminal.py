@@ -53,6 +53,13 @@ def terminal(home: Home) -> Iterator[Terminal]:
         yield opened
 
 
+def answered() -> int:
+    """Turns of the conversation that have their whole answer."""
+    if not command("memory", "sessions")["sessions"]:
+        return 0
+    return sum(turn["status"] == "done" for turn in command("memory", "turns", "main")["turns"])
+
+
 def names(root: Path) -> set[str]:
     return {path.name for path in root.iterdir() if path.is_file()}
 
@@ -79,14 +86,21 @@ async def test_agent0_answers_and_escape_stops_it(terminal: Terminal) -> None:
     terminal.type("My bike is turquoise.")
     await terminal.see("My bike is turquoise.")
     terminal.press("Enter")
-    await terminal.see("done")
+    await terminal.see(lambda _screen: answered() == 1)
     terminal.type("What colour is my bike?")
     terminal.press("Enter")
-    await terminal.see(lambda screen: screen.lower().count("turquoise") >= 2)
+    await terminal.see(lambda _screen: answered() == 2)
+    await terminal.see(lambda screen: "turquoise" in screen.partition("What colour")[2].lower())
+    terminal.type("Tell me a long story about a lighthouse and the sea.")
+    terminal.press("Enter")
+    await terminal.see("Esc stops")
+    terminal.press("Escape")
+    await terminal.see("stopped by you")
     turns = command("memory", "turns", "main")["turns"]
-    assert [turn["question"] for turn in turns] == [
-        "My bike is turquoise.",
-        "What colour is my bike?",
+    assert [(turn["question"], turn["status"]) for turn in turns] == [
+        ("My bike is turquoise.", "done"),
+        ("What colour is my bike?", "done"),
+        ("Tell me a long story about a lighthouse and the sea.", "stopped"),
     ]
 
 
