@@ -251,13 +251,18 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         A key travels through the queues of widgets: without this, text typed right after the key
         that opens a line to write on would still be taken for keys of the screen before.
         """
-        if self._in_hand is not None or not self._typed or not getattr(self.screen, "ready", True):
+        if self._in_hand is not None or not self._typed or not self._listens():
             return
         loop = asyncio.get_running_loop()
         # Should a widget go before it can tell, the keys go on without it.
         self._in_hand = loop.call_later(PATIENCE_S, self._key_done)
         await super().on_event(self._typed.popleft())
-        self._climb(self.focused or self.screen)
+        if self.screen_stack:
+            self._climb(self.focused or self.screen)
+
+    def _listens(self) -> bool:
+        """Whether there is a screen whose widgets are there; at the end there is none."""
+        return bool(self.screen_stack) and getattr(self.screen, "ready", True)
 
     def _climb(self, node: MessagePump | None) -> None:
         """Follows a key up: what is queued behind it is reached when it has been dealt with."""

@@ -6,10 +6,11 @@ import asyncio
 import sys
 
 from arcanum_tui.app import ArcanumApp
+from engine.contract.client import EngineClient
 from tests.fakes.fake_world import World
 
 
-async def _connect():  # type: ignore[no-untyped-def]
+async def _connect() -> EngineClient:
     from tests.fakes.fake_client import FakeEngine
     from tests.fakes.sample import lived_in
 

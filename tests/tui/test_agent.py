@@ -6,6 +6,8 @@ import asyncio
 
 from textual.events import Key
 
+from arcanum_tui.state.chat import Chat
+from arcanum_tui.widgets.transcript import Line, Transcript
 from engine.contract import agent0
 from engine.contract.errors import ModelFailed
 from tests.fakes.fake_client import FakeEngine
@@ -184,13 +186,13 @@ async def test_a_flood_of_tokens_is_painted_at_a_steady_pace() -> None:
         painted = 0
         await it.press("2")
         await it.sees("My bike")
-        transcript = it.app.screen.query_one("#transcript")
+        transcript = it.app.screen.query_one(Transcript)
         shown = transcript.show
 
-        def count(*args: object) -> None:
+        def count(chat: Chat, empty: Line) -> None:
             nonlocal painted
             painted += 1
-            shown(*args)
+            shown(chat, empty)
 
         transcript.show = count  # type: ignore[method-assign]
         await it.type("flood")

@@ -245,7 +245,7 @@ async def test_a_card_that_does_not_fit_is_answered_only_when_it_was_read_to_its
         assert it.engine.requests(APPROVE) == []
         for _ in range(4):
             await it.answer("J")
-        await until(lambda: it.app.screen.query_one("#card").painted_at is not None)
+        await until(lambda: it.app.screen.query_one(CardView).painted_at is not None)
         await it.answer("y")
         await until(lambda: len(it.engine.requests(APPROVE)) == 1)
 
