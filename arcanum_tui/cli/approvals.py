@@ -49,6 +49,8 @@ def show_list(found: ApprovalList, terminal: Terminal) -> None:
                 a.machine,
                 f"expires in {until(a.expires_at, now())}"
                 if a.state is ApprovalState.PENDING
+                else "was taken back"
+                if a.undone
                 else "can be undone"
                 if a.undoable
                 else a.reason,

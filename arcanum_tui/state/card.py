@@ -45,7 +45,9 @@ LABEL = 7
 def queue_row(summary: ApprovalSummary, now: datetime) -> Row:
     """One approval as a line of the queue."""
     word, tone = APPROVAL_STATES.get(summary.state, UNKNOWN_STATE)
-    if summary.state == "pending":
+    if summary.undone:
+        end = "↶ was taken back"
+    elif summary.state == "pending":
         end = f"expires {until(summary.expires_at, now)}"
     elif summary.undoable:
         end = f"undo {day(summary.undo_until)}" if summary.undo_until else "undo"

@@ -142,6 +142,7 @@ class Executions:
             end.plan.approval_id,
             end.come_from,
             end.outcome.state,
+            ends=end.outcome.ends,
             **records.outcome_columns(end.outcome),
         )
         await self._audit_end(end)

@@ -22,6 +22,7 @@ from engine.contract.approvals import (
     ApprovalSummary,
     Card,
     Outcome,
+    Undo,
 )
 from engine.contract.base import Json, now
 from engine.contract.digest import canonical
@@ -51,6 +52,7 @@ def summary(row: Any) -> ApprovalSummary:
         reason=row["reason"],
         undoable=undoable,
         undo_until=_time(row["undo_until"]) if undoable else None,
+        undone=bool(row["undone"]),
     )
 
 
@@ -72,6 +74,9 @@ async def load(state: Database, number: int) -> Approval:
     """The whole record, card included. Raises NotFound."""
     row = await fetch(state, number)
     cards = await state.read("SELECT card FROM payload WHERE approval_id = ?", (number,))
+    outcome = None if row["outcome"] is None else Outcome.model_validate_json(row["outcome"])
+    if outcome is not None and row["undo_operation"] is None:
+        outcome = outcome.model_copy(update={"undo": None})  # A later act may have ended it.
     return Approval(
         id=row["id"],
         operation=row["operation"],
@@ -85,7 +90,7 @@ async def load(state: Database, number: int) -> Approval:
         answered_by=row["answered_by"],
         answered_at=_time(row["answered_at"]),
         reason=row["reason"],
-        outcome=None if row["outcome"] is None else Outcome.model_validate_json(row["outcome"]),
+        outcome=outcome,
         undone=bool(row["undone"]),
     )
 
@@ -164,13 +169,36 @@ async def move(
     await tell(tx, number, machine)
 
 
+async def end_undo(tx: Transaction, undo: Undo, machine: str) -> None:
+    """This undo is no longer possible: the approvals that offer it stop doing so."""
+    for row in await tx.fetch(
+        "SELECT id FROM approval WHERE undo_operation = ? AND undo_request = ? AND NOT undone",
+        (undo.operation, canonical(undo.request).decode()),
+    ):
+        await tx.execute("UPDATE approval SET undo_operation = NULL WHERE id = ?", (row["id"],))
+        await tell(tx, row["id"], machine)
+
+
 async def change(
-    ground: Ground, number: int, come_from: ApprovalState, go_to: ApprovalState, **columns: Any
+    ground: Ground,
+    number: int,
+    come_from: ApprovalState,
+    go_to: ApprovalState,
+    *,
+    ends: Undo | None = None,
+    **columns: Any,
 ) -> None:
-    """One transition in a transaction of its own, counted where it ends the approval."""
-    await ground.state.write(
-        lambda tx: move(tx, number, come_from, go_to, ground.machine, **columns)
-    )
+    """One transition in a transaction of its own, counted where it ends the approval.
+
+    ``ends``: an earlier approval's undo that is no longer possible.
+    """
+
+    async def work(tx: Transaction) -> None:
+        await move(tx, number, come_from, go_to, ground.machine, **columns)
+        if ends is not None:
+            await end_undo(tx, ends, ground.machine)
+
+    await ground.state.write(work)
     if go_to not in OPEN_STATES:
         ground.metrics.approvals.labels(go_to).inc()
 

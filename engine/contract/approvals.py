@@ -87,7 +87,11 @@ class TakenBack(Wire):
 
 
 class Outcome(Wire):
-    """How an execution ended. ``state`` is done, partial, failed or interrupted."""
+    """How an execution ended. ``state`` is done, partial, failed or interrupted.
+
+    ``undo``: how to take it back. ``ends``: an undo of something earlier that this act made
+    impossible, as a purge does with the undo of a prune.
+    """
 
     state: ApprovalState
     done: int = 0
@@ -96,6 +100,7 @@ class Outcome(Wire):
     problems: tuple[str, ...] = ()
     result: Json = Field(default_factory=dict)
     undo: Undo | None = None
+    ends: Undo | None = None
 
 
 class Approval(Wire):
@@ -132,6 +137,7 @@ class ApprovalSummary(Wire):
     reason: str = ""
     undoable: bool = False
     undo_until: datetime | None = None
+    undone: bool = False
 
 
 class ListApprovals(Wire):

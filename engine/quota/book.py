@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from engine.contract.approvals import Undo
 from engine.contract.base import now
 from engine.contract.errors import NotFound, WorldMoved
 from engine.contract.quota import LimitSet, Planned, Pruned, Purged, Undone
@@ -47,6 +48,11 @@ class PlanRow:
     @property
     def id(self) -> str:
         return f"p{self.number}"
+
+    @property
+    def undo(self) -> Undo:
+        """How a person takes a prune of this plan back."""
+        return Undo(operation="quota.undo", request={"plan_id": self.id})
 
     @property
     def asked(self) -> bool:

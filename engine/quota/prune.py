@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from engine.contract.approvals import ApprovalState, Outcome, Undo
+from engine.contract.approvals import ApprovalState, Outcome
 from engine.contract.base import PathRef, now
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, Invalid, Refused
@@ -128,7 +128,7 @@ class PruneActs:
             summary=f"{done.files:,} of {words.files(total)} moved to the trash of {row.id}",
             problems=problems,
             result={"plan_id": row.id, "moved": done.files, "bytes": done.bytes},
-            undo=_undo(row) if done.files else None,
+            undo=row.undo if done.files else None,
         )
 
     async def _begin(self, row: PlanRow, folder: str) -> PlanRow:
@@ -209,10 +209,6 @@ def _draft(plan: PlanRow, items: list[Item], ttl_s: float) -> Draft:
     )
 
 
-def _undo(row: PlanRow) -> Undo:
-    return Undo(operation="quota.undo", request={"plan_id": row.id})
-
-
 def _outcome(row: PlanRow, report: Report, total: int, *, stopped: bool) -> Outcome:
     done = len(report.done)
     if done == total:
@@ -236,5 +232,5 @@ def _outcome(row: PlanRow, report: Report, total: int, *, stopped: bool) -> Outc
             "bytes": report.bytes,
             "stayed": total - done,
         },
-        undo=_undo(row) if done else None,
+        undo=row.undo if done else None,
     )

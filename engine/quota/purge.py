@@ -167,4 +167,5 @@ def _outcome(
         summary=f"{done:,} of {words.files(total)} of {row.id} deleted, {words.size(freed)} free",
         problems=words.some(problems),
         result={"plan_id": row.id, "deleted": done, "bytes": weigh(gone), "freed": freed},
+        ends=row.undo if state is ApprovalState.DONE else None,
     )

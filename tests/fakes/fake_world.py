@@ -119,7 +119,7 @@ class World:
             id=a.id, operation=a.operation, state=a.state, machine=a.machine, verb=a.card.verb,
             subject=a.card.subject, headline=a.card.headline, created_at=a.created_at,
             expires_at=a.expires_at, reason=a.reason, undoable=undo is not None,
-            undo_until=undo.until if undo else None,
+            undo_until=undo.until if undo else None, undone=a.undone,
         )  # fmt: skip
 
     async def list_approvals(self, request: approvals.ListApprovals) -> approvals.ApprovalList:

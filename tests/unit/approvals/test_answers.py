@@ -270,7 +270,9 @@ async def test_undo_marks_the_approval_as_undone(client: LocalClient, folder: Pa
     assert left(folder) == ["a.mkv", "b.mkv", "c.mkv"]
     assert (await show(client, number)).undone
     assert not (await show(client, other)).undone
-    assert not (await queue(client, "closed"))[0].undoable
+    line = (await queue(client, "closed"))[0]
+    assert line.undone
+    assert not line.undoable
 
 
 async def test_an_undo_that_is_not_complete_marks_nothing(

@@ -119,6 +119,9 @@ async def test_purge_asks_for_the_count_and_is_final(pruned: House, films: Path)
     assert not (films / TRASH).exists()
     assert (await pruned.gauge("films")).in_trash == 0
     assert (await pruned.kinds())[-1] == "quota.purged"
+    prune = await pruned.shown(1)  # whose undo is offered no longer
+    assert prune.outcome is not None
+    assert prune.outcome.undo is None
     with pytest.raises(Refused, match="was purged"):
         await pruned.undo("p1")
 
