@@ -27,6 +27,11 @@ async def watched(lively: House, films: Path) -> None:
     await lively.add(films)
     await lively.until_live()
 
+    async def known() -> bool:
+        return b"first" in await lively.known()
+
+    await until(known, 10)
+
 
 def watches() -> int:
     """How many folders the kernel watches for us."""
