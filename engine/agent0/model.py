@@ -11,6 +11,7 @@ from engine.ground import Ground
 
 _SETTING = "model.use"
 _FALLBACK = "scripted"
+_DEFAULTS = {"bundled": "it comes with Arcanum", _FALLBACK: "no model can be run here"}
 
 
 class ModelInUse:
@@ -36,7 +37,7 @@ class ModelInUse:
         elif configured is not None:
             self._choose(configured, "config.toml names it")
         else:
-            self._choose(default, "nothing else was chosen")
+            self._choose(default, _DEFAULTS.get(default, "config.toml names it"))
         self._ground.door.unary(words.INFO, self._info)
         self._ground.door.unary(words.LIST, self._list)
         self._ground.door.unary(words.USE, self._use)
