@@ -152,7 +152,7 @@ async def test_keys_typed_before_the_card_was_painted_are_no_answer(
 ) -> None:
     command("quota", "prune", "films")
     await open_overview(terminal)
-    terminal.press("a", "y", "y", "Enter", "y")
+    terminal.press("a", "y", "y", "y", "y")
     await terminal.see("move 3 files")
     terminal.press("Escape")
     await terminal.see("NEEDS YOU")
