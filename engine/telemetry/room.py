@@ -17,6 +17,8 @@ from engine.ground import Ground
 from engine.telemetry.sampler import Reading, Sampler
 
 _SAMPLE_WITHIN_S = 5.0
+_INTERVAL_S = 0.1
+"""Percentages are of an interval: a shorter first one would tell of itself alone."""
 
 
 class TelemetryRoom:
@@ -35,8 +37,7 @@ class TelemetryRoom:
     async def _now(self, _request: Empty, _call: Call) -> Gauges:
         sampler = await asyncio.to_thread(Sampler)
         await self._read(sampler)
-        # Percentages and rates are of an interval: a tenth of a second is enough for one look.
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(_INTERVAL_S)
         return await self._read(sampler)
 
     @asynccontextmanager
@@ -45,6 +46,7 @@ class TelemetryRoom:
     ) -> AsyncIterator[AsyncIterator[Gauges]]:
         async def samples() -> AsyncGenerator[Gauges, None]:
             sampler = await asyncio.to_thread(Sampler)
+            await asyncio.sleep(_INTERVAL_S)
             loop = asyncio.get_running_loop()
             lag: float | None = None
             while True:
