@@ -17,9 +17,9 @@ from backends.address import Address
 from backends.connect import Explain, Trouble
 from backends.sse import MalformedStream, events
 from backends.tokens import SHORTEN, too_long
+from engine.contract.backend import Generation, Message, Piece
 from engine.contract.base import visible
 from engine.contract.errors import Failed, ModelFailed, PromptTooLong, Unavailable
-from engine.contract.ports import Generation, Message, Piece
 
 MAX_REPLY = 4 * 1024 * 1024
 MAX_TEXT_PER_TOKEN = 512

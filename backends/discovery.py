@@ -9,9 +9,9 @@ from typing import Any
 
 from backends.address import Address
 from backends.connect import Trouble, connect
+from engine.contract.backend import ModelChoice
 from engine.contract.base import visible
 from engine.contract.errors import Failed, Invalid, Unavailable
-from engine.contract.ports import ModelChoice
 
 LLAMA_SERVER = "http://127.0.0.1:8080"
 MAX_MODELS = 200

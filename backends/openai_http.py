@@ -15,9 +15,9 @@ from backends.address import Address
 from backends.connect import Trouble, connect
 from backends.once import SingleFlight
 from backends.tokens import estimate_prompt, too_long
+from engine.contract.backend import BackendInfo, Generation, Message, ModelState, P, Piece
 from engine.contract.base import visible
 from engine.contract.errors import Failed, ModelFailed, Unavailable
-from engine.contract.ports import BackendInfo, Generation, Message, ModelState, Piece
 
 if TYPE_CHECKING:
     from backends.chat import ChatServer
@@ -120,6 +120,9 @@ class OpenAIHttp:
         self._ready, self._reason = False, ""
         if server is not None:
             await server.close()
+
+    def extra(self, port: type[P]) -> P | None:
+        return None
 
     # --- below ---
 

@@ -13,9 +13,9 @@ from backends.llama_cpp.backend import LlamaCpp
 from backends.llama_cpp.child import INSTALL, Options
 from backends.openai_http import EndpointSettings, Ollama, OpenAIHttp
 from backends.scripted import Scripted
+from engine.contract.backend import Backend, ModelChoice
 from engine.contract.base import visible
 from engine.contract.errors import NotFound, Unavailable
-from engine.contract.ports import Backend, ModelChoice
 
 __all__ = ["Catalog", "EndpointSettings", "ModelSettings"]
 

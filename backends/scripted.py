@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from backends.tokens import estimate_prompt
-from engine.contract.ports import BackendInfo, Generation, Message, ModelState, Piece
+from engine.contract.backend import BackendInfo, Generation, Message, ModelState, P, Piece
 
 _WORD = re.compile(r"\S+\s*|\s+")
 
@@ -43,6 +43,9 @@ class Scripted:
 
     async def unload(self) -> None:
         self._state = ModelState.UNLOADED
+
+    def extra(self, port: type[P]) -> P | None:
+        return None
 
     async def _pieces(self, max_tokens: int) -> AsyncGenerator[Piece]:
         words = _WORD.findall(

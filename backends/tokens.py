@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from engine.contract.backend import Message
 from engine.contract.errors import PromptTooLong
-from engine.contract.ports import Message
 
 SHORTEN = "Ask something shorter, or use a model with a larger context."
 

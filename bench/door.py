@@ -14,7 +14,6 @@ from bench.house import House, environment, move_in
 from bench.table import Plan, Row, versus
 from engine.clients.socket import SocketClient
 from engine.contract import model
-from engine.contract.base import Empty
 from engine.contract.client import EngineClient
 
 ECHO = """
@@ -111,4 +110,4 @@ async def _rounds(plan: Plan, outside: House, inside: House, echo: Path) -> list
 
 
 def _read(client: EngineClient) -> Once:
-    return lambda: client.call(model.INFO, Empty())
+    return lambda: client.call(model.INFO, model.AnyModel())

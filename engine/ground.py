@@ -8,8 +8,9 @@ from typing import Any, Protocol, TypeVar, cast
 
 from engine.bus import Bus
 from engine.config import Config
+from engine.contract.backend import BackendCatalog
 from engine.contract.errors import Unavailable
-from engine.contract.ports import BackendCatalog, Door, Settings, StatusProbe
+from engine.contract.ports import Door, Settings, StatusProbe
 from engine.home import Home
 from engine.metrics import Metrics
 from engine.store import Database

@@ -16,9 +16,9 @@ from backends.llama_cpp.child import Child, Options
 from backends.llama_cpp.gguf import check_gguf
 from backends.once import SingleFlight
 from backends.tokens import estimate_prompt, too_long
+from engine.contract.backend import BackendInfo, Generation, Message, ModelState, P, Piece
 from engine.contract.base import visible
 from engine.contract.errors import Failed, ModelFailed, Unavailable
-from engine.contract.ports import BackendInfo, Generation, Message, ModelState, Piece
 
 if TYPE_CHECKING:
     from backends.chat import ChatServer
@@ -114,6 +114,9 @@ class LlamaCpp:
             self._running.child.unload()
         if self._watching is not None:
             await asyncio.wait({self._watching})
+
+    def extra(self, port: type[P]) -> P | None:
+        return None
 
     # --- one child's life ---
 

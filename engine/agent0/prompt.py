@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.contract.backend import Backend, Message
 from engine.contract.errors import PromptTooLong
 from engine.contract.memory import RecallHit, Turn
-from engine.contract.ports import Backend, Message
 
 _SMALL = 1024**3
 """Bytes of a model below which it gets recalled facts or recent turns, not both."""

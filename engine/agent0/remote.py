@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from engine.agent0.model import ModelInUse
 from engine.contract.agent0 import Ask
 from engine.contract.approvals import ApprovalState, Card, CardItem, CardRow, Mark, Outcome
+from engine.contract.backend import Generation, Message
 from engine.contract.base import visible
 from engine.contract.call import Call
 from engine.contract.memory import RecallHit, Turn
-from engine.contract.ports import Draft, Execution, Generation, Message, StoredPlan
+from engine.contract.ports import Draft, Execution, Models, StoredPlan
 from engine.ground import Ground
 
 _EXPIRES_S = 600.0
@@ -28,9 +28,7 @@ class Answering(Protocol):
 class RemoteAsk:
     """Binds plan, check, execute and settle of ``agent0.ask`` where a prompt leaves the machine."""
 
-    def __init__(
-        self, ground: Ground, model: ModelInUse, prepare: Prepare, answer: Answering
-    ) -> None:
+    def __init__(self, ground: Ground, model: Models, prepare: Prepare, answer: Answering) -> None:
         self._ground = ground
         self._model = model
         self._prepare = prepare
@@ -40,14 +38,15 @@ class RemoteAsk:
         limit = self._ground.config.model.max_new_tokens
         tokens = min(request.max_tokens or limit, limit)
         prompt, recalled = await self._prepare(request.session, request.text, tokens)
-        count = await self._model.backend.count_tokens(prompt)
         info = self._model.info()
+        async with self._model.lease() as backend:
+            count = await backend.count_tokens(prompt)
         turns = (len(prompt) - 2) // 2
         sends = f"your question · {turns} earlier turns · {len(recalled)} memories"
         return Draft(
             request=request.model_dump(mode="json") | {"max_tokens": tokens},
             payload={"messages": [[message.role, message.content] for message in prompt]},
-            preconditions=({"model": self._model.name, "endpoint": info.endpoint},),
+            preconditions=({"model": info.name, "endpoint": info.endpoint},),
             card=Card(
                 verb="SEND OFF THIS MACHINE",
                 subject=info.endpoint,
@@ -77,8 +76,8 @@ class RemoteAsk:
     async def check(self, plan: StoredPlan) -> list[str]:
         wanted = plan.preconditions[0]
         info = self._model.info()
-        if wanted != {"model": self._model.name, "endpoint": info.endpoint}:
-            return [f"the model in use is {self._model.name} now"]
+        if wanted != {"model": info.name, "endpoint": info.endpoint}:
+            return [f"the model in use is {info.name} now"]
         return []
 
     async def execute(self, plan: StoredPlan, run: Execution) -> Outcome:

@@ -11,17 +11,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from engine.agent0.model import ModelInUse
 from engine.agent0.prompt import choose, fit
 from engine.agent0.remote import RemoteAsk
 from engine.contract import agent0
 from engine.contract.agent0 import AnswerFinished, AnswerPiece, AnswerStarted, Ask
+from engine.contract.backend import Generation, Message
 from engine.contract.base import visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError
 from engine.contract.memory import RecallHit, Turn, TurnStatus
 from engine.contract.operation import Risk
-from engine.contract.ports import Generation, Message, TurnLog
+from engine.contract.ports import Models, TurnLog
 from engine.ground import Ground
 
 _RECENT = 6
@@ -34,10 +34,9 @@ class Agent0Room:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._turns = ground.use(TurnLog)  # type: ignore[type-abstract]
-        self._model = ModelInUse(ground)
+        self._model = ground.use(Models)  # type: ignore[type-abstract]
 
     async def start(self) -> None:
-        await self._model.start()
         self._ground.door.stream(
             agent0.ASK,
             self._ask,
@@ -46,7 +45,7 @@ class Agent0Room:
         )
 
     async def stop(self) -> None:
-        await self._model.stop()
+        """Nothing to end: an answer ends with the stream that asked for it."""
 
     @asynccontextmanager
     async def _ask(self, request: Ask, call: Call) -> AsyncIterator[AsyncIterator[Any]]:
@@ -71,10 +70,10 @@ class Agent0Room:
         recent = await self._turns.recent(session, _RECENT)
         itself = () if turn_id is None else (turn_id,)
         recalled = await self._turns.recall(session, question, _RECALLED, itself)
-        backend = self._model.backend
-        await backend.load()  # Its size and context decide what goes into the prompt.
-        recent, facts = choose(recent, recalled, backend.info().size)
-        return await fit(backend, question, recent, facts, max_tokens)
+        async with self._model.lease() as backend:
+            # Its size and context decide what goes into the prompt.
+            recent, facts = choose(recent, recalled, backend.info().size)
+            return await fit(backend, question, recent, facts, max_tokens)
 
     async def answer(self, session: str, question: str, prompt: Generation, call: Call) -> Turn:
         """Asks with this prompt and no other; returns the closed turn. Raises ArcanumError."""
@@ -89,7 +88,7 @@ class Agent0Room:
         return self._turns
 
     @property
-    def model(self) -> ModelInUse:
+    def model(self) -> Models:
         return self._model
 
     @property
@@ -128,7 +127,7 @@ class Answer:
                 simulated=info.simulated,
                 recalled=tuple(recalled),
             )
-            async with room.model.backend.stream(prompt) as pieces:
+            async with room.model.lease() as backend, backend.stream(prompt) as pieces:
                 room.model.tell()
                 async for piece in pieces:
                     if piece.text:

@@ -1,28 +1,63 @@
-"""Agent-0: asking, and the answer token by token."""
+"""Agent-0: asking, the answer token by token, and answers as JSON."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from engine.contract.base import Empty, Name, Wire
+from engine.contract.base import Empty, Json, Name, PathRef, Wire
 from engine.contract.memory import Question, RecallHit, Turn
 from engine.contract.operation import Kind, Limits, Operation, Risk
 
+MAX_ATTACHED = 200_000
+"""Characters of all attachments of a question."""
+
+
+class TextAttachment(Wire):
+    """A text that the person's face has read: the engine opens no file for it."""
+
+    kind: Literal["text"] = "text"
+    name: Annotated[str, Field(min_length=1, max_length=200, description="what it is called")]
+    text: Annotated[str, Field(min_length=1, max_length=MAX_ATTACHED)]
+
+
+class AssetAttachment(Wire):
+    """A catalogued file: what the catalogue knows of it, and its words where it is a short text."""
+
+    kind: Literal["asset"] = "asset"
+    library: Name
+    path: PathRef
+
+
+Attachment = Annotated[TextAttachment | AssetAttachment, Field(discriminator="kind")]
+
 
 class Ask(Wire):
-    """``max_tokens``: at most so many new tokens; None means the configured bound."""
+    """``after`` branches the conversation: the question follows that turn, 0 none at all; by
+    default it follows the last. ``temperature`` 0 is greedy, None the model's usual."""
 
     text: Annotated[Question, Field(description="the question")]
     session: Annotated[Name, Field(description="the conversation it belongs to")] = "main"
     max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = Field(
         None, description="at most so many new tokens"
     )
+    after: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="the turn that it follows, 0 for none; by default the last"
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        None, description="0 always answers the same, 1 freely"
+    )
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=8)] = Field(
+        (), description="texts and catalogued files to read with it"
+    )
 
 
 class AnswerStarted(Wire):
-    """The question is durable. ``recalled`` is what memory put into the prompt."""
+    """The question is durable. ``recalled`` is what memory put into the prompt.
+
+    ``prompt_tokens`` of ``context`` are used (0 where unknown).
+    """
 
     kind: Literal["started"] = "started"
     turn_id: int
@@ -31,6 +66,8 @@ class AnswerStarted(Wire):
     model: str
     simulated: bool
     recalled: tuple[RecallHit, ...] = ()
+    prompt_tokens: int = 0
+    context: int = 0
 
 
 class AnswerPiece(Wire):
@@ -39,7 +76,10 @@ class AnswerPiece(Wire):
 
 
 class AnswerFinished(Wire):
-    """The answer is durable. ``finish``: stop, length, or stopped (cancelled by the person)."""
+    """The answer is durable. ``finish``: stop, length, or stopped (cancelled by the person).
+
+    ``cached_tokens`` of the prompt were not read again. ``seconds`` from question to end.
+    """
 
     kind: Literal["finished"] = "finished"
     turn: Turn
@@ -47,9 +87,33 @@ class AnswerFinished(Wire):
     tokens: int
     first_token_s: float | None
     seconds: float
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    context: int = 0
 
 
 AnswerItem = Annotated[AnswerStarted | AnswerPiece | AnswerFinished, Field(discriminator="kind")]
+
+
+class Structure(Wire):
+    """``json_schema``: a JSON schema (object at the root; every string gets a bound)."""
+
+    text: Annotated[Question, Field(description="what to answer")]
+    json_schema: Annotated[Json, Field(description="the JSON schema that the answer fits")]
+    max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = Field(
+        None, description="at most so many new tokens"
+    )
+
+
+class Structured(Wire):
+    """``value`` fits the schema. ``attempts``: how often the model was asked."""
+
+    value: Any
+    model: str
+    attempts: int
+    tokens: int
+    seconds: float
+
 
 ASK = Operation(
     "agent0.ask",
@@ -59,7 +123,16 @@ ASK = Operation(
     kind=Kind.STREAM,
     risk=Risk.HIGH,
     item=AnswerItem,
-    limits=Limits(max_bytes=256 * 1024, concurrent=8, timeout_s=None),
+    limits=Limits(max_bytes=1024 * 1024, concurrent=32, timeout_s=None),
     audit=("session",),
+    positional=("text",),
+)
+STRUCTURE = Operation(
+    "agent0.structure",
+    "Ask for an answer as JSON that fits a schema",
+    Structure,
+    Structured,
+    risk=Risk.HIGH,
+    limits=Limits(max_bytes=256 * 1024, concurrent=8, timeout_s=600),
     positional=("text",),
 )

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.contract.base import Name, Wire
+from engine.contract.approvals import TakenBack
+from engine.contract.base import Empty, Name, Wire
+from engine.contract.call import ONLY_OPERATOR
 from engine.contract.events import Event
-from engine.contract.operation import Operation
+from engine.contract.operation import Kind, Operation, Risk
 
 MAX_QUESTION = 32_000
 
@@ -24,7 +26,10 @@ class Turn(Wire):
 
     ``status``: ``open`` (being answered), ``done``, ``stopped`` (by the person), ``failed``, or
     ``interrupted`` (the engine died before the answer ended). An answer may be partial in the last
-    three. ``note`` says why, in words.
+    three. ``note`` says why, in words. ``parent_id`` is the turn that it follows, None where it
+    begins the conversation. ``siblings``: the numbers of all turns that follow the same one, oldest
+    first and itself included; empty where it is the only one. ``attached``: names of what was read
+    with the question.
     """
 
     id: int
@@ -36,6 +41,9 @@ class Turn(Wire):
     model: str = ""
     asked_at: datetime
     answered_at: datetime | None = None
+    parent_id: int | None = None
+    siblings: tuple[int, ...] = ()
+    attached: tuple[str, ...] = ()
 
 
 class RecallHit(Wire):
@@ -59,13 +67,23 @@ class SearchResult(Wire):
 
 
 class SessionSummary(Wire):
+    """A conversation. ``title`` tells what it is about; ``deleted_at``: it can be taken back."""
+
     name: str
     turns: int
     last_at: datetime
+    title: str = ""
+    deleted_at: datetime | None = None
 
 
 class ListSessions(Wire):
+    """``containing``: only those with these words in their name, title, questions or answers."""
+
     limit: Annotated[int, Field(ge=1, le=1000, description="at most so many")] = 200
+    containing: Annotated[
+        str, Field(max_length=200, description="only those that hold this text")
+    ] = ""
+    deleted: Annotated[bool, Field(description="those that were deleted instead")] = False
 
 
 class SessionList(Wire):
@@ -74,8 +92,28 @@ class SessionList(Wire):
     sessions: tuple[SessionSummary, ...]
 
 
+class OneSession(Wire):
+    session: Annotated[Name, Field(description="the conversation")]
+
+
+class RenameSession(Wire):
+    session: Annotated[Name, Field(description="the conversation")]
+    to: Annotated[Name, Field(description="its new name")]
+
+
+class SwitchBranch(Wire):
+    session: Annotated[Name, Field(description="the conversation")]
+    turn_id: Annotated[int, Field(ge=1, description="a turn of the branch to go on with")]
+
+
+class RestoredSession(TakenBack):
+    """What a restore brought back."""
+
+    session: SessionSummary
+
+
 class ShowTurns(Wire):
-    """Turns of one session, the newest ``limit`` with an id below ``before``, oldest first."""
+    """Turns of the current branch, oldest first: the newest ``limit`` with an id below ``before``."""
 
     session: Annotated[Name, Field(description="the conversation")]
     limit: Annotated[int, Field(ge=1, le=500, description="at most so many, the newest")] = 50
@@ -92,6 +130,15 @@ class TurnOpened(Event):
     kind: Literal["memory.turn_opened"] = "memory.turn_opened"
     session: str
     turn_id: int
+
+
+class SessionChanged(Event):
+    """A conversation was renamed, deleted or restored, or another branch of it is current."""
+
+    kind: Literal["memory.session_changed"] = "memory.session_changed"
+    session: str
+    change: Literal["renamed", "deleted", "restored", "switched", "titled"]
+    now_called: str = ""
 
 
 class TurnClosed(Event):
@@ -111,4 +158,51 @@ SEARCH = Operation(
 SESSIONS = Operation("memory.sessions", "The conversations", ListSessions, SessionList)
 TURNS = Operation(
     "memory.turns", "The turns of one conversation", ShowTurns, TurnList, positional=("session",)
+)
+RENAME = Operation(
+    "memory.rename",
+    "Give a conversation another name",
+    RenameSession,
+    SessionSummary,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    audit=("session", "to"),
+    positional=("session", "to"),
+)
+DELETE = Operation(
+    "memory.delete",
+    "Delete a conversation; it can be taken back",
+    OneSession,
+    SessionSummary,
+    risk=Risk.HIGH,
+    audit=("session",),
+    positional=("session",),
+)
+RESTORE = Operation(
+    "memory.restore",
+    "Take back the deletion of a conversation",
+    OneSession,
+    RestoredSession,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    audit=("session",),
+    positional=("session",),
+)
+SWITCH = Operation(
+    "memory.switch",
+    "Go on with another branch of a conversation",
+    SwitchBranch,
+    TurnList,
+    risk=Risk.WRITE,
+    audit=("session", "turn_id"),
+    positional=("session", "turn_id"),
+)
+EXPORT = Operation(
+    "memory.export",
+    "A whole conversation, every branch of it, turn by turn",
+    OneSession,
+    Empty,
+    kind=Kind.STREAM,
+    item=Turn,
+    positional=("session",),
 )

@@ -10,10 +10,12 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from engine.contract.approvals import Card, Outcome
+from engine.contract.backend import Backend
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.media import Library
 from engine.contract.memory import RecallHit, Turn, TurnStatus
+from engine.contract.model import ModelInfo
 from engine.contract.operation import Operation, Risk
 
 Req = TypeVar("Req", bound=Wire)
@@ -23,147 +25,85 @@ Req_contra = TypeVar("Req_contra", bound=Wire, contravariant=True)
 # --- models -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a prompt. ``role`` is system, user or assistant."""
+class Models(Protocol):
+    """The models of this machine: loaded when needed, within the memory there is."""
 
-    role: str
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """What is asked of a model. ``temperature`` 0 is greedy: the same prompt, the same answer."""
-
-    messages: tuple[Message, ...]
-    max_tokens: int
-    temperature: float = 0.0
-    stop: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A piece of an answer, usually one token.
-
-    The last has a ``finish``: ``stop`` (the model ended) or ``length`` (``max_tokens`` reached).
-    """
-
-    text: str
-    finish: str | None = None
-
-
-class ModelState(StrEnum):
-    """Where a model is between absent and ready."""
-
-    UNLOADED = "unloaded"
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class BackendInfo:
-    """What a backend says of itself. Sizes in bytes, context in tokens, both 0 where unknown.
-
-    ``local`` is False where a prompt would leave this machine. ``simulated`` marks the scripted
-    fallback, which every face must label.
-    """
-
-    backend: str
-    model: str
-    state: ModelState
-    reason: str = ""
-    context: int = 0
-    size: int = 0
-    pid: int | None = None
-    endpoint: str = ""
-    local: bool = True
-    simulated: bool = False
-
-
-class Backend(Protocol):
-    """A model provider. Methods raise ModelFailed, Unavailable or PromptTooLong."""
-
-    def info(self) -> BackendInfo: ...
-
-    async def load(self) -> None:
-        """Makes the model ready. Safe to call at any time; simultaneous calls load one copy."""
+    def info(self) -> ModelInfo:
+        """The model in use, without its placement."""
         ...
 
-    def stream(self, generation: Generation) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
-        """Opens an answer, loading the model where needed; leaving the context stops generation."""
+    def lease(self) -> AbstractAsyncContextManager[Backend]:
+        """The model in use, loaded, and kept so while the context is open.
+
+        Raises ModelFailed or Unavailable where it cannot be loaded or does not fit.
+        """
         ...
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of the whole prompt, with the model's own tokenizer and chat template."""
-        ...
-
-    async def unload(self) -> None:
-        """Frees the model's memory. The next ``stream`` loads it again."""
-        ...
-
-
-class ModelWatch(Protocol):
-    """What other rooms may know of the model in use."""
-
-    @property
-    def state(self) -> str:
-        """As in ``model.ModelInfo``."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """A model that can be used here. ``name`` is what a person types after ``model use``."""
-
-    name: str
-    backend: str
-    description: str
-    endpoint: str = ""
-    size: int = 0
-
-
-class BackendCatalog(Protocol):
-    """Which models can be used on this machine, and how to reach one."""
-
-    def choices(self) -> tuple[ModelChoice, ...]:
-        """What is known without asking the network: bundled, configured, the scripted fallback."""
-        ...
-
-    async def discover(self) -> tuple[ModelChoice, ...]:
-        """Servers that answer on this machine now (Ollama, llama-server), each model a choice."""
-        ...
-
-    def create(self, name: str) -> Backend:
-        """A backend for the named choice, not yet loaded. Raises NotFound or Unavailable."""
-        ...
-
-    @property
-    def default(self) -> str:
-        """The name of the choice to start with."""
+    def tell(self) -> None:
+        """Tells the faces how the model in use is now."""
         ...
 
 
 # --- memory -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A text that was read with a question."""
+
+    name: str
+    text: str
+
+
 class TurnLog(Protocol):
     """The durable conversation. Returning means committed."""
 
-    async def open(self, session: str, question: str, call: Call) -> Turn: ...
+    async def open(
+        self,
+        session: str,
+        question: str,
+        call: Call,
+        *,
+        after: int | None = None,
+        attached: Sequence[Attached] = (),
+    ) -> Turn:
+        """Writes a question down. It follows ``after`` (None: the last turn, 0: none), which makes
+        its branch the current one. Raises NotFound where that is no turn of the session."""
+        ...
 
     async def close(
         self, turn: Turn, status: TurnStatus, answer: str, note: str, model: str
     ) -> Turn: ...
 
     async def recent(self, session: str, limit: int) -> list[Turn]:
-        """The newest closed turns of the session that have an answer, oldest first."""
+        """The newest answered turns of the session, oldest first."""
+        ...
+
+    async def path(self, turn: Turn, least: int, most: int) -> list[Turn]:
+        """The answered turns that lead to ``turn``, oldest first, without itself.
+
+        Between ``least`` and ``most`` of them where there are so many; how many changes rarely
+        from one turn to the next, so that prompts begin alike and need not be read again.
+        """
+        ...
+
+    async def attached(self, turn_ids: Sequence[int]) -> dict[int, list[Attached]]:
+        """What was read with these turns' questions."""
         ...
 
     async def recall(
         self, session: str, query: str, limit: int, exclude: Sequence[int] = ()
     ) -> list[RecallHit]:
-        """Earlier turns of this session, and of no other, that bear on ``query``, best first."""
+        """Turns of this session's current branch, and of no other session, that bear on ``query``,
+        best first."""
+        ...
+
+    async def untitled(self, session: str) -> Turn | None:
+        """The first answered turn of a conversation that has no title yet."""
+        ...
+
+    async def entitle(self, session: str, title: str) -> None:
+        """Gives the conversation a title, unless it has one."""
         ...
 
 
@@ -188,6 +128,16 @@ class CatalogueFile:
     blake3: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A catalogued file in words. ``facts``: a line each; ``text``: the file's own words where it
+    is UTF-8 text of at most 64 KiB, else empty."""
+
+    name: str
+    facts: tuple[str, ...]
+    text: str = ""
+
+
 class Catalogue(Protocol):
     """What other rooms may ask of the media room."""
 
@@ -199,6 +149,10 @@ class Catalogue(Protocol):
 
     def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:
         """All files of the library in batches, by modification time, then path."""
+        ...
+
+    async def describe(self, library: str, path: bytes) -> Described:
+        """What is known of one file, and its words. Raises NotFound."""
         ...
 
     async def refresh(self, library: str, paths: Sequence[bytes]) -> None:
@@ -354,6 +308,9 @@ class Door(Protocol):
         self,
         operation: Operation[Req, Res],
         handler: Callable[[Req, Call], Awaitable[Res]],
+        *,
+        risk: Callable[[Req, Call], Risk] | None = None,
+        high: HighRisk[Req] | None = None,
     ) -> None: ...
 
     def stream(

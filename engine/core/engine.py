@@ -13,16 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from engine.bus import Bus
 from engine.config import Config
 from engine.contract import engine as words
+from engine.contract.backend import BackendCatalog
 from engine.contract.base import Empty, machine_name, now, visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError
-from engine.contract.ports import (
-    ApprovalDesk,
-    BackendCatalog,
-    Concern,
-    HighRiskOperations,
-    Severity,
-)
+from engine.contract.ports import ApprovalDesk, Concern, HighRiskOperations, Severity
 from engine.core.audit import AuditLog
 from engine.core.feed import Feed
 from engine.core.gate import Gate, Jobs
@@ -34,7 +29,7 @@ from engine.store import Database, StoredSettings
 
 _log = logging.getLogger("arcanum.engine")
 _PROBE_WITHIN_S = 2.0
-_CONTRIBUTING = ("approvals", "quota", "agent0")
+_CONTRIBUTING = ("approvals", "quota", "models")
 """The services that a status waits for, because something may need a person there."""
 
 SERVICES = (
@@ -43,7 +38,8 @@ SERVICES = (
     ServiceSpec("jobs", "engine.jobs.room:JobsRoom", ("jobs",)),
     ServiceSpec("approvals", "engine.approvals.room:ApprovalsRoom", ("approvals",)),
     ServiceSpec("memory", "engine.memory.room:MemoryRoom", ("memory",)),
-    ServiceSpec("agent0", "engine.agent0.room:Agent0Room", ("agent0", "model"), ("memory",)),
+    ServiceSpec("models", "engine.models.room:ModelsRoom", ("model",)),
+    ServiceSpec("agent0", "engine.agent0.room:Agent0Room", ("agent0",), ("memory", "models")),
     ServiceSpec("media", "engine.media.room:MediaRoom", ("media",), ("jobs",)),
     ServiceSpec("quota", "engine.quota.room:QuotaRoom", ("quota",), ("media",)),
     ServiceSpec("telemetry", "engine.telemetry.room:TelemetryRoom", ("telemetry",)),

@@ -103,11 +103,16 @@ class Gate:
         self._bindings[name] = binding
 
     def unary(
-        self, operation: Operation[Req, Res], handler: Callable[[Req, Call], Awaitable[Res]]
+        self,
+        operation: Operation[Req, Res],
+        handler: Callable[[Req, Call], Awaitable[Res]],
+        *,
+        risk: Callable[[Req, Call], Risk] | None = None,
+        high: HighRisk[Req] | None = None,
     ) -> None:
-        if operation.risk is Risk.HIGH:
-            raise TypeError(f"{operation.name} is high risk: bind plan, check and execute")
-        self._bind(Kind.UNARY, _Binding(operation, handler))
+        if operation.risk is Risk.HIGH and (risk is None or high is None):
+            raise TypeError(f"{operation.name} can be high risk: bind its risk and its acts")
+        self._bind(Kind.UNARY, _Binding(operation, handler, risk, high))
 
     def stream(
         self,

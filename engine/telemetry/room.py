@@ -11,7 +11,7 @@ import psutil
 from engine.contract import telemetry
 from engine.contract.base import Empty, now
 from engine.contract.call import Call
-from engine.contract.ports import ModelWatch
+from engine.contract.ports import Models
 from engine.contract.telemetry import Gauges, Queue, WatchGauges
 from engine.ground import Ground
 from engine.telemetry.sampler import Reading, Sampler
@@ -87,9 +87,9 @@ class TelemetryRoom:
         )
 
     def _model_state(self) -> str:
-        if not self._ground.offers(ModelWatch):
+        if not self._ground.offers(Models):
             return ""
-        return self._ground.use(ModelWatch).state  # type: ignore[type-abstract]
+        return self._ground.use(Models).info().state  # type: ignore[type-abstract]
 
     def _queues(self) -> list[Queue]:
         queues = []

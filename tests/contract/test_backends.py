@@ -17,7 +17,7 @@ from backends.llama_cpp.child import Child
 from backends.openai_http import EndpointSettings, OpenAIHttp
 from backends.registry import Catalog, ModelSettings
 from backends.scripted import Scripted
-from engine.contract.ports import Backend, Generation, Message, ModelState
+from engine.contract.backend import Backend, Generation, Message, ModelState
 from tests.fakes.openai_server import MODEL, OpenAIServer
 from tests.fakes.waiting import until
 

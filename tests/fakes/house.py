@@ -14,10 +14,10 @@ from engine.clients.socket import SocketClient
 from engine.config import Config
 from engine.contract import approvals
 from engine.contract.approvals import Approval
+from engine.contract.backend import BackendCatalog
 from engine.contract.base import Wire
 from engine.contract.client import Done, EngineClient, Pending
 from engine.contract.operation import Operation
-from engine.contract.ports import BackendCatalog
 from engine.core.engine import Engine
 from engine.core.lifecycle import ServiceSpec
 from engine.core.lock import EngineLock

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from backends.registry import Catalog
-from engine.contract.ports import Backend, BackendInfo, Generation, Message, Piece
+from engine.contract.backend import Backend, BackendInfo, Generation, Message, P, Piece
 
 
 class RecordingBackend:
@@ -31,6 +31,9 @@ class RecordingBackend:
 
     async def unload(self) -> None:
         await self._inner.unload()
+
+    def extra(self, port: type[P]) -> P | None:
+        return self._inner.extra(port)
 
 
 class RecordingCatalog(Catalog):

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from backends.tokens import estimate_prompt
+from engine.contract.backend import BackendInfo, Generation, Message, ModelState, P, Piece
 from engine.contract.errors import ArcanumError
-from engine.contract.ports import BackendInfo, Generation, Message, ModelState, Piece
 
 
 class RehearsedBackend:
@@ -46,6 +46,9 @@ class RehearsedBackend:
 
     async def unload(self) -> None:
         self.state = ModelState.UNLOADED
+
+    def extra(self, port: type[P]) -> P | None:
+        return None
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return estimate_prompt(messages)

@@ -127,7 +127,7 @@ async def test_a_choice_that_is_gone_falls_back_and_says_so(home: Home) -> None:
     models = {"one": RehearsedBackend(), "scripted": RehearsedBackend()}
     config = Config(model=ModelConfig(use="gone"))
     async with engine_with(home, models, config=config) as client:
-        info = await done(client, model.INFO, Empty())
+        info = await done(client, model.INFO, model.AnyModel())
         assert info.name == "scripted"
         assert info.chosen_because == "gone cannot be used: There is no model gone."
 

@@ -17,8 +17,8 @@ from backends.openai_http import EndpointSettings, Ollama, OpenAIHttp
 from backends.registry import Catalog, ModelSettings
 from backends.scripted import Scripted
 from backends.tokens import estimate_prompt
+from engine.contract.backend import Generation, Message
 from engine.contract.errors import NotFound, Unavailable
-from engine.contract.ports import Generation, Message
 from tests.fakes.openai_server import OpenAIServer
 
 

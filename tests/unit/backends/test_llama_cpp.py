@@ -19,8 +19,8 @@ from backends.llama_cpp.backend import LlamaCpp, Patience
 from backends.llama_cpp.child import Child, Options, default_threads
 from backends.llama_cpp.folder import MAX_SOCKET_PATH, make_folder, remove_folder
 from backends.registry import BUNDLED, Catalog, ModelSettings
+from engine.contract.backend import Generation, Message, ModelState
 from engine.contract.errors import ArcanumError, ModelFailed, PromptTooLong, Unavailable
-from engine.contract.ports import Generation, Message, ModelState
 from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.model

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from backends.openai_http import EndpointSettings, Ollama, OpenAIHttp
+from engine.contract.backend import Generation, Message, ModelState
 from engine.contract.errors import ArcanumError, Invalid, ModelFailed, PromptTooLong, Unavailable
-from engine.contract.ports import Generation, Message, ModelState
 from tests.fakes.openai_server import MODEL, Behaviour, OpenAIServer, Reply, Request
 
 KEY = "sk-very-secret"

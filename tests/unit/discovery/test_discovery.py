@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.contract import discovery, media
+from engine.contract.backend import ModelChoice
 from engine.contract.base import Empty, PathRef
-from engine.contract.ports import ModelChoice
 from engine.discovery import room
 from engine.home import Home
 from tests.fakes.house import done

@@ -40,9 +40,9 @@ async def test_one_look_is_of_this_machine(client: LocalClient) -> None:
 
 
 async def test_the_models_state_is_told(client: LocalClient) -> None:
-    await done(client, model.LOAD, Empty())
+    await done(client, model.LOAD, model.AnyModel())
     assert (await done(client, telemetry.NOW, Empty())).model_state == "ready"
-    await done(client, model.UNLOAD, Empty())
+    await done(client, model.UNLOAD, model.AnyModel())
     assert (await done(client, telemetry.NOW, Empty())).model_state == "unloaded"
 
 

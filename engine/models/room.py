@@ -1,12 +1,16 @@
-"""The model in use: which one, why, and its state."""
+"""Serves ``model``: the model in use, why it is that one, and its state."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from engine.contract import model as words
+from engine.contract.backend import Backend
 from engine.contract.base import Empty, visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, NotFound, Unavailable
-from engine.contract.ports import Backend, Concern, ModelWatch, Severity
+from engine.contract.ports import Concern, Models, Severity
 from engine.ground import Ground
 
 _SETTING = "model.use"
@@ -14,7 +18,7 @@ _FALLBACK = "scripted"
 _DEFAULTS = {"bundled": "it comes with Arcanum", _FALLBACK: "no model can be run here"}
 
 
-class ModelInUse:
+class ModelsRoom:
     """One backend at a time. The choice: an operation's, else the configuration's, else default.
 
     A choice that cannot be made here (not installed, no longer configured) falls back to the
@@ -43,7 +47,7 @@ class ModelInUse:
         self._ground.door.unary(words.USE, self._use)
         self._ground.door.unary(words.LOAD, self._load)
         self._ground.door.unary(words.UNLOAD, self._unload)
-        self._ground.provide(ModelWatch, self)  # type: ignore[type-abstract]
+        self._ground.provide(Models, self)  # type: ignore[type-abstract]
         self._ground.probes["model"] = self._concerns
 
     async def stop(self) -> None:
@@ -63,13 +67,11 @@ class ModelInUse:
         assert self._backend is not None
         return self._backend
 
-    @property
-    def state(self) -> str:
-        return self.backend.info().state.value
-
-    @property
-    def name(self) -> str:
-        return self._name
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Backend]:
+        backend = self.backend
+        await backend.load()
+        yield backend
 
     def info(self) -> words.ModelInfo:
         it = self.backend.info()
@@ -103,7 +105,7 @@ class ModelInUse:
 
     # --- operations -----------------------------------------------------------------------------
 
-    async def _info(self, _request: Empty, _call: Call) -> words.ModelInfo:
+    async def _info(self, _request: words.AnyModel, _call: Call) -> words.ModelInfo:
         return self.info()
 
     async def _list(self, _request: Empty, _call: Call) -> words.ModelList:
@@ -132,7 +134,7 @@ class ModelInUse:
         await previous.unload()
         return self.info()
 
-    async def _load(self, _request: Empty, _call: Call) -> words.ModelInfo:
+    async def _load(self, _request: words.AnyModel, _call: Call) -> words.ModelInfo:
         try:
             await self.backend.load()
         except ArcanumError:
@@ -141,7 +143,7 @@ class ModelInUse:
         self.tell()
         return self.info()
 
-    async def _unload(self, _request: Empty, _call: Call) -> words.ModelInfo:
+    async def _unload(self, _request: words.AnyModel, _call: Call) -> words.ModelInfo:
         await self.backend.unload()
         self.tell()
         return self.info()
