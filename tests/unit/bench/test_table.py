@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from bench.table import Aim, Row, missing, number, percentile, render, versus
+from bench.table import Aim, Row, missing, number, paired, percentile, render, versus
 
 
 def test_medians_and_the_ratio_stand_beside_the_aim() -> None:
@@ -51,3 +52,18 @@ def test_percentiles_lie_between_neighbours() -> None:
 
 def test_numbers_keep_three_figures() -> None:
     assert [number(v) for v in (None, 0.123, 12.34, 1234.5)] == ["—", "0.12", "12.3", "1,234"]
+
+
+def test_pairs_have_an_interval_around_their_ratio_and_its_lower_end_meets_the_aim() -> None:
+    ours, peer = [1.0, 1.1, 1.2, 0.9, 1.0], [1.0, 1.0, 1.1, 1.0, 0.9]
+    row = paired("load", "s", ours, peer, peer_name="bare", aim=Aim(ratio=0.99))
+    assert row.ratio == 1.0
+    assert row.interval is not None
+    assert row.interval[0] < 1.0 < row.interval[1]
+    assert row.verdict == "met"
+    assert replace(row, interval=None).verdict == "missed"
+    assert f"({row.interval[0]:.2f}–" in render([row])
+
+
+def test_two_pairs_are_too_few_for_an_interval() -> None:
+    assert paired("load", "s", [1.0, 2.0], [1.0, 2.0], peer_name="bare").interval is None
