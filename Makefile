@@ -1,6 +1,6 @@
 # Works with the GNU make 3.81 of a Mac.
 .DEFAULT_GOAL := help
-.PHONY: help run setup dev test check bench fmt lock clean
+.PHONY: help run setup mlx llama cuda metal dev test check bench fmt lock clean
 MAKEFLAGS += --no-print-directory
 
 # Without .pyc files a start takes three times as long.
@@ -15,13 +15,19 @@ TESTS := $(wildcard $(FIRST)) $(REST)
 CHECKS := check-format check-lint check-types check-imports check-docs
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z ]+:.*## / { printf "  make %-18s%s\n", $$1, $$2 }' Makefile
 
 run:  ## Set up what is missing and open Arcanum (ARGS="status --json" for a command)
 	@tools/setup run && exec $(BIN)/arcanum $(ARGS)
 
 setup:  ## Set up what Arcanum needs, in .venv
 	@tools/setup run
+
+mlx:  ## Set up what runs MLX folders (Apple silicon)
+	@tools/setup mlx
+
+llama cuda metal:  ## Build llama-cpp-python, once: for the CPU, for NVIDIA, for a Mac's GPU
+	@tools/llama $(patsubst llama,cpu,$@)
 
 dev:  ## Set up the tools that test and check it too
 	@tools/setup dev
@@ -39,13 +45,17 @@ fmt: dev  ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
-	--group build --group model $(ARGS)
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+LOCK = $(COMPILE) pyproject.toml --group build --group model
+SAME = --constraint requirements-dev.lock
 
 lock: setup  ## Write the locks anew from pyproject.toml (ARGS=--upgrade takes newer releases)
 	@$(LOCK) --output-file requirements.lock
-	@$(LOCK) --output-file requirements-dev.lock --group dev --constraint requirements.lock
+	@$(LOCK) --output-file requirements-dev.lock --group dev --extra mlx --constraint requirements.lock
+	@$(LOCK) --output-file requirements-mlx.lock --extra mlx $(SAME)
+	@$(LOCK) --output-file requirements-llama.lock --extra llama $(SAME)
+	@$(COMPILE) --output-file requirements-wheel.lock --group pyproject.toml:wheel $(SAME)
 
 clean:  ## Remove .venv, caches and what was built
 	@rm -rf .venv .venv.busy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
