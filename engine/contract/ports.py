@@ -304,6 +304,10 @@ class Settings(Protocol):
 class Door(Protocol):
     """Where a room binds its handlers. ``risk`` narrows the declared risk for one request."""
 
+    async def ensure(self, room: str) -> None:
+        """Starts another room whose port is only now and then of use. Raises Unavailable."""
+        ...
+
     def unary(
         self,
         operation: Operation[Req, Res],

@@ -96,6 +96,10 @@ class Gate:
 
     # --- binding --------------------------------------------------------------------------------
 
+    async def ensure(self, room: str) -> None:
+        """Starts the service that serves ``room``."""
+        await self._ensure(room)
+
     def _bind(self, kind: Kind, binding: _Binding) -> None:
         name = binding.operation.name
         if binding.operation.kind is not kind:

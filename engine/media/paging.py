@@ -111,6 +111,14 @@ class Pages:
                 self._totals.popitem(last=False)
         return self._totals[key]
 
+    async def file(self, library: int, path: bytes) -> CatalogueFile | None:
+        """The file at this path, relative to the root; None where none is known."""
+        rows = await self._db.read(
+            f"SELECT {_COLUMNS} FROM file WHERE library = ? AND path = ?",  # noqa: S608
+            (library, path),
+        )
+        return _file(rows[0]) if rows else None
+
     async def oldest_first(self, library: int) -> AsyncIterator[list[CatalogueFile]]:
         """All files in batches, by modification time, then path."""
         after: tuple[int, bytes] = (-(2**63), b"")

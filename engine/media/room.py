@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from engine.contract import media
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError, Invalid, NotFound, Refused
+from engine.contract.errors import ArcanumError, Invalid, NotFound, Refused, Unavailable
 from engine.contract.ports import (
     Catalogue,
     CatalogueFile,
     Concern,
+    Described,
     JobControl,
     Severity,
 )
 from engine.ground import Ground
 from engine.media.catalogue import Files, Stored
+from engine.media.describe import describe
 from engine.media.frames import to_bytes, to_text
 from engine.media.indexer import Indexer, Timing
 from engine.media.libraries import Libraries, name_from
@@ -31,6 +33,7 @@ from engine.media.watch import Watchers
 from engine.store import Transaction
 
 _log = logging.getLogger(__name__)
+_READ_WITHIN_S = 10.0
 
 
 class MediaRoom:
@@ -196,6 +199,24 @@ class MediaRoom:
 
     def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:
         return self._pages.oldest_first(self._indexer(library).shelf.stored.id)
+
+    async def describe(self, library: str, path: bytes) -> Described:
+        stored = self._indexer(library).shelf.stored
+        file = await self._pages.file(stored.id, path)
+        shown = PathRef.of(path).display
+        if file is None:
+            raise NotFound(
+                f"There is no file {shown} in the library {library}.",
+                f"arcanum media list {library} names its files.",
+            )
+        try:
+            async with asyncio.timeout(_READ_WITHIN_S):
+                return await asyncio.to_thread(describe, library, stored.root, file)
+        except TimeoutError:
+            raise Unavailable(
+                f"The disk of {library} does not answer: {shown} cannot be read.",
+                "Is it mounted, and awake? Try again.",
+            ) from None
 
     async def refresh(self, library: str, paths: Sequence[bytes]) -> None:
         for path in paths:

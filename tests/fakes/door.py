@@ -69,6 +69,9 @@ class DoorDouble:
         assert operation.name not in self.handlers, f"{operation.name} is bound twice"
         self.handlers[operation.name] = handler
 
+    async def ensure(self, room: str) -> None:
+        """What a room needs of another, the test itself provides."""
+
     def unary(
         self,
         operation: Operation[Req, Res],
