@@ -1,99 +1,121 @@
-"""Serves ``model``: the model in use, why it is that one, and its state."""
+"""Serves ``model``: which model is in use and why, which others there are, and what they take."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from engine.contract import model as words
-from engine.contract.backend import Backend
+from engine.contract.backend import Backend, ModelChoice, Placement
 from engine.contract.base import Empty, visible
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError, NotFound, Unavailable
-from engine.contract.ports import Concern, Models, Severity
+from engine.contract.errors import Busy, Failed, Invalid, NotFound, Refused
+from engine.contract.ports import Concern, JobControl, Models, Severity
 from engine.ground import Ground
+from engine.models import telling
+from engine.models.added import AddedModels
+from engine.models.downloading import Downloads
+from engine.models.measuring import Measuring, check
+from engine.models.pool import Loaded, Pool
 
 _SETTING = "model.use"
 _FALLBACK = "scripted"
 _DEFAULTS = {"bundled": "it comes with Arcanum", _FALLBACK: "no model can be run here"}
+_MIB = 1024 * 1024
 
 
 class ModelsRoom:
-    """One backend at a time. The choice: an operation's, else the configuration's, else default.
+    """The choice: an operation's, else the configuration's, else the default.
 
     A choice that cannot be made here (not installed, no longer configured) falls back to the
     scripted backend, which says what is missing and never pretends to be a model. A model that
     fails to *load* is an error: it is not replaced behind the user's back.
+
+    Another choice loads nothing and frees nothing: the model in use before stays loaded for as
+    long as any idle one does, so that changing to and fro costs no load.
     """
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._name = ""
+        self._catalog = ground.models
         self._because = ""
-        self._backend: Backend | None = None
+        config = ground.config.model
+        self._budget = (getattr(config, "memory_mib", None) or 0) * _MIB
+        self._pool = Pool(
+            ground.models,
+            budget=self._budget,
+            keep_alive_s=getattr(config, "keep_alive_minutes", 5.0) * 60,
+            changed=self._changed,
+            loaded=self._loaded,
+        )
+        self._added = AddedModels(ground.settings, ground.models)
+        self._downloads = Downloads(ground.home.data / "models")
+        self._measuring = Measuring(ground.models, telling.memory_of)
+        self._measured = False
 
     async def start(self) -> None:
+        self._catalog.watch(self._ground.metrics.asked)
+        await self._added.read()
         chosen = await self._ground.settings.get(_SETTING)
         configured = self._ground.config.model.use
-        default = self._ground.models.default
+        default = self._catalog.default
         if isinstance(chosen, str):
             self._choose(chosen, "you chose it with `model use`")
         elif configured is not None:
             self._choose(configured, "config.toml names it")
         else:
             self._choose(default, _DEFAULTS.get(default, "config.toml names it"))
-        self._ground.door.unary(words.INFO, self._info)
-        self._ground.door.unary(words.LIST, self._list)
-        self._ground.door.unary(words.USE, self._use)
-        self._ground.door.unary(words.LOAD, self._load)
-        self._ground.door.unary(words.UNLOAD, self._unload)
+        door = self._ground.door
+        door.unary(words.INFO, self._info)
+        door.unary(words.LIST, self._list)
+        door.unary(words.USE, self._use)
+        door.unary(words.ADD, self._add)
+        door.unary(words.REMOVE, self._remove)
+        door.unary(words.LOAD, self._load)
+        door.unary(words.UNLOAD, self._unload)
+        door.job(words.DOWNLOAD, self._download, lambda request: request.source)
+        door.job(words.BENCH, self._bench, lambda request: request.name or self._current.name)
         self._ground.provide(Models, self)  # type: ignore[type-abstract]
         self._ground.probes["model"] = self._concerns
 
     async def stop(self) -> None:
-        await self.backend.unload()
+        await self._pool.stop()
 
     def _choose(self, name: str, because: str) -> None:
         try:
-            self._backend = self._ground.models.create(name)
-            self._name, self._because = name, because
-        except (NotFound, Unavailable) as error:
-            self._backend = self._ground.models.create(_FALLBACK)
-            self._name = _FALLBACK
+            self._current = self._pool.pin(name)
+            self._because = because
+        except (NotFound, Failed, Invalid) as error:
+            self._current = self._pool.pin(_FALLBACK)
             self._because = f"{visible(name)} cannot be used: {error.message}"
 
-    @property
-    def backend(self) -> Backend:
-        assert self._backend is not None
-        return self._backend
+    # --- the port -------------------------------------------------------------------------------
+
+    def info(self) -> words.ModelInfo:
+        return self._told(self._current)
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Backend]:
-        backend = self.backend
-        await backend.load()
-        yield backend
-
-    def info(self) -> words.ModelInfo:
-        it = self.backend.info()
-        return words.ModelInfo(
-            name=self._name,
-            backend=it.backend,
-            model=visible(it.model),
-            state=it.state.value,
-            reason=visible(it.reason),
-            chosen_because=self._because,
-            context=it.context,
-            size=it.size,
-            pid=it.pid,
-            endpoint=visible(it.endpoint),
-            local=it.local,
-            simulated=it.simulated,
-            max_new_tokens=self._ground.config.model.max_new_tokens,
-        )
+        async with self._pool.lease(self._current.name) as backend:
+            yield backend
 
     def tell(self) -> None:
         """Tells the faces how the model is now."""
         self._ground.bus.publish(words.ModelChanged(info=self.info(), machine=self._ground.machine))
+
+    def _told(self, model: Loaded) -> words.ModelInfo:
+        because = self._because if model is self._current else ""
+        return telling.info(model, because, self._ground.config.model.max_new_tokens)
+
+    def _changed(self, name: str) -> None:
+        self._ground.metrics.models_loaded.set(self._pool.count())
+        if name == self._current.name:
+            self.tell()
+
+    def _loaded(self, backend: Backend, seconds: float) -> None:
+        metrics = self._ground.metrics
+        metrics.model_load_seconds.labels(metrics.model(backend.info().model)).observe(seconds)
 
     async def _concerns(self) -> list[Concern]:
         it = self.info()
@@ -103,47 +125,103 @@ class ModelsRoom:
             return [Concern(Severity.BROKEN, "model", it.reason, link="agent")]
         return []
 
-    # --- operations -----------------------------------------------------------------------------
+    # --- looking --------------------------------------------------------------------------------
 
-    async def _info(self, _request: words.AnyModel, _call: Call) -> words.ModelInfo:
-        return self.info()
+    async def _info(self, request: words.AnyModel, _call: Call) -> words.ModelInfo:
+        return await self._full(request.name or self._current.name)
+
+    async def _full(self, name: str) -> words.ModelInfo:
+        """With its placement, and with what its process takes."""
+        model = self._pool.peek(name) or Loaded(name, self._catalog.create(name), self._pool)
+        found = self._told(model)
+        memory = await telling.memory_of(found.pid) if found.pid else 0
+        try:
+            place = await self._catalog.place(name)
+        except Failed as error:  # What cannot be placed can still be told of, with the reason.
+            reason = found.reason or visible(error.message)
+            return found.model_copy(update={"memory": memory, "reason": reason})
+        if place is not None and model.ready and model.placement is not None:
+            # Where it runs, not where it would go now; what is free is read anew.
+            place = replace(model.placement, free=place.free, free_ram=place.free_ram)
+        more = self._placed(place, found, loaded=model.ready)
+        return found.model_copy(update={"memory": memory, **more})
+
+    def _placed(
+        self, place: Placement | None, found: words.ModelInfo, *, loaded: bool
+    ) -> dict[str, object]:
+        if place is None:
+            return {}
+        placement = telling.placement(place, self._budget, loaded=loaded)
+        return {
+            "placement": placement,
+            "library": found.library or placement.library,
+            "device": found.device or placement.device,
+        }
 
     async def _list(self, _request: Empty, _call: Call) -> words.ModelList:
-        found = (*self._ground.models.choices(), *await self._ground.models.discover())
-        return words.ModelList(
-            models=tuple(
-                words.ModelLine(
-                    name=choice.name,
-                    backend=choice.backend,
-                    description=visible(choice.description),
-                    endpoint=visible(choice.endpoint),
-                    size=choice.size,
-                    in_use=choice.name == self._name,
-                )
-                for choice in found
-            )
-        )
+        found = (*self._catalog.choices(), *await self._catalog.discover())
+        return words.ModelList(models=tuple(self._line(choice) for choice in found))
+
+    def _line(self, choice: ModelChoice) -> words.ModelLine:
+        model = self._pool.peek(choice.name)
+        return telling.line(choice, model, in_use=choice.name == self._current.name)
+
+    # --- choosing -------------------------------------------------------------------------------
 
     async def _use(self, request: words.UseModel, _call: Call) -> words.ModelInfo:
-        backend = self._ground.models.create(request.name)
-        previous = self.backend
+        self._catalog.create(request.name)
         await self._ground.settings.put(_SETTING, request.name)
-        self._backend, self._name = backend, request.name
-        self._because = "you chose it with `model use`"
+        self._choose(request.name, "you chose it with `model use`")
         self.tell()
-        await previous.unload()
         return self.info()
 
-    async def _load(self, _request: words.AnyModel, _call: Call) -> words.ModelInfo:
+    async def _add(self, request: words.AddModel, _call: Call) -> words.ModelLine:
+        choice = await self._added.add(request.source, request.name, request.model, request.key_env)
+        return self._line(choice)
+
+    async def _remove(self, request: words.UseModel, _call: Call) -> words.ModelLine:
+        if request.name == self._current.name:
+            raise Refused(
+                f"{visible(request.name)} is the model in use.",
+                "Use another one first: arcanum model use NAME",
+            )
+        line = self._line(await self._added.remove(request.name))
+        await self._pool.drop(request.name)
+        return line.model_copy(update={"state": "unloaded"})
+
+    async def _load(self, request: words.AnyModel, _call: Call) -> words.ModelInfo:
+        name = request.name or self._current.name
+        await self._pool.open(name)
+        return await self._full(name)
+
+    async def _unload(self, request: words.AnyModel, _call: Call) -> words.ModelInfo:
+        name = request.name or self._current.name
+        if self._pool.peek(name) is None:
+            self._catalog.create(name)  # Raises NotFound where there is no such model.
+        await self._pool.close(name)
+        return await self._full(name)
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    async def _download(self, request: words.DownloadModel, job: JobControl) -> words.ModelLine:
+        hub = self._catalog.hub
+        download = await hub.look_up(request.source)
+        name = request.name or ""
+        if name and self._added.taken(name):
+            raise Refused(
+                f"There is a model named {visible(name)} already.", "Give it another --name."
+            )
+        place = await self._downloads.fetch(hub, download, job)
+        return self._line(await self._added.add(str(place), name, downloaded=True))
+
+    async def _bench(self, request: words.BenchModel, job: JobControl) -> words.BenchResult:
+        name = request.name or self._current.name
+        check(self._catalog.create(name), name)
+        if self._measured:
+            raise Busy("A model is being measured already.", "arcanum jobs list shows it.")
+        self._measured = True
         try:
-            await self.backend.load()
-        except ArcanumError:
-            self.tell()
-            raise
-        self.tell()
-        return self.info()
-
-    async def _unload(self, _request: words.AnyModel, _call: Call) -> words.ModelInfo:
-        await self.backend.unload()
-        self.tell()
-        return self.info()
+            async with self._pool.copy(name) as backend:
+                return await self._measuring.measure(backend, name, request, job)
+        finally:
+            self._measured = False
