@@ -21,7 +21,7 @@ from engine.contract.engine import STATUS
 from engine.contract.errors import ModelFailed
 from engine.core.engine import Engine
 from engine.home import Home
-from engine.memory import room as memory_room
+from engine.memory import recall as memory_recall
 from tests.fakes.house import done
 from tests.fakes.recording import RecordingCatalog
 
@@ -147,9 +147,9 @@ async def test_another_session_sees_nothing(home: Home) -> None:
 
 async def test_the_isolation_test_can_fail(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the session filter the same check finds the leak."""
-    unfiltered = memory_room.RECALL.replace("turn.session = ?", "? IS NOT NULL")
-    assert unfiltered != memory_room.RECALL
-    monkeypatch.setattr(memory_room, "RECALL", unfiltered)
+    unfiltered = memory_recall.RECALL.replace("session.name = ?", "? IS NOT NULL")
+    assert unfiltered != memory_recall.RECALL
+    monkeypatch.setattr(memory_recall, "RECALL", unfiltered)
     assert await _told_to_a_asked_in_b(home) != []
 
 

@@ -1,0 +1,237 @@
+"""The durable conversation as other rooms write and read it. Returning means committed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+
+from engine.contract import memory
+from engine.contract.agent0 import MAX_ATTACHED
+from engine.contract.base import now, visible
+from engine.contract.call import Call
+from engine.contract.errors import ArcanumError, Invalid, NotFound
+from engine.contract.memory import RecallHit, Turn, TurnStatus
+from engine.contract.ports import Attached
+from engine.ground import Ground
+from engine.memory import recall, rows, tree
+from engine.store import Transaction
+
+_log = logging.getLogger("arcanum.memory")
+_MAX_NAME = 200
+
+
+class Turns:
+    """Implements the port ``TurnLog``."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._state = ground.state
+
+    async def settle(self) -> None:
+        """A turn that was open when the engine died got no whole answer; it says so."""
+
+        async def work(tx: Transaction) -> None:
+            ended = {"status": "interrupted", "note": "the engine ended"}
+            for row in await tx.fetch(f"{rows.TURN} WHERE turn.status = 'open'"):
+                await self._finish(tx, rows.turn(row).model_copy(update=ended))
+
+        await self._state.write(work)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    async def open(
+        self,
+        session: str,
+        question: str,
+        call: Call,
+        *,
+        after: int | None = None,
+        attached: Sequence[Attached] = (),
+    ) -> Turn:
+        """Raises NotFound where ``after`` is no turn of the session, Refused where the session was
+        deleted, and Invalid for attachments beyond the bound."""
+        size = sum(len(text.text) for text in attached)
+        if size > MAX_ATTACHED:
+            raise Invalid(
+                f"The attachments are {size:,} characters long, at most {MAX_ATTACHED:,} are read.",
+                "Attach less.",
+            )
+
+        async def work(tx: Transaction) -> Turn:
+            session_id = await _session(tx, session)
+            parent = await _parent(tx, session_id, session, after)
+            number = await tx.insert(
+                "INSERT INTO turn (session_id, parent_id, question, status, asked_at)"
+                " VALUES (?, ?, ?, 'open', ?)",
+                (session_id, parent, question, now().isoformat()),
+            )
+            await tx.executemany(
+                "INSERT INTO attachment (turn_id, n, name, text) VALUES (?, ?, ?, ?)",
+                [
+                    (number, n, rows.one_line(one.name, _MAX_NAME), one.text)
+                    for n, one in enumerate(attached)
+                ],
+            )
+            await tree.make_current(tx, session_id, number)
+            await tx.emit(
+                memory.TurnOpened(
+                    session=session, turn_id=number, machine=call.machine or self._ground.machine
+                )
+            )
+            return await _turn(tx, number)
+
+        return await self._state.write(work)
+
+    async def close(
+        self, turn: Turn, status: TurnStatus, answer: str, note: str, model: str
+    ) -> Turn:
+        """The turn as it is now: its session may have another name than when it was opened."""
+
+        ended = {"status": status, "answer": answer, "note": note, "model": model}
+        closed = await self._state.write(
+            lambda tx: self._finish(tx, turn.model_copy(update=ended)),
+        )
+        if closed.session != turn.session:
+            await self.forget(turn.session)
+        return closed
+
+    async def _finish(self, tx: Transaction, turn: Turn) -> Turn:
+        changed = await tx.execute(
+            "UPDATE turn SET status = ?, answer = ?, answered = ?, note = ?, model = ?,"
+            " answered_at = ? WHERE id = ? AND status = 'open'",
+            (
+                turn.status,
+                turn.answer,
+                turn.answer != "",
+                turn.note,
+                turn.model,
+                now().isoformat(),
+                turn.id,
+            ),
+        )
+        closed = await _turn(tx, turn.id)
+        if changed:
+            await tx.emit(
+                memory.TurnClosed(
+                    session=closed.session,
+                    turn_id=closed.id,
+                    status=closed.status,
+                    machine=self._ground.machine,
+                )
+            )
+        return closed
+
+    async def entitle(self, session: str, title: str) -> None:
+        """A conversation that was renamed or deleted meanwhile keeps what it has."""
+        line = rows.one_line(title)
+
+        async def work(tx: Transaction) -> None:
+            if line and await tx.execute(
+                "UPDATE session SET title = ?"
+                " WHERE name = ? AND title IS NULL AND deleted_at IS NULL",
+                (line, session),
+            ):
+                await tx.emit(
+                    memory.SessionChanged(
+                        session=session, change="titled", machine=self._ground.machine
+                    )
+                )
+
+        await self._state.write(work)
+
+    async def forget(self, session: str) -> str:
+        """Models keep nothing on disk under this name any more. What is in the way, in words."""
+        try:
+            await self._ground.models.forget_session(session)
+        except (ArcanumError, OSError) as error:
+            _log.error("what models keep of %r could not be removed: %s", session, error)
+            return visible(str(error)) or type(error).__name__
+        return ""
+
+    # --- reading --------------------------------------------------------------------------------
+
+    async def recent(self, session: str, limit: int) -> list[Turn]:
+        found = await self._state.read(
+            f"{rows.TURN} JOIN branch ON branch.turn_id = turn.id"
+            " AND branch.session_id = turn.session_id"
+            " WHERE session.name = ? AND turn.answered ORDER BY turn.id DESC LIMIT ?",
+            (session, limit),
+        )
+        return [rows.turn(row) for row in reversed(found)]
+
+    async def path(self, turn: Turn, least: int, most: int) -> list[Turn]:
+        if turn.parent_id is None:
+            return []
+        counted = await self._state.read(
+            f"{tree.UP} SELECT count(*) AS n FROM up WHERE answered",  # noqa: S608 - ours
+            (turn.parent_id, 0),
+        )
+        wanted = tree.window(counted[0]["n"], least, most)
+        found = await self._state.read(
+            f"{rows.TURN} WHERE turn.id IN ({tree.UP} SELECT id FROM up"  # noqa: S608 - ours
+            " WHERE answered LIMIT ?) ORDER BY turn.id",
+            (turn.parent_id, 0, wanted),
+        )
+        return [rows.turn(row) for row in found]
+
+    async def attached(self, turn_ids: Sequence[int]) -> dict[int, list[Attached]]:
+        found: dict[int, list[Attached]] = {}
+        for row in await self._state.read(
+            "SELECT turn_id, name, text FROM attachment"
+            " WHERE turn_id IN (SELECT value FROM json_each(?)) ORDER BY turn_id, n",
+            (json.dumps(list(turn_ids)),),
+        ):
+            found.setdefault(row["turn_id"], []).append(Attached(row["name"], row["text"]))
+        return found
+
+    async def recall(
+        self, session: str, query: str, limit: int, exclude: Sequence[int] = ()
+    ) -> list[RecallHit]:
+        return await recall.recall(self._state, session, query, limit, exclude)
+
+    async def untitled(self, session: str) -> Turn | None:
+        found = await self._state.read(
+            f"{rows.TURN} WHERE session.name = ? AND session.title IS NULL"
+            " AND session.deleted_at IS NULL AND turn.answered ORDER BY turn.id LIMIT 1",
+            (session,),
+        )
+        return rows.turn(found[0]) if found else None
+
+
+async def _turn(tx: Transaction, number: int) -> Turn:
+    return rows.turn((await tx.fetch(f"{rows.TURN} WHERE turn.id = ?", (number,)))[0])
+
+
+async def _session(tx: Transaction, name: str) -> int:
+    """The conversation's identity; one that is not there begins now."""
+    found = await tx.fetch("SELECT id, deleted_at FROM session WHERE name = ?", (name,))
+    if not found:
+        return await tx.insert(
+            "INSERT INTO session (name, created_at) VALUES (?, ?)", (name, now().isoformat())
+        )
+    if found[0]["deleted_at"] is not None:
+        raise rows.deleted(name)
+    return int(found[0]["id"])
+
+
+async def _parent(tx: Transaction, session_id: int, name: str, after: int | None) -> int | None:
+    """The turn that a question follows."""
+    if after is None:
+        return await tree.head(tx, session_id)
+    if after == 0:
+        return None
+    await belongs(tx, session_id, name, after)
+    return after
+
+
+async def belongs(tx: Transaction, session_id: int, name: str, turn_id: int) -> None:
+    """Raises NotFound where it is no turn of the session."""
+    same = await tx.fetch(
+        "SELECT 1 FROM turn WHERE id = ? AND session_id = ?", (turn_id, session_id)
+    )
+    if not same:
+        raise NotFound(
+            f"There is no turn #{turn_id} in the conversation {name!r}.",
+            "arcanum memory turns lists the current branch's.",
+        )
