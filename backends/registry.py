@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from backends.discovery import LLAMA_SERVER, discover, ollama_url
-from backends.llama_cpp.backend import LlamaCpp
-from backends.llama_cpp.child import INSTALL, Options
+from backends.hosted.settings import Options
+from backends.llama_cpp.backend import INSTALL, LlamaCpp
 from backends.openai_http import EndpointSettings, Ollama, OpenAIHttp
 from backends.scripted import Scripted
 from engine.contract.backend import Backend, ModelChoice

@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
+from backends.hosted.child import Child
 from backends.llama_cpp.backend import LlamaCpp
-from backends.llama_cpp.child import Child
 from backends.openai_http import EndpointSettings, OpenAIHttp
 from backends.registry import Catalog, ModelSettings
 from backends.scripted import Scripted

@@ -15,9 +15,10 @@ import httpx
 import psutil
 import pytest
 
-from backends.llama_cpp.backend import LlamaCpp, Patience
-from backends.llama_cpp.child import Child, Options, default_threads
-from backends.llama_cpp.folder import MAX_SOCKET_PATH, make_folder, remove_folder
+from backends.hosted.child import Child
+from backends.hosted.folder import MAX_SOCKET_PATH, make_folder, remove_folder
+from backends.hosted.settings import Options, Patience, Setup
+from backends.llama_cpp.backend import XLLAMACPP, LlamaCpp
 from backends.registry import BUNDLED, Catalog, ModelSettings
 from engine.contract.backend import Generation, Message, ModelState
 from engine.contract.errors import ArcanumError, ModelFailed, PromptTooLong, Unavailable
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.model
 def gguf(tmp_path: Path) -> Path:
     backend = Catalog(ModelSettings(runtime_dir=tmp_path)).create(BUNDLED)
     assert isinstance(backend, LlamaCpp)
-    return backend._model
+    return backend._setup.model
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ async def test_unloading_while_it_loads_leaves_nothing_behind(
     backend: LlamaCpp, tmp_path: Path
 ) -> None:
     loading = asyncio.create_task(backend.load())
-    await until(lambda: any((tmp_path / "run").glob("llama-*")))
+    await until(lambda: any((tmp_path / "run").glob("model-*")))
     assert backend.info().state is ModelState.LOADING
     await backend.unload()
     with pytest.raises(Unavailable, match="unloaded"):
@@ -228,7 +229,7 @@ async def test_no_port_is_open_and_the_folder_is_private(backend: LlamaCpp) -> N
 
 
 async def test_an_idle_child_costs_no_cpu(backend: LlamaCpp) -> None:
-    assert default_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
+    assert backend._setup.threads == max(1, len(os.sched_getaffinity(0)) - 1)
     assert await says(backend, ask("Hello", 3))
     process = psutil.Process(child_of(backend).pid)
     before = sum(process.cpu_times()[:2])

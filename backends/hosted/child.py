@@ -11,16 +11,14 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from backends.llama_cpp.folder import MODEL_LINK, SOCKET, make_folder, remove_folder
-from backends.llama_cpp.gguf import REPLACE
+from backends.hosted.folder import MODEL_LINK, SOCKET, STATES_LINK, make_folder, remove_folder
+from backends.hosted.settings import Setup
 from engine.contract.base import visible
 from engine.contract.errors import ModelFailed, Unavailable
 
-INSTALL = "Install it (pip install xllamacpp), or use another model: arcanum model list"
-_HOST = Path(__file__).with_name("host.py")
+_REPLACE = "Download it again, or use another model: arcanum model list"
 _MAX_WORDS = 16 * 1024
 # llama.cpp's log: "0.00.027.373 E function: what went wrong".
 _LOGGED = re.compile(r"^[\d.]+ E +\w.*?: +(.*)$", re.MULTILINE)
@@ -29,26 +27,6 @@ _KEPT = re.compile(
     r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|PYTHON(PATH|HOME)|(DY)?LD_\w+"
     r"|(GGML|OMP)_\w+|\w+_VISIBLE_DEVICES"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a model is run.
-
-    ``threads`` 0: one less than there are cores. ``context``: tokens for each of the ``parallel``
-    answers. ``cache_mib``: most memory for states of earlier prompts.
-    """
-
-    threads: int = 0
-    context: int = 4096
-    parallel: int = 2
-    cache_mib: int = 256
-
-
-def default_threads() -> int:
-    """One core is left to the rest: with all of them, generation collapses beside other work."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, cores - 1)
 
 
 class Child:
@@ -64,20 +42,20 @@ class Child:
         self._collecting = asyncio.create_task(self._collect())
 
     @classmethod
-    async def start(cls, model: Path, options: Options, runtime_dir: Path, load_s: float) -> Child:
+    async def start(cls, setup: Setup) -> Child:
         """A child whose model is loaded. Raises ModelFailed or Unavailable."""
         try:
-            folder = await asyncio.to_thread(make_folder, runtime_dir)
-            process = await _spawn(folder)
+            folder = await asyncio.to_thread(make_folder, setup.runtime_dir)
+            process = await _spawn(setup.host.module, folder)
         except OSError as error:
+            where = visible(os.fspath(setup.runtime_dir))
             raise Unavailable(
-                f"No process for the model can be started from {visible(os.fspath(runtime_dir))}: "
-                f"{error.strerror}",
+                f"No process for the model can be started from {where}: {error.strerror}",
                 "Check that folder, and whether disk or memory are full.",
             ) from error
         child = cls(process, folder, secrets.token_urlsafe(32))
         try:
-            await child._hand_over(model, options, load_s)
+            await child._hand_over(setup)
         except BaseException:
             await child.stop()
             raise
@@ -128,79 +106,98 @@ class Child:
         return f"ended by itself (status {status}){self._last_words()}"
 
     def _last_words(self) -> str:
-        words = self._words.decode("utf-8", "replace")
-        # The first error is the cause, those after it are its consequences.
-        found = _LOGGED.search(words)
-        text = found[1] if found else (words.strip().splitlines() or [""])[-1]
-        return f": {visible(text)[:300]}" if text else ""
+        lines = self._words.decode("utf-8", "replace").strip().splitlines()
+        return self._logged() or (f": {visible(lines[-1])[:300]}" if lines else "")
+
+    def _logged(self) -> str:
+        """What llama.cpp logged as an error: the first is the cause, those after it follow."""
+        found = _LOGGED.search(self._words.decode("utf-8", "replace"))
+        return f": {visible(found[1])[:300]}" if found else ""
 
     async def _collect(self) -> None:
         assert self._process.stderr is not None
         while chunk := await self._process.stderr.read(4096):
             self._words = (self._words + chunk)[-_MAX_WORDS:]
 
-    async def _hand_over(self, model: Path, options: Options, load_s: float) -> None:
-        process = self._process
+    async def _hand_over(self, setup: Setup) -> None:
+        process, patience = self._process, setup.patience
         assert process.stdin is not None
         assert process.stdout is not None
-        task = {
-            "parent": os.getpid(),
-            "socket": self.socket,
-            "key": self.key,
-            "model": await asyncio.to_thread(self._name_in_utf8, model),
-            "threads": options.threads or default_threads(),
-            "context": options.context,
-            "parallel": options.parallel,
-            "cache_mib": options.cache_mib,
-        }
+        task = json.dumps(await asyncio.to_thread(self._task, setup)).encode() + b"\n"
         line = b""
         try:
-            async with asyncio.timeout(load_s):
-                process.stdin.write(json.dumps(task).encode() + b"\n")
+            async with asyncio.timeout(patience.load_s):
+                process.stdin.write(task)
                 with suppress(ConnectionError):  # It has ended: that is told below.
                     await process.stdin.drain()
                 line = await process.stdout.readline()
         except TimeoutError as error:
             raise ModelFailed(
-                f"Loading {visible(os.fspath(model))} took longer than {load_s:g} s and was ended",
+                f"Loading {visible(os.fspath(setup.model))} took longer than "
+                f"{patience.load_s:g} s and was ended",
                 "Use a smaller model, or a faster disk.",
             ) from error
-        await self._judge(model, line)
+        await self._judge(setup, line)
 
-    async def _judge(self, model: Path, line: bytes) -> None:
+    def _task(self, setup: Setup) -> dict[str, object]:
+        options, states = setup.options, setup.states
+        return {
+            "parent": os.getpid(),
+            "socket": self.socket,
+            "key": self.key,
+            "model": self._named(setup.model, MODEL_LINK),
+            "threads": setup.threads,
+            "context": options.context,
+            "parallel": setup.parallel,
+            # Where states go to disk and back, they need not be held in memory too.
+            "cache_mib": options.cache_mib if states is None else 0,
+            "gpu_layers": options.gpu_layers,
+            "states": "" if states is None else self._named(states.folder, STATES_LINK),
+        }
+
+    async def _judge(self, setup: Setup, line: bytes) -> None:
         """Raises unless the child's report says that it is ready."""
         report = json.loads(line) if line.endswith(b"\n") else {}
         if report.get("ready"):
             return
         await self.wait()
-        if "xllamacpp" in (error := str(report.get("error", ""))):
-            raise Unavailable(f"xllamacpp is not usable here: {visible(error)[:300]}", INSTALL)
-        what = self._last_words() if report else f": its process {self.verdict()}"
+        said = visible(str(report.get("error", "")))[:300]
+        if report.get("missing"):
+            label = setup.host.label
+            raise Unavailable(f"{label} is not usable here: {said}", setup.host.install)
+        if not report:
+            what = f": its process {self.verdict()}"
+        else:
+            what = self._logged() or (f": {said}" if said else "")
         raise ModelFailed(
-            f"The model file {visible(os.fspath(model))} could not be loaded{what}", REPLACE
+            f"The model {visible(os.fspath(setup.model))} could not be loaded{what}", _REPLACE
         )
 
-    def _name_in_utf8(self, model: Path) -> str:
-        """A name of the file that llama.cpp can take; any other gets a link in our folder."""
-        absolute = model.absolute()
+    def _named(self, path: Path, link: str) -> str:
+        """A name of it that any library can take: what is not UTF-8 gets a link in our folder."""
+        absolute = path.absolute()
         try:
             os.fspath(absolute).encode("utf-8")
         except UnicodeEncodeError:
-            link = self.folder / MODEL_LINK
-            link.symlink_to(absolute)
-            return os.fspath(link)
+            absolute, target = self.folder / link, absolute
+            absolute.symlink_to(target)
         return os.fspath(absolute)
 
 
-async def _spawn(folder: Path) -> asyncio.subprocess.Process:
+async def _spawn(module: str, folder: Path) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", os.fspath(_HOST)),
+            sys.executable,
+            "-P",  # Never import from the folder that the user happens to stand in.
+            "-m",
+            module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=_environment(os.environ),
             start_new_session=True,  # Ctrl-C in the terminal is not meant for it.
+            umask=0o077,  # What it writes is what was talked about.
+            cwd="/",
         )
     except BaseException:
         await asyncio.to_thread(remove_folder, folder)

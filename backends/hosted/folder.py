@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 SOCKET = "m.sock"  # llama.cpp knows a unix socket by its ending.
-MODEL_LINK = "model.gguf"
+MODEL_LINK = "model"
+STATES_LINK = "states"
 # The shortest limit of the systems that this runs on, without the closing NUL: macOS's.
 MAX_SOCKET_PATH = 103
 
@@ -20,7 +21,7 @@ def make_folder(runtime_dir: Path) -> Path:
     """
     runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _sweep(runtime_dir)
-    prefix = f"llama-{os.getpid()}-"
+    prefix = f"model-{os.getpid()}-"
     folder = Path(mkdtemp(prefix=prefix, dir=runtime_dir))
     if len(os.fsencode(folder / SOCKET)) > MAX_SOCKET_PATH:
         folder.rmdir()
@@ -30,7 +31,7 @@ def make_folder(runtime_dir: Path) -> Path:
 
 def remove_folder(folder: Path) -> None:
     """Removes what ``make_folder`` made; nothing happens where it is gone."""
-    for name in (SOCKET, MODEL_LINK):
+    for name in (SOCKET, MODEL_LINK, STATES_LINK):
         (folder / name).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         folder.rmdir()
@@ -38,14 +39,15 @@ def remove_folder(folder: Path) -> None:
 
 def _sweep(runtime_dir: Path) -> None:
     """Whoever was killed could not clean up."""
-    for folder in runtime_dir.glob("llama-*-*"):
+    for folder in runtime_dir.glob("model-*-*"):
         pid = folder.name.split("-")[1]
-        if pid.isascii() and pid.isdigit() and not _is_running(int(pid)):
+        if pid.isascii() and pid.isdigit() and not is_running(int(pid)):
             with suppress(OSError):  # Another process sweeps too, or it is not ours to remove.
                 remove_folder(folder)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether there is such a process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,0 +1,217 @@
+"""Conversations in the slots of one server, and their states on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from backends.hosted.slots import Slot, Slots, begins
+from backends.hosted.states import StateStore
+from engine.contract.backend import Message, Piece
+from engine.contract.errors import Failed, ModelFailed, Unavailable
+
+if TYPE_CHECKING:
+    from backends.chat import ChatServer
+
+WORTH = 128
+"""New tokens that make it worth to write a state while its conversation rests."""
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Seats conversations, and takes what they have read to disk and back.
+
+    Nothing goes there before ``key`` is set, and what goes wrong there costs time, never an
+    answer. ``prefixes`` are known beginnings of prompts, by the names of their states.
+    """
+
+    def __init__(
+        self,
+        server: ChatServer,
+        slots: Slots,
+        states: StateStore | None,
+        prefixes: Mapping[str, tuple[Message, ...]],
+        rest_s: float,
+    ) -> None:
+        self.key = ""
+        self._server = server
+        self._slots = slots
+        self._states = states
+        self._prefixes = prefixes
+        self._rest_s = rest_s
+        self._per_token = 0.0
+        self._keeping: dict[str, asyncio.Task[None]] = {}
+
+    @asynccontextmanager
+    async def seat(self, name: str, messages: tuple[Message, ...]) -> AsyncIterator[Slot]:
+        """A slot for an answer, with what is known of its conversation in it.
+
+        The second of two answers in one conversation is nobody's: it is not what goes on.
+        """
+        if self._slots.sits(name):
+            name = ""
+        prefix = self._prefix_of(messages)
+        slot = self._slots.take(name, prefix)
+        try:
+            await self._make_ready(slot, name, prefix)
+            slot.messages = messages
+            yield slot
+        finally:
+            slot.busy = False
+            if slot.name and slot.unsaved >= WORTH:
+                loop = asyncio.get_running_loop()
+                slot.resting = loop.call_later(self._rest_s, self._save_at_rest, slot)
+
+    async def follow(
+        self, slot: Slot, tokens: int, pieces: AsyncIterator[Piece]
+    ) -> AsyncGenerator[Piece]:
+        """The pieces of an answer to a prompt of so many tokens, with the account of its slot."""
+        read, new = max(0, tokens - slot.tokens), 0
+        try:
+            async for piece in pieces:
+                new += 1
+                if piece.usage is not None:
+                    read = piece.usage.prompt_tokens - piece.usage.cached_tokens
+                    new = piece.usage.new_tokens
+                yield piece
+        finally:
+            if new:  # Else nobody knows how much of the prompt was read.
+                slot.tokens = tokens + new
+                slot.unsaved += read + new
+
+    def opened(self, key: str) -> None:
+        """From now on states go to disk and come from there, under this key."""
+        self.key = key
+        for slot in self._slots.all:
+            if slot.unsaved >= WORTH:
+                self._save_at_rest(slot)
+
+    async def save(self) -> None:
+        """Saves whatever has changed in the slots where nothing is being answered."""
+        for slot in self._slots.all:
+            self._save_at_rest(slot)
+        await self._settled()
+
+    async def close(self) -> None:
+        """The server is gone: ends what still goes on here."""
+        for slot in self._slots.all:
+            if slot.resting is not None:
+                slot.resting.cancel()
+        await self._settled()
+
+    # --- who sits where ---
+
+    def _prefix_of(self, messages: tuple[Message, ...]) -> str:
+        """The name of the longest known beginning of a prompt, "" where it has none."""
+        fits = [name for name, each in self._prefixes.items() if begins(each, messages)]
+        return max(fits, key=lambda name: len(self._prefixes[name]), default="")
+
+    async def _make_ready(self, slot: Slot, name: str, prefix: str) -> None:
+        if slot.saving is not None:
+            await asyncio.wait({slot.saving})
+        if name and slot.name == name:
+            return
+        if slot.unsaved and slot.name:
+            await asyncio.wait({self._start_saving(slot)})
+        has_begun = bool(slot.tokens and prefix and begins(self._prefixes[prefix], slot.messages))
+        slot.clear()
+        if name:
+            slot.tokens = await self._restore(slot, name)
+        if prefix and not slot.tokens and not has_begun:
+            slot.tokens = await self._restore(slot, prefix)
+        slot.name = name
+
+    # --- to disk ---
+
+    def _save_at_rest(self, slot: Slot) -> None:
+        if slot.resting is not None:
+            slot.resting.cancel()
+            slot.resting = None
+        if slot.unsaved and slot.name and not slot.busy and slot.saving is None:
+            self._start_saving(slot)
+
+    def _start_saving(self, slot: Slot) -> asyncio.Task[None]:
+        """A task of its own: whoever waits may leave, and the file is looked after all the same."""
+        slot.saving = asyncio.create_task(self._save(slot))
+        return slot.saving
+
+    async def _save(self, slot: Slot) -> None:
+        try:
+            if self._states is None or not self.key:
+                return
+            if slot.tokens * self._per_token > self._states.max_bytes:
+                return
+            name, file = slot.name, self._states.name_file(slot.name, self.key)
+            if (last := self._keeping.get(name)) is not None:
+                await asyncio.wait({last})
+            try:
+                reply = await self._act(slot, "save", file)
+                if reply.get("n_written") == 0:  # So llama.cpp says that it could not.
+                    raise ModelFailed(f"nothing was written to {file}")
+            except Failed as error:
+                _log.info("a state was not saved: %s", error.message)
+                await asyncio.to_thread(self._states.discard, file)
+                return
+            slot.unsaved = 0
+            task = asyncio.create_task(self._keep(file, name, _number(reply, "n_saved")))
+            self._keeping[name] = task
+            task.add_done_callback(lambda done: self._kept(name, done))
+        finally:
+            slot.saving = None
+
+    async def _keep(self, file: str, name: str, tokens: int) -> None:
+        """Makes a written file the state of its conversation."""
+        assert self._states is not None
+        try:
+            size = await asyncio.to_thread(self._states.keep, file, name, self.key, tokens)
+        except OSError as error:
+            _log.info("a state was not kept: %s", error)
+        else:
+            self._per_token = size / max(1, tokens)
+
+    def _kept(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._keeping.get(name) is task:
+            del self._keeping[name]
+
+    async def _settled(self) -> None:
+        """Returns when nothing is being saved any more."""
+        if saving := {slot.saving for slot in self._slots.all if slot.saving is not None}:
+            await asyncio.wait(saving)
+        if self._keeping:
+            await asyncio.wait(set(self._keeping.values()))
+
+    # --- from disk ---
+
+    async def _restore(self, slot: Slot, name: str) -> int:
+        """Takes the state into the slot; the number of its tokens, 0 where there is none."""
+        if self._states is None or not self.key:
+            return 0
+        if (pending := self._keeping.get(name)) is not None:
+            await asyncio.wait({pending})
+        try:
+            state = await asyncio.to_thread(self._states.find, name, self.key)
+            if state is None:
+                return 0
+            return _number(await self._act(slot, "restore", state.file), "n_restored")
+        except Unavailable:  # It was unloaded, which is no fault of the state.
+            return 0
+        except Failed as error:
+            # Also where the process has ended over it: it must not do so again.
+            _log.info("a state was refused: %s", error.message)
+            await asyncio.to_thread(self._states.drop, name, self.key)
+        except OSError as error:
+            _log.info("a state could not be read: %s", error)
+        return 0
+
+    async def _act(self, slot: Slot, action: str, file: str) -> Any:
+        url = f"{self._server.address.root}/slots/{slot.number}?action={action}"
+        return await self._server.fetch("POST", url, {"filename": file})
+
+
+def _number(reply: Any, name: str) -> int:
+    value = reply.get(name) if isinstance(reply, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0
