@@ -117,7 +117,8 @@ def _add(parser: Parser, name: str, field: FieldInfo, *, flag: bool) -> None:
 def _help(field: FieldInfo) -> str:
     text = (field.description or "").replace("%", "%%")
     default = "" if field.is_required() else field.get_default()
-    return f"{text} ({default})" if isinstance(default, (int, str)) and default != "" else text
+    shown = isinstance(default, (int, str)) and not isinstance(default, bool) and default != ""
+    return f"{text} ({default})" if shown else text
 
 
 def _unwrap(annotation: Any) -> tuple[Any, bool]:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from arcanum_tui.cli.command import Command, Group
+import re
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from arcanum_tui.cli.command import Command, Group, Invocation, items
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
-from arcanum_tui.state.text import moment
+from arcanum_tui.state.text import moment, plural
 from engine.contract import memory
-from engine.contract.base import now
-from engine.contract.memory import SearchResult, SessionList, TurnList
+from engine.contract.base import now, visible
+from engine.contract.errors import EXIT_OK
+from engine.contract.memory import (
+    RestoredSession,
+    SearchResult,
+    SessionList,
+    SessionSummary,
+    Turn,
+    TurnList,
+)
+
+if TYPE_CHECKING:
+    from arcanum_tui.cli.arguments import Parser
+
+_SHOWN_SIBLINGS = 8
 
 
 def show_hits(found: SearchResult, terminal: Terminal) -> None:
@@ -28,24 +45,112 @@ def show_hits(found: SearchResult, terminal: Terminal) -> None:
 
 def show_sessions(found: SessionList, terminal: Terminal) -> None:
     if not found.sessions:
-        terminal.line('No conversation yet: arcanum chat "Hello"')
+        terminal.line('No such conversation. To begin one: arcanum chat "Hello"')
         return
     present = now()
     terminal.table(
-        ("SESSION", "TURNS", "LAST"),
-        (Column(grow=True), Column(right=True), Column()),
-        ((s.name, str(s.turns), moment(s.last_at, present)) for s in found.sessions),
+        ("SESSION", "TURNS", "LAST", "ABOUT", ""),
+        (Column(), Column(right=True), Column(), Column(grow=True), Column()),
+        (
+            (
+                s.name,
+                str(s.turns),
+                moment(s.last_at, present),
+                s.title,
+                f"deleted {moment(s.deleted_at, present)}" if s.deleted_at else "",
+            )
+            for s in found.sessions
+        ),
     )
+    if any(s.deleted_at for s in found.sessions):
+        terminal.note(f"To bring one back: arcanum memory restore {quote(found.sessions[0].name)}")
 
 
 def show_turns(found: TurnList, terminal: Terminal) -> None:
     present = now()
     for turn in found.turns:
         unusual = "" if turn.status == "done" else f" · {turn.status} {turn.note}".rstrip()
-        terminal.line(f"#{turn.id} · {moment(turn.asked_at, present)}{unusual}", "muted")
+        beside = f" · {_beside(turn)}" if turn.siblings else ""
+        terminal.line(f"#{turn.id} · {moment(turn.asked_at, present)}{unusual}{beside}", "muted")
+        for name in turn.attached:
+            terminal.line(f"+ {name}")
         for mark, text in ((">", turn.question), (" ", turn.answer)):
             for line in text.splitlines():
                 terminal.line(f"{mark} {line}")
+
+
+def _beside(turn: Turn) -> str:
+    """``branch 2 of 3, beside #4 #9``: what to give to ``switch``."""
+    others = [f"#{number}" for number in turn.siblings if number != turn.id]
+    more = " …" if len(others) > _SHOWN_SIBLINGS else ""
+    place = f"branch {turn.siblings.index(turn.id) + 1} of {len(turn.siblings)}"
+    return f"{place}, beside {' '.join(others[-_SHOWN_SIBLINGS:])}{more}"
+
+
+def show_session(found: SessionSummary, terminal: Terminal) -> None:
+    terminal.line(f"{found.name} · {plural(found.turns, 'turn')} · {found.title}")
+
+
+def show_restored(found: RestoredSession, terminal: Terminal) -> None:
+    terminal.line(f"✓ {found.session.name} is back, {plural(found.session.turns, 'turn')}", "ok")
+
+
+def show_exported(turn: Turn, terminal: Terminal) -> None:
+    """One turn as Markdown. What a person or a model wrote stands in fences that it cannot end."""
+    follows = "begins the conversation" if turn.parent_id is None else f"follows #{turn.parent_id}"
+    terminal.write(f"## #{turn.id} · {turn.asked_at:%Y-%m-%d %H:%M:%S} UTC · {follows}\n\n")
+    for name in turn.attached:
+        terminal.write(f"* attached: {fenced(name)}\n")
+    if turn.attached:
+        terminal.write("\n")
+    terminal.write(block(turn.question))
+    how = turn.status if turn.status == "done" else f"{turn.status} {fenced(turn.note)}".rstrip()
+    by = f" · {fenced(turn.model)}" if turn.model else ""
+    terminal.write(f"{how}{by}:\n\n")
+    if turn.answer:
+        terminal.write(block(turn.answer))
+
+
+def block(text: str) -> str:
+    """``text`` as a code block that nothing in it can end; control characters made visible."""
+    shown = visible(text, keep="\n\t")
+    fence = "`" * max(3, _longest_run(shown) + 1)
+    return f"{fence}text\n{shown}\n{fence}\n\n"
+
+
+def fenced(text: str) -> str:
+    """``text`` as a code span on one line; nothing where it is empty."""
+    shown = visible(text)
+    fence = "`" * (_longest_run(shown) + 1)
+    return f"{fence} {shown} {fence}" if shown else ""
+
+
+def _longest_run(text: str) -> int:
+    """Backticks in the longest row of them."""
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def _add_format(parser: Parser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("md", "json"),
+        default="md",
+        metavar="md|json",
+        help="Markdown, or one JSON object a line (md)",
+    )
+
+
+async def export(run: Invocation) -> int:
+    """Turn by turn, as they come from the engine: a long conversation is never held whole."""
+    if run.terminal.json or run.options.format == "json":
+        run.terminal.json = True
+        return await items(run)
+    request = run.request()
+    async with run.client() as client, client.stream(memory.EXPORT, request) as turns:
+        run.terminal.write(f"# Conversation {fenced(request.session)}\n\n")
+        async for turn in turns:
+            show_exported(turn, run.terminal)
+    return EXIT_OK
 
 
 GROUP = Group(
@@ -57,7 +162,46 @@ GROUP = Group(
             show_hits,
             examples=('arcanum memory search "bike colour" --session a',),
         ),
-        Command("sessions", memory.SESSIONS, show_sessions, examples=("arcanum memory sessions",)),
+        Command(
+            "sessions",
+            memory.SESSIONS,
+            show_sessions,
+            examples=(
+                "arcanum memory sessions",
+                "arcanum memory sessions --containing bike",
+                "arcanum memory sessions --deleted",
+            ),
+        ),
         Command("turns", memory.TURNS, show_turns, examples=("arcanum memory turns a --limit 10",)),
+        Command(
+            "switch",
+            memory.SWITCH,
+            show_turns,
+            examples=("arcanum memory switch a 12",),
+        ),
+        Command(
+            "rename",
+            memory.RENAME,
+            show_session,
+            examples=("arcanum memory rename a bikes",),
+        ),
+        Command("delete", memory.DELETE, examples=("arcanum memory delete a",)),
+        Command(
+            "restore",
+            memory.RESTORE,
+            show_restored,
+            examples=("arcanum memory restore a",),
+        ),
+        Command(
+            "export",
+            memory.EXPORT,
+            show_exported,
+            run=export,
+            add=_add_format,
+            examples=(
+                "arcanum memory export a > a.md",
+                "arcanum memory export a --format json",
+            ),
+        ),
     ),
 )
