@@ -68,7 +68,8 @@ class TurnLog(Protocol):
         attached: Sequence[Attached] = (),
     ) -> Turn:
         """Writes a question down. It follows ``after`` (None: the last turn, 0: none), which makes
-        its branch the current one. Raises NotFound where that is no turn of the session."""
+        its branch the current one. Raises NotFound where that is no turn of the session, Refused
+        where the session was deleted, Invalid for attachments beyond MAX_ATTACHED."""
         ...
 
     async def close(

@@ -10,7 +10,7 @@ from engine.contract import memory
 from engine.contract.agent0 import MAX_ATTACHED
 from engine.contract.base import now, visible
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError, Invalid, NotFound
+from engine.contract.errors import Invalid, NotFound
 from engine.contract.memory import RecallHit, Turn, TurnStatus
 from engine.contract.ports import Attached
 from engine.ground import Ground
@@ -144,8 +144,8 @@ class Turns:
         """Models keep nothing on disk under this name any more. What is in the way, in words."""
         try:
             await self._ground.models.forget_session(session)
-        except (ArcanumError, OSError) as error:
-            _log.error("what models keep of %r could not be removed: %s", session, error)
+        except Exception as error:  # noqa: BLE001 - what was asked for is done, and this is told
+            _log.exception("what models keep of %r could not be removed", session)
             return visible(str(error)) or type(error).__name__
         return ""
 

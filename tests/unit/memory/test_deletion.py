@@ -138,18 +138,19 @@ async def test_an_answer_that_is_being_written_is_not_cut_off(house: House) -> N
         await approve(house, number)
 
 
+@pytest.mark.parametrize("error", [Failed("the disk says no."), ValueError("the disk says no.")])
 async def test_what_a_model_keeps_and_cannot_be_removed_is_told(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    async def fails(session: str) -> None:
-        raise Failed(f"{session}: the disk says no.")
+    async def fails(_session: str) -> None:
+        raise error
 
     await house.say("a", "One.")
     monkeypatch.setattr(house.models, "forget_session", fails)
     done = await approve(house, await plan(house, "a"))
     assert done.state is ApprovalState.PARTIAL
     assert done.outcome is not None
-    assert "a: the disk says no." in done.outcome.problems[0]
+    assert "the disk says no." in done.outcome.problems[0]
     assert await house.names() == []
     await restore(house, "a")
     assert await house.names() == ["a"]
