@@ -18,10 +18,8 @@ HOSTILE = "```\n# Not a heading\n````\n<b>\x1b[2J\x9b\u202e"
 
 
 def turn(number: int, **fields: Any) -> Turn:
-    return Turn(
-        **{"id": number, "session": "a", "question": "Hello?", "status": "done", "asked_at": AT}
-        | fields
-    )
+    usual: dict[str, Any] = {"session": "a", "question": "Hello?", "status": "done", "asked_at": AT}
+    return Turn(id=number, **(usual | fields))
 
 
 TURNS = (
