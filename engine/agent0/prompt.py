@@ -1,90 +1,107 @@
-"""The prompt: system text, recent turns, and the question with what memory recalls for it.
+"""What a question is put to the model as: system text, earlier turns, and the question itself.
 
-Recalled facts stand next to the question, in plain sentences: a small model overlooks them
-anywhere else. What does not fit is refused with the numbers, never cut: only older turns, then
-recalled ones, are left out.
+Everything before the question stays, word by word, what it was the last time: a model that keeps
+what it has read then reads only what is new. What changes from question to question, the recalled
+facts and the attachments, stands next to the question, in plain sentences: a small model overlooks
+them anywhere else.
 
-The wording was chosen by measurement on SmolLM2-135M, greedy, two sets of eight facts: "Context: …
+The wording was chosen by measurement on SmolLM2-135M, greedy. Two sets of eight facts: "Context: …
 Question: … Answer:" with the best hit last gives 8 of 8 in both, the same facts in the system text
 27 of 64 over all arrangements, as earlier chat turns 6 to 13 of 64. A persona in the system text
 costs a tenth of the answers. Chat turns between cost more the longer they are: a model of that
-size repeats its own last answer.
+size repeats its own last answer. Ten questions about attached texts: as a context 8 right, between
+lines with the file's name 6 or 7; asked as a later turn 5 of 8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from engine.contract.backend import Backend, Message
-from engine.contract.errors import PromptTooLong
-from engine.contract.memory import RecallHit, Turn
+from engine.contract.backend import Message
+from engine.contract.memory import RecallHit
+from engine.contract.ports import Attached
 
 _SMALL = 1024**3
-"""Bytes of a model below which it gets recalled facts or recent turns, not both."""
 
 PLAIN = "You are a helpful assistant."
 FROM_CONTEXT = "Answer the question from the context."
 
 
-def messages(
-    question: str, recent: Sequence[Turn], recalled: Sequence[RecallHit]
-) -> tuple[Message, ...]:
-    """The whole prompt. ``recalled`` is best first; the best is put closest to the question."""
-    facts = " ".join(hit.text for hit in reversed(recalled))
-    asked = bool(facts) and question.rstrip().endswith("?")
-    found = [Message("system", FROM_CONTEXT if asked else PLAIN)]
-    for turn in recent:
-        found += [Message("user", turn.question), Message("assistant", turn.answer)]
-    text = question
-    if asked:
-        text = f"Context: {facts}\n\nQuestion: {question}\nAnswer:"
-    elif facts:
-        text = f"Context: {facts}\n\n{question}"
-    found.append(Message("user", text))
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An earlier turn, as it was put to the model (``attached``: with texts) and answered."""
+
+    turn_id: int
+    asked: str
+    answer: str
+    attached: bool = False
 
 
-def choose(
-    recent: Sequence[Turn], recalled: Sequence[RecallHit], model_size: int
-) -> tuple[list[Turn], list[RecallHit]]:
-    """What goes into the prompt of what there is. ``model_size`` in bytes, 0 where unknown.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a prompt is made of. ``turns`` oldest first; ``facts`` best first.
 
-    Only what was told is a fact: a question is not. No turn is in the prompt twice.
+    ``small``: a model that gets facts or turns, not both.
+    """
+
+    question: str
+    attached: tuple[Attached, ...] = ()
+    facts: tuple[RecallHit, ...] = ()
+    turns: tuple[Past, ...] = ()
+    small: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """A question with its facts that goes on with nothing that the model has read."""
+        return self.small and bool(self.facts)
+
+    @property
+    def asked(self) -> str:
+        return asked(self.question, self.attached, self.facts, small=self.small)
+
+    def messages(self) -> tuple[Message, ...]:
+        """The whole prompt."""
+        alone = self.alone and self.question.rstrip().endswith("?")
+        found = [Message("system", FROM_CONTEXT if alone else PLAIN)]
+        for turn in self.turns:
+            found += [Message("user", turn.asked), Message("assistant", turn.answer)]
+        found.append(Message("user", self.asked))
+        return tuple(found)
+
+
+def asked(
+    question: str, attached: Sequence[Attached], facts: Sequence[RecallHit] = (), *, small: bool
+) -> str:
+    """A question with what stands next to it; the best fact is put closest to it."""
+    named = len(attached) > 1 or not small
+    context = [f"[{one.name}]\n{one.text}" if named else one.text for one in attached]
+    if facts:
+        context.append(" ".join(fact.text for fact in reversed(facts)))
+    if not context:
+        return question
+    found = "\n\n".join(context)
+    if question.rstrip().endswith("?"):
+        return f"Context: {found}\n\nQuestion: {question}\nAnswer:"
+    return f"Context: {found}\n\n{question}"
+
+
+def is_small(size: int) -> bool:
+    """``size``: bytes of a model, 0 where unknown, which is not taken for small."""
+    return 0 < size < _SMALL
+
+
+def telling(recalled: Sequence[RecallHit], turns: Sequence[Past]) -> tuple[RecallHit, ...]:
+    """What of ``recalled`` (best first) is a fact, and not in the prompt already.
+
+    Only what was told is one: a question is not.
     """
     told = [hit for hit in recalled if not hit.text.rstrip().endswith("?")]
-    facts = [hit for hit in told if hit.score >= told[0].score / 2]
-    if facts and 0 < model_size < _SMALL:
-        return [], facts
-    there = {turn.id for turn in recent}
-    return list(recent), [hit for hit in facts if hit.turn_id not in there]
-
-
-async def fit(
-    backend: Backend,
-    question: str,
-    recent: Sequence[Turn],
-    recalled: Sequence[RecallHit],
-    max_tokens: int,
-) -> tuple[tuple[Message, ...], list[RecallHit]]:
-    """The longest prompt that leaves room for ``max_tokens``; what of ``recalled`` is in it.
-
-    Raises PromptTooLong where the question alone does not fit.
-    """
-    turns, hits = list(recent), list(recalled)
-    while True:
-        prompt = messages(question, turns, hits)
-        context = backend.info().context
-        tokens = await backend.count_tokens(prompt)
-        context = backend.info().context or context  # Known for sure once the model is loaded.
-        if not context or tokens + max_tokens <= context:
-            return prompt, hits
-        if turns:
-            turns = turns[(len(turns) + 1) // 2 :]
-        elif hits:
-            hits = hits[: len(hits) // 2]
-        else:
-            raise PromptTooLong(
-                f"The question is {tokens} tokens long; with {max_tokens} for the answer, the"
-                f" model's context of {context} tokens is too small.",
-                "Ask something shorter, or raise model.context in config.toml.",
-            )
+    there = {turn.turn_id for turn in turns}
+    return tuple(
+        hit
+        for hit in told
+        if hit.score >= told[0].score / 2
+        and hit.turn_id not in there
+        and not any(hit.text in turn.asked for turn in turns)
+    )

@@ -1,170 +1,142 @@
-"""Asking Agent-0. The question is durable before the model sees it, the answer before it is done.
+"""Serves ``agent0``. The question is durable before the model sees it, the answer before it is
+done.
 
-An answer that is stopped, or that a dying model leaves behind, is kept as far as it came.
+An answer that is stopped, or that a dying model leaves behind, is kept as far as it came. Where
+the model has no room for another question now, the turn says so: who asks again branches there.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
-from engine.agent0.prompt import choose, fit
-from engine.agent0.remote import RemoteAsk
+from engine.agent0 import attachments
+from engine.agent0.answer import Answer, Desk, Manner, Prepare, answering, to_its_end
+from engine.agent0.asking import Prompt, Prompts, priority_of
+from engine.agent0.remote import Check, RemoteAsk, RemoteStructure, only_here
+from engine.agent0.structure import ATTEMPTS, Wanted, structured
+from engine.agent0.titles import Titles
 from engine.contract import agent0
-from engine.contract.agent0 import AnswerFinished, AnswerPiece, AnswerStarted, Ask
-from engine.contract.backend import Generation, Message
-from engine.contract.base import visible
+from engine.contract.agent0 import Ask, Structure, Structured
+from engine.contract.backend import Backend
+from engine.contract.base import now
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError
-from engine.contract.memory import RecallHit, Turn, TurnStatus
+from engine.contract.errors import NotFound
+from engine.contract.memory import Turn
 from engine.contract.operation import Risk
-from engine.contract.ports import Models, TurnLog
+from engine.contract.ports import Attached, Models, TurnLog
 from engine.ground import Ground
-
-_RECENT = 6
-_RECALLED = 3
 
 
 class Agent0Room:
-    """Serves ``agent0`` and ``model``."""
+    """Asks the model in use. One that is elsewhere is asked only what a person has approved."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._turns = ground.use(TurnLog)  # type: ignore[type-abstract]
-        self._model = ground.use(Models)  # type: ignore[type-abstract]
+        self._models = ground.use(Models)  # type: ignore[type-abstract]
+        self._desk = Desk(self._turns, self._models, ground.metrics)
+        self._prompts = Prompts(self._turns)
+        self._titles = Titles(self._turns, self._models)
 
     async def start(self) -> None:
-        self._ground.door.stream(
-            agent0.ASK,
-            self._ask,
-            risk=lambda _request, _call: Risk.WRITE if self._model.info().local else Risk.HIGH,
-            high=RemoteAsk(self._ground, self._model, self.prompt, self.answer),
-        )
+        door = self._ground.door
+        ask, structure = RemoteAsk(self._models, self), RemoteStructure(self._models, self)
+        door.stream(agent0.ASK, self._ask, risk=self._risk, high=ask)
+        door.unary(agent0.STRUCTURE, self._structure, risk=self._risk, high=structure)
 
     async def stop(self) -> None:
-        """Nothing to end: an answer ends with the stream that asked for it."""
+        """An answer ends with the stream that asked for it."""
+        await self._titles.stop()
+
+    def _risk(self, _request: Any, _call: Call) -> Risk:
+        return Risk.WRITE if self._models.info().local else Risk.HIGH
+
+    def _bound(self, asked_for: int | None) -> int:
+        """New tokens at most: the configured bound is a hard one."""
+        limit = self._ground.config.model.max_new_tokens
+        return limit if asked_for is None else min(asked_for, limit)
+
+    # --- asking ---------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _ask(self, request: Ask, call: Call) -> AsyncIterator[AsyncIterator[Any]]:
-        turn = await self._turns.open(request.session, request.text, call)
-        answer = Answer(self, turn, self.bound(request))
-        try:
-            async with aclosing(answer.items()) as items:
-                yield items
-        finally:
-            # Also when the person stops it, or the face goes away.
-            await asyncio.shield(answer.keep("stopped", "stopped"))
+        attached = await attachments.read(self._ground, request.attachments)
+        most = self._bound(request.max_tokens)
 
-    def bound(self, request: Ask) -> int:
-        """New tokens at most: the configured bound is a hard one."""
-        limit = self._ground.config.model.max_new_tokens
-        return limit if request.max_tokens is None else min(request.max_tokens, limit)
+        async def prepare(backend: Backend, turn: Turn) -> Prompt:
+            only_here(backend)
+            return await self._prompts.prompt(backend, turn, attached, most)
 
-    async def prompt(
-        self, session: str, question: str, max_tokens: int, turn_id: int | None = None
-    ) -> tuple[tuple[Message, ...], list[RecallHit]]:
-        """The prompt for a question, and what of it memory recalled."""
-        recent = await self._turns.recent(session, _RECENT)
-        itself = () if turn_id is None else (turn_id,)
-        recalled = await self._turns.recall(session, question, _RECALLED, itself)
-        async with self._model.lease() as backend:
-            # Its size and context decide what goes into the prompt.
-            recent, facts = choose(recent, recalled, backend.info().size)
-            return await fit(backend, question, recent, facts, max_tokens)
+        async with (
+            self._answering(request, attached, prepare, call) as answer,
+            aclosing(answer.items()) as items,
+        ):
+            yield items
+            if answer.turn.status == "done":
+                self._titles.after(answer.turn)
 
-    async def answer(self, session: str, question: str, prompt: Generation, call: Call) -> Turn:
-        """Asks with this prompt and no other; returns the closed turn. Raises ArcanumError."""
-        turn = await self._turns.open(session, question, call)
-        answer = Answer(self, turn, prompt.max_tokens, prompt)
-        async for _item in answer.items():
-            pass
-        return answer.turn
+    def _answering(
+        self, request: Ask, attached: Sequence[Attached], prepare: Prepare, call: Call
+    ) -> AbstractAsyncContextManager[Answer]:
+        opening = self._turns.open(
+            request.session, request.text, call, after=request.after, attached=attached
+        )
+        manner = Manner(request.temperature or 0.0, priority_of(call))
+        return answering(self._desk, opening, prepare, manner, call)
 
-    @property
-    def turns(self) -> TurnLog:
-        return self._turns
-
-    @property
-    def model(self) -> Models:
-        return self._model
-
-    @property
-    def ground(self) -> Ground:
-        return self._ground
-
-
-class Answer:
-    """One answer on its way. ``keep`` writes it down, once."""
-
-    def __init__(
-        self, room: Agent0Room, turn: Turn, max_tokens: int, prompt: Generation | None = None
-    ) -> None:
-        self._room = room
-        self.turn = turn
-        self._max_tokens = max_tokens
-        self._prompt = prompt
-        self._text: list[str] = []
-        self._model = ""
-
-    async def items(self) -> AsyncGenerator[Any, None]:
-        """Started, pieces, finished. Where the model fails, what came is kept and it raises."""
-        started = time.perf_counter()
-        first: float | None = None
-        finish = "stop"
-        room = self._room
-        try:
-            prompt, recalled = await self._prepare()
-            info = room.model.info()
-            self._model = info.model
-            yield AnswerStarted(
-                turn_id=self.turn.id,
-                session=self.turn.session,
-                backend=info.backend,
-                model=info.model,
-                simulated=info.simulated,
-                recalled=tuple(recalled),
+    async def foresee(self, request: Ask) -> tuple[Ask, tuple[Attached, ...], Prompt]:
+        """The request with its defaults, what is attached, and the prompt; nothing is written."""
+        attached = await attachments.read(self._ground, request.attachments)
+        most = self._bound(request.max_tokens)
+        if request.after is None:
+            recent = await self._turns.recent(request.session, 1)
+            parent = recent[0].id if recent else None
+        else:
+            parent = request.after or None
+        turn = Turn(
+            id=0,
+            session=request.session,
+            question=request.text,
+            status="open",
+            asked_at=now(),
+            parent_id=parent,
+        )
+        if any(past.session != request.session for past in await self._turns.path(turn, 1, 1)):
+            raise NotFound(
+                f"There is no turn #{parent} in the conversation {request.session!r}.",
+                "arcanum memory turns lists them.",
             )
-            async with room.model.lease() as backend, backend.stream(prompt) as pieces:
-                room.model.tell()
-                async for piece in pieces:
-                    if piece.text:
-                        if first is None:
-                            first = time.perf_counter() - started
-                            self._count_first(first)
-                        self._text.append(visible(piece.text, keep="\n\t"))
-                        yield AnswerPiece(text=self._text[-1])
-                    finish = piece.finish or finish
-        except ArcanumError as error:
-            room.model.tell()
-            await asyncio.shield(self.keep("failed", error.message))
-            raise
-        await asyncio.shield(self.keep("done", ""))
-        room.ground.metrics.tokens.labels(self._model).inc(len(self._text))
-        yield AnswerFinished(
-            turn=self.turn,
-            finish=finish,
-            tokens=len(self._text),
-            first_token_s=first,
-            seconds=time.perf_counter() - started,
-        )
+        async with self._models.lease() as backend:
+            prompt = await self._prompts.prompt(
+                backend, turn, attached, most, recall=request.after is None
+            )
+        return request.model_copy(update={"max_tokens": prompt.most}), attached, prompt
 
-    async def _prepare(self) -> tuple[Generation, list[RecallHit]]:
-        if self._prompt is not None:
-            return self._prompt, []
-        prompt, recalled = await self._room.prompt(
-            self.turn.session, self.turn.question, self._max_tokens, self.turn.id
-        )
-        return Generation(prompt, self._max_tokens), recalled
+    async def answer(
+        self, request: Ask, attached: Sequence[Attached], prompt: Prompt, call: Call, check: Check
+    ) -> Turn:
+        """Asks with this prompt and no other; the closed turn. Raises ArcanumError."""
 
-    def _count_first(self, seconds: float) -> None:
-        self._room.ground.metrics.first_token_seconds.labels(self._model).observe(seconds)
+        async def prepare(backend: Backend, _turn: Turn) -> Prompt:
+            check(backend)
+            return prompt
 
-    async def keep(self, status: TurnStatus, note: str) -> None:
-        """Closes the turn with what came so far; the first call counts."""
-        if self.turn.status == "open":
-            text = "".join(self._text)
-            self.turn = self.turn.model_copy(update={"status": status})
-            self.turn = await self._room.turns.close(self.turn, status, text, note, self._model)
+        async with self._answering(request, attached, prepare, call) as answer:
+            return await to_its_end(answer)
+
+    # --- structured answers ---------------------------------------------------------------------
+
+    async def _structure(self, request: Structure, call: Call) -> Structured:
+        return await self.structure(self.wanted(request), call, only_here, ATTEMPTS)
+
+    def wanted(self, request: Structure) -> Wanted:
+        """Raises Invalid where the schema is not one that can be checked."""
+        return Wanted.of(request.text, request.json_schema, self._bound(request.max_tokens))
+
+    async def structure(
+        self, wanted: Wanted, call: Call, check: Check, attempts: int
+    ) -> Structured:
+        """The answer, once it fits. Raises ModelFailed where none of so many does."""
+        return await structured(self._models, wanted, priority_of(call), check, attempts)

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from engine.contract.base import Empty, Json, Name, PathRef, Wire
+from engine.contract.base import Empty, Json, Name, PathRef, Wire, visible
 from engine.contract.memory import Question, RecallHit, Turn
 from engine.contract.operation import Kind, Limits, Operation, Risk
 
 MAX_ATTACHED = 200_000
 """Characters of all attachments of a question."""
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def _whole(value: Any) -> Any:
+    """Half a character, which neither UTF-8 nor a database can hold, is made visible."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return _HALF.sub(lambda half: visible(half[0]), value)
+
+
+def _says_something(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_whole)]
+Asked = Annotated[Question, BeforeValidator(_whole), AfterValidator(_says_something)]
+
 
 class TextAttachment(Wire):
     """A text that the person's face has read: the engine opens no file for it."""
 
     kind: Literal["text"] = "text"
-    name: Annotated[str, Field(min_length=1, max_length=200, description="what it is called")]
-    text: Annotated[str, Field(min_length=1, max_length=MAX_ATTACHED)]
+    name: Annotated[Text, Field(min_length=1, max_length=200, description="what it is called")]
+    text: Annotated[Text, Field(min_length=1, max_length=MAX_ATTACHED)]
 
 
 class AssetAttachment(Wire):
@@ -37,7 +57,7 @@ class Ask(Wire):
     """``after`` branches the conversation: the question follows that turn, 0 none at all; by
     default it follows the last. ``temperature`` 0 is greedy, None the model's usual."""
 
-    text: Annotated[Question, Field(description="the question")]
+    text: Annotated[Asked, Field(description="the question")]
     session: Annotated[Name, Field(description="the conversation it belongs to")] = "main"
     max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = Field(
         None, description="at most so many new tokens"
@@ -98,7 +118,7 @@ AnswerItem = Annotated[AnswerStarted | AnswerPiece | AnswerFinished, Field(discr
 class Structure(Wire):
     """``json_schema``: a JSON schema (object at the root; every string gets a bound)."""
 
-    text: Annotated[Question, Field(description="what to answer")]
+    text: Annotated[Asked, Field(description="what to answer")]
     json_schema: Annotated[Json, Field(description="the JSON schema that the answer fits")]
     max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = Field(
         None, description="at most so many new tokens"
@@ -134,5 +154,6 @@ STRUCTURE = Operation(
     Structured,
     risk=Risk.HIGH,
     limits=Limits(max_bytes=256 * 1024, concurrent=8, timeout_s=600),
+    audit=("max_tokens",),
     positional=("text",),
 )

@@ -1,0 +1,134 @@
+"""From a question to what the model is asked: the turns before it, what was attached, what is
+recalled, and all of it within the model's context."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from engine.agent0.fitting import fit
+from engine.agent0.prompt import Draft, Past, asked, is_small, telling
+from engine.contract.backend import Backend, Message, Priority
+from engine.contract.call import ActorKind, Call
+from engine.contract.memory import RecallHit, Turn
+from engine.contract.ports import Attached, TurnLog
+
+_SMALL_TURNS = (4, 10)
+_TURNS = (8, 24)
+"""Earlier turns in a prompt, least and most."""
+_RECALLED = 3
+_THREADS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent. ``tokens`` of ``context`` are used, both 0 where unknown; ``most`` new ones
+    are left for the answer.
+
+    ``session`` is "" where it does not go on with what the model has read of the conversation.
+    """
+
+    messages: tuple[Message, ...]
+    most: int
+    recalled: tuple[RecallHit, ...] = ()
+    tokens: int = 0
+    context: int = 0
+    session: str = ""
+
+
+@dataclass(slots=True)
+class _Thread:
+    """How a conversation was last put to the model: from which turn on, and which questions
+    otherwise than they can be made again, because facts stood next to them."""
+
+    first: int = 0
+    asked: dict[int, str] = field(default_factory=dict)
+
+
+class Prompts:
+    """Remembers how the latest conversations were put to the model, so that each prompt begins
+    like the one before. What it forgets costs one longer reading, and nothing else."""
+
+    def __init__(self, turns: TurnLog) -> None:
+        self._turns = turns
+        self._threads: OrderedDict[str, _Thread] = OrderedDict()
+
+    async def prompt(
+        self,
+        backend: Backend,
+        turn: Turn,
+        attached: Sequence[Attached],
+        most: int,
+        *,
+        recall: bool = True,
+    ) -> Prompt:
+        """What ``turn`` asks, for a loaded model. Raises PromptTooLong.
+
+        ``recall`` False: the turn's branch is not the current one, which recall looks into.
+        """
+        info = backend.info()
+        thread = self._thread(turn.session)
+        draft = await self._draft(turn, attached, thread, small=is_small(info.size))
+        if recall:
+            draft = await self._with_facts(draft, turn)
+        draft, tokens = await fit(backend, draft, most)
+        context = backend.info().context
+        if not draft.alone:
+            thread.first = draft.turns[0].turn_id if draft.turns else turn.id
+            kept = {past.turn_id for past in draft.turns}
+            thread.asked = {i: text for i, text in thread.asked.items() if i in kept}
+            if draft.facts:
+                thread.asked[turn.id] = draft.asked
+        return Prompt(
+            draft.messages(),
+            min(most, context - tokens) if context else most,
+            draft.facts,
+            tokens,
+            context,
+            "" if draft.alone else turn.session,
+        )
+
+    def _thread(self, session: str) -> _Thread:
+        thread = self._threads.setdefault(session, _Thread())
+        self._threads.move_to_end(session)
+        while len(self._threads) > _THREADS:
+            self._threads.popitem(last=False)
+        return thread
+
+    async def _draft(
+        self, turn: Turn, attached: Sequence[Attached], thread: _Thread, *, small: bool
+    ) -> Draft:
+        path = await self._turns.path(turn, *(_SMALL_TURNS if small else _TURNS))
+        if any(past.id == thread.first for past in path):
+            path = [past for past in path if past.id >= thread.first]
+        holding = [past.id for past in path if past.attached]
+        read = await self._turns.attached(holding) if holding else {}
+        turns = tuple(
+            Past(
+                past.id,
+                thread.asked.get(past.id)
+                or asked(past.question, read.get(past.id, ()), small=small),
+                past.answer,
+                bool(past.attached),
+            )
+            for past in path
+        )
+        return Draft(turn.question, tuple(attached), (), turns, small)
+
+    async def _with_facts(self, draft: Draft, turn: Turn) -> Draft:
+        """A small model gets facts instead of the turns; attachments are the facts it has."""
+        if draft.small and (draft.attached or any(past.attached for past in draft.turns)):
+            return draft
+        turns = () if draft.small else draft.turns
+        exclude = [turn.id, *(past.turn_id for past in turns)]
+        recalled = await self._turns.recall(turn.session, turn.question, _RECALLED, exclude)
+        facts = telling(recalled, turns)
+        return replace(draft, facts=facts, turns=turns) if facts else draft
+
+
+def priority_of(call: Call) -> Priority:
+    """Who waits for it: a person, an answer that a person waits for, or nobody."""
+    if call.actor.kind is ActorKind.OPERATOR:
+        return Priority.INTERACTIVE
+    return Priority.COUNCIL if call.actor.kind is ActorKind.MODEL else Priority.BACKGROUND
