@@ -76,6 +76,11 @@ class TurnLog(Protocol):
         self, turn: Turn, status: TurnStatus, answer: str, note: str, model: str
     ) -> Turn: ...
 
+    async def parent(self, session: str, after: int | None) -> int | None:
+        """The turn that a question would follow, None where it would begin the conversation.
+        Raises as ``open`` does."""
+        ...
+
     async def recent(self, session: str, limit: int) -> list[Turn]:
         """The newest answered turns of the session, oldest first."""
         ...

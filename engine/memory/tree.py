@@ -6,7 +6,8 @@ branch in order is its turns by id, and its head the highest of them.
 
 from __future__ import annotations
 
-from engine.store import Transaction
+from engine.memory import rows
+from engine.store import Database, Transaction
 
 UP = (
     "WITH RECURSIVE up (id, parent_id, answered) AS ("
@@ -33,21 +34,21 @@ def window(count: int, least: int, most: int) -> int:
     return least + (count - least) % (most - least + 1)
 
 
-async def head(tx: Transaction, session_id: int) -> int | None:
+async def head(source: Database | Transaction, session_id: int) -> int | None:
     """The last turn of the current branch; None where there is none yet."""
-    rows = await tx.fetch(
-        "SELECT max(turn_id) AS head FROM branch WHERE session_id = ?", (session_id,)
+    found = await rows.fetch(
+        source, "SELECT max(turn_id) AS head FROM branch WHERE session_id = ?", session_id
     )
-    return None if rows[0]["head"] is None else int(rows[0]["head"])
+    return None if found[0]["head"] is None else int(found[0]["head"])
 
 
 async def newest_leaf(tx: Transaction, session_id: int, turn_id: int) -> int:
     """The newest of all turns that follow this one, however far: nothing follows it."""
-    rows = await tx.fetch(
+    found = await tx.fetch(
         f"{_DOWN} SELECT max(id) AS leaf FROM down",  # noqa: S608 - ours
         (turn_id, session_id),
     )
-    return int(rows[0]["leaf"])
+    return int(found[0]["leaf"])
 
 
 async def make_current(tx: Transaction, session_id: int, leaf: int) -> None:

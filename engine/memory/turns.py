@@ -15,7 +15,7 @@ from engine.contract.memory import RecallHit, Turn, TurnStatus
 from engine.contract.ports import Attached
 from engine.ground import Ground
 from engine.memory import recall, rows, tree
-from engine.store import Transaction
+from engine.store import Database, Transaction
 
 _log = logging.getLogger("arcanum.memory")
 _MAX_NAME = 200
@@ -59,8 +59,13 @@ class Turns:
             )
 
         async def work(tx: Transaction) -> Turn:
-            session_id = await _session(tx, session)
+            session_id = await _known(tx, session)
             parent = await _parent(tx, session_id, session, after)
+            if session_id is None:
+                session_id = await tx.insert(
+                    "INSERT INTO session (name, created_at) VALUES (?, ?)",
+                    (session, now().isoformat()),
+                )
             number = await tx.insert(
                 "INSERT INTO turn (session_id, parent_id, question, status, asked_at)"
                 " VALUES (?, ?, ?, 'open', ?)",
@@ -151,6 +156,9 @@ class Turns:
 
     # --- reading --------------------------------------------------------------------------------
 
+    async def parent(self, session: str, after: int | None) -> int | None:
+        return await _parent(self._state, await _known(self._state, session), session, after)
+
     async def recent(self, session: str, limit: int) -> list[Turn]:
         found = await self._state.read(
             f"{rows.TURN} JOIN branch ON branch.turn_id = turn.id"
@@ -203,32 +211,32 @@ async def _turn(tx: Transaction, number: int) -> Turn:
     return rows.turn((await tx.fetch(f"{rows.TURN} WHERE turn.id = ?", (number,)))[0])
 
 
-async def _session(tx: Transaction, name: str) -> int:
-    """The conversation's identity; one that is not there begins now."""
-    found = await tx.fetch("SELECT id, deleted_at FROM session WHERE name = ?", (name,))
-    if not found:
-        return await tx.insert(
-            "INSERT INTO session (name, created_at) VALUES (?, ?)", (name, now().isoformat())
-        )
-    if found[0]["deleted_at"] is not None:
+async def _known(source: Database | Transaction, name: str) -> int | None:
+    """The conversation's identity, None where there is none yet. Raises Refused."""
+    found = await rows.fetch(source, "SELECT id, deleted_at FROM session WHERE name = ?", name)
+    if found and found[0]["deleted_at"] is not None:
         raise rows.deleted(name)
-    return int(found[0]["id"])
+    return int(found[0]["id"]) if found else None
 
 
-async def _parent(tx: Transaction, session_id: int, name: str, after: int | None) -> int | None:
+async def _parent(
+    source: Database | Transaction, session_id: int | None, name: str, after: int | None
+) -> int | None:
     """The turn that a question follows."""
     if after is None:
-        return await tree.head(tx, session_id)
+        return None if session_id is None else await tree.head(source, session_id)
     if after == 0:
         return None
-    await belongs(tx, session_id, name, after)
+    await belongs(source, session_id, name, after)
     return after
 
 
-async def belongs(tx: Transaction, session_id: int, name: str, turn_id: int) -> None:
+async def belongs(
+    source: Database | Transaction, session_id: int | None, name: str, turn_id: int
+) -> None:
     """Raises NotFound where it is no turn of the session."""
-    same = await tx.fetch(
-        "SELECT 1 FROM turn WHERE id = ? AND session_id = ?", (turn_id, session_id)
+    same = await rows.fetch(
+        source, "SELECT 1 FROM turn WHERE id = ? AND session_id = ?", turn_id, session_id
     )
     if not same:
         raise NotFound(

@@ -59,6 +59,8 @@ async def test_a_branch_leads_only_through_its_own_conversation(house: House) ->
     other = await house.say("b", "Elsewhere.")
     with pytest.raises(NotFound, match=f"no turn #{other.id} in the conversation 'a'"):
         await house.say("a", "One.", after=other.id)
+    with pytest.raises(NotFound, match=f"no turn #{other.id} "):
+        await house.log.parent("a", other.id)
     assert await house.names() == ["b"]  # Nothing begun.
     await house.say("a", "One.")
     with pytest.raises(NotFound, match=f"no turn #{other.id} "):
@@ -176,9 +178,11 @@ async def test_any_tree_is_what_a_plain_model_says(
                 plain.head = plain.leaf(some)
             continue
         after = {"after": some, "anew": 0}.get(what)
+        foreseen = await house.log.parent(session, after)
         turn = await house.ask(session, f"told {len(plain.parents)}", after=after)
         plain.parents[turn.id] = plain.head if after is None else after or None
         plain.head = turn.id
+        assert foreseen == plain.parents[turn.id]
         if what == "open":
             opened.append(turn)
         else:

@@ -102,6 +102,8 @@ async def test_nothing_is_asked_in_a_deleted_conversation_or_called_like_it(hous
     with pytest.raises(Refused, match="'a' was deleted") as caught:
         await house.ask("a", "Are you there?")
     assert "arcanum memory restore a" in caught.value.hint
+    with pytest.raises(Refused, match="'a' was deleted"):
+        await house.log.parent("a", None)
     with pytest.raises(Refused, match="A deleted conversation is called 'a'"):
         await house.do(memory.RENAME, RenameSession(session="b", to="a"))
     assert await house.questions("b") == ["Two."]
