@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from shlex import quote
 
 from arcanum_tui.cli.command import Command, Group, Invocation, value
 from arcanum_tui.cli.terminal import Terminal
@@ -107,7 +108,7 @@ def _show_outcome(found: Approval, terminal: Terminal) -> None:
         terminal.line(f"  ! {problem}", "warn")
     if outcome.undo is not None and not found.undone:
         words = outcome.undo.operation.replace(".", " ")
-        values = " ".join(str(value) for value in outcome.undo.request.values())
+        values = " ".join(quote(str(value)) for value in outcome.undo.request.values())
         terminal.line(f"  undo: arcanum {words} {values}", "muted")
 
 
