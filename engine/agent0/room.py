@@ -22,7 +22,6 @@ from engine.contract.agent0 import Ask, Structure, Structured
 from engine.contract.backend import Backend
 from engine.contract.base import now
 from engine.contract.call import Call
-from engine.contract.errors import NotFound
 from engine.contract.memory import Turn
 from engine.contract.operation import Risk
 from engine.contract.ports import Attached, Models, TurnLog
@@ -90,24 +89,14 @@ class Agent0Room:
         """The request with its defaults, what is attached, and the prompt; nothing is written."""
         attached = await attachments.read(self._ground, request.attachments)
         most = self._bound(request.max_tokens)
-        if request.after is None:
-            recent = await self._turns.recent(request.session, 1)
-            parent = recent[0].id if recent else None
-        else:
-            parent = request.after or None
         turn = Turn(
             id=0,
             session=request.session,
             question=request.text,
             status="open",
             asked_at=now(),
-            parent_id=parent,
+            parent_id=await self._turns.parent(request.session, request.after),
         )
-        if any(past.session != request.session for past in await self._turns.path(turn, 1, 1)):
-            raise NotFound(
-                f"There is no turn #{parent} in the conversation {request.session!r}.",
-                "arcanum memory turns lists them.",
-            )
         async with self._models.lease() as backend:
             prompt = await self._prompts.prompt(
                 backend, turn, attached, most, recall=request.after is None

@@ -81,10 +81,6 @@ class TurnLog(Protocol):
         Raises as ``open`` does."""
         ...
 
-    async def recent(self, session: str, limit: int) -> list[Turn]:
-        """The newest answered turns of the session, oldest first."""
-        ...
-
     async def path(self, turn: Turn, least: int, most: int) -> list[Turn]:
         """The answered turns that lead to ``turn``, oldest first, without itself.
 

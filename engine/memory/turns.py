@@ -159,15 +159,6 @@ class Turns:
     async def parent(self, session: str, after: int | None) -> int | None:
         return await _parent(self._state, await _known(self._state, session), session, after)
 
-    async def recent(self, session: str, limit: int) -> list[Turn]:
-        found = await self._state.read(
-            f"{rows.TURN} JOIN branch ON branch.turn_id = turn.id"
-            " AND branch.session_id = turn.session_id"
-            " WHERE session.name = ? AND turn.answered ORDER BY turn.id DESC LIMIT ?",
-            (session, limit),
-        )
-        return [rows.turn(row) for row in reversed(found)]
-
     async def path(self, turn: Turn, least: int, most: int) -> list[Turn]:
         if turn.parent_id is None:
             return []
