@@ -1,0 +1,158 @@
+"""What memory a model takes and how much of it a GPU can, worked out before it is loaded.
+
+What a model takes, in bytes:
+
+* weights: what its tensors take in the file. A model whose first layer serves as its last too
+  (``tied``) has a second copy of that on a GPU.
+* cache: keys and values, ``2 x layers x context x parallel x kv_heads x head_dim x 2`` at 16 bits;
+  layer by layer where heads differ, keys and values apart where their lengths do. llama.cpp takes
+  all of it at once (``llama_kv_cache`` in its log). A sliding window, or layers with a state
+  instead of a cache, would take less: that is not counted off.
+* compute: buffers of one batch, ``4 x batch x (5 x embedding + 3 x feed-forward)`` and the mask of
+  attention, ``2 x batch x context``. That is what llama.cpp reserves for three Llamas, of 135
+  million to 8 thousand million parameters, at contexts from 256 to 65,536 tokens, to within 3 %
+  (its "compute buffer size", with flash attention). To it comes what the process takes besides:
+  40 MiB and 200 bytes for each word of the vocabulary, which is what the bundled model's takes
+  (proportional set size, after a prompt of 700 tokens, at five contexts from 512 to 32,768).
+
+MLX takes the cache as a conversation grows; here it is counted whole. What a GPU's driver keeps
+for itself is left free in each: 512 MiB, an assumption, not a measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backends.hardware import Gpu, Hardware
+from backends.runtimes import LLAMA_CPP_PYTHON, MLX, XLLAMACPP, Runtime
+from backends.shape import Shape
+from engine.contract.errors import Unavailable
+
+MIB = 1024 * 1024
+_BATCH = 256
+_PROCESS = 40 * MIB
+_A_WORD = 200
+_RESERVE = 512 * MIB
+INSTALL = {
+    XLLAMACPP: "pip install xllamacpp",
+    LLAMA_CPP_PYTHON: "make llama (for NVIDIA: make cuda, for a Mac's GPU: make metal)",
+    MLX: "make mlx",
+}
+ABLE = {"gguf": (XLLAMACPP, LLAMA_CPP_PYTHON), "mlx": (MLX,)}
+"""What runs which kind of model, the first by preference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the configuration asks for. ``gpu_layers`` None: as many as fit.
+
+    ``context``: tokens for each of the ``parallel`` answers. ``library`` auto: the fastest here.
+    """
+
+    context: int = 4096
+    parallel: int = 2
+    gpu_layers: int | None = None
+    library: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Bytes. ``process`` is what no GPU takes."""
+
+    weights: int
+    cache: int
+    buffers: int
+    process: int
+
+    @property
+    def on_gpu(self) -> int:
+        """Bytes on a GPU that takes the whole model."""
+        return self.weights + self.cache + self.buffers
+
+
+def needs(shape: Shape, wishes: Wishes) -> Needs:
+    """What a model takes, wherever it runs."""
+    cells = wishes.context * wishes.parallel
+    buffers = 4 * _BATCH * (5 * shape.embedding + 3 * shape.forward) + 2 * _BATCH * wishes.context
+    process = _PROCESS + _A_WORD * shape.vocabulary
+    return Needs(shape.weights, sum(shape.cache_a_token) * cells, buffers, process)
+
+
+# --- which library ------------------------------------------------------------------------------
+
+
+def choose(
+    kind: str, hardware: Hardware, runtimes: Sequence[Runtime], library: str = "auto"
+) -> Runtime:
+    """What runs a model of this ``kind`` (gguf or mlx) best here; ``library`` as configured.
+
+    Raises Unavailable where none that can is installed.
+    """
+    able = ABLE[kind]
+    wanted = (library,) if library in able else able
+    found = [each for name in wanted for each in runtimes if each.library == name]
+    if not found:
+        raise Unavailable(
+            f"{wanted[0]}, which runs such a model here, is not installed",
+            f"Install it: {INSTALL[wanted[0]]}",
+        )
+    return next((each for each in found if usable(each, hardware)), found[0])
+
+
+def usable(runtime: Runtime, hardware: Hardware) -> tuple[Gpu, ...]:
+    """The GPUs that a library can use here."""
+    reached = {"cuda": "cuda", "vulkan": "cuda", "metal": "metal"}.get(runtime.accelerator)
+    return tuple(gpu for gpu in hardware.gpus if gpu.kind == reached)
+
+
+# --- where --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What of a model lies on GPUs: so many of its ``total`` layers, taking so many bytes.
+
+    Layers count as llama.cpp counts them: each repeated one, and the output. ``room``: bytes that
+    these GPUs have for it.
+    """
+
+    gpus: tuple[Gpu, ...]
+    layers: int
+    total: int
+    taken: int
+    room: int
+
+    @property
+    def whole(self) -> bool:
+        return self.layers == self.total
+
+    @property
+    def shared(self) -> bool:
+        """The GPU's memory is the machine's."""
+        return any(gpu.shared for gpu in self.gpus)
+
+
+def split(shape: Shape, runtime: Runtime, hardware: Hardware, wishes: Wishes) -> Split:
+    """The layers from the last on: as many as are asked for, or else as fit.
+
+    llama.cpp offloads in this order, too: the output, then the last layer, then the one before.
+    """
+    gpus = usable(runtime, hardware)
+    room = sum(max(0, gpu.free - _RESERVE) for gpu in gpus)
+    total = len(shape.layers) + 1
+    if not gpus:
+        return Split((), 0, total, 0, 0)
+    if runtime.library == MLX:
+        return Split(gpus, total, total, needs(shape, wishes).on_gpu, room)
+    cells = wishes.context * wishes.parallel
+    costs = [shape.output + (shape.input if shape.tied else 0)]
+    for weight, cache in zip(reversed(shape.layers), reversed(shape.cache_a_token), strict=True):
+        costs.append(weight + cache * cells)
+    taken, layers = needs(shape, wishes).buffers, 0
+    for cost in costs if wishes.gpu_layers is None else costs[: wishes.gpu_layers]:
+        if wishes.gpu_layers is None and taken + cost > room:
+            break
+        taken += cost
+        layers += 1
+    return Split(gpus, layers, total, taken if layers else 0, room)
