@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +18,7 @@ from engine.contract.errors import ConfigInvalid
 
 _MAX_BYTES = 1024 * 1024
 _EXPECTED = {
+    "dict_type": "Input should be a table",
     "model_type": "Input should be a table",
     "path_type": "Input should be a path, in quotes",
     "tuple_type": "Input should be an array",
@@ -27,6 +28,14 @@ _EXPECTED = {
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Context = Annotated[int, Field(strict=True, ge=512, le=1_048_576)]
+Parallel = Annotated[int, Field(strict=True, ge=1, le=64)]
+Threads = Annotated[int, Field(strict=True, ge=1, le=512)]
+Layers = Annotated[int, Field(strict=True, ge=0, le=10_000)]
+Mebibytes = Annotated[int, Field(strict=True, ge=64, le=16_777_216)]
+Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=100)]
 
 
 class MachineConfig(_Section):
@@ -39,7 +48,18 @@ class EndpointConfig(_Section):
     name: Name
     url: Annotated[str, Field(pattern=r"^(https?://|unix:/)", max_length=500)]
     model: Annotated[str, Field(max_length=200)] = ""
-    key_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=100)] | None = None
+    key_env: Variable | None = None
+    parallel: Parallel | None = None
+
+
+class ProfileConfig(_Section):
+    """Settings for one kind of machine. What it sets goes before the same key of the model."""
+
+    context: Context | None = None
+    parallel: Parallel | None = None
+    threads: Threads | None = None
+    gpu_layers: Layers | None = None
+    memory_mib: Mebibytes | None = None
 
 
 class ModelConfig(_Section):
@@ -47,19 +67,45 @@ class ModelConfig(_Section):
     use: Annotated[str, Field(max_length=300)] | None = Field(
         None, description="The model to start with, as `arcanum model list` names it"
     )
+    library: Literal["auto", "xllamacpp", "llama-cpp-python", "mlx"] = Field(
+        "auto", description="What runs models here; by default what is fastest of what is installed"
+    )
+    profile: Name | None = Field(None, description="Which of the profiles holds on this machine")
+    profiles: dict[Name, ProfileConfig] = Field({}, description="Settings by name")
     max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=32_768)] = Field(
-        160, description="The hard limit of an answer, in tokens"
+        1024, description="The hard limit of an answer, in tokens"
     )
-    context: Annotated[int, Field(strict=True, ge=512, le=1_048_576)] = Field(
-        4096, description="Context per conversation, in tokens"
-    )
-    parallel: Annotated[int, Field(strict=True, ge=1, le=64)] = Field(
-        2, description="Answers that one model gives at the same time"
-    )
-    threads: Annotated[int, Field(strict=True, ge=1, le=512)] | None = Field(
+    context: Context = Field(4096, description="Context per conversation, in tokens")
+    parallel: Parallel = Field(2, description="Answers that one model gives at the same time")
+    threads: Threads | None = Field(
         None, description="Threads of the model; by default all cores but one"
     )
+    gpu_layers: Layers | None = Field(
+        None, description="Layers that the GPU takes; by default as many as fit"
+    )
+    memory_mib: Mebibytes | None = Field(
+        None, description="Memory for all loaded models, in MiB; by default what is free"
+    )
+    keep_alive_minutes: Annotated[float, Field(strict=True, ge=-1, le=10_080)] = Field(
+        30, description="How long an idle model stays loaded; 0: not at all, -1: for ever"
+    )
+    state_mib: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = Field(
+        1024, description="Disk for what models have read, in MiB, so that they start at once"
+    )
+    hub: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)] = Field(
+        "https://huggingface.co", description="Where models are downloaded from"
+    )
+    hub_token_env: Variable = Field(
+        "HF_TOKEN", description="The environment variable that holds the hub's token"
+    )
     endpoints: tuple[EndpointConfig, ...] = Field((), description="OpenAI-compatible servers")
+
+    def in_force(self) -> ModelConfig:
+        """With what the profile sets. Raises KeyError where there is none of that name."""
+        if self.profile is None:
+            return self
+        found = self.profiles[self.profile].model_dump(exclude_none=True)
+        return self.model_copy(update=found)
 
 
 class MediaConfig(_Section):
@@ -115,9 +161,19 @@ def load(path: Path) -> Config:
         # Besides TOML's own errors: numbers of 5,000 digits, brackets nested without end.
         raise ConfigInvalid(f"{path}: {visible(str(error))}.", "Correct that line.") from error
     try:
-        return Config.model_validate(data)
+        config = Config.model_validate(data)
     except ValidationError as error:
         raise ConfigInvalid(*_explain(path, text, error)) from error
+    try:
+        return config.model_copy(update={"model": config.model.in_force()})
+    except KeyError as error:
+        line = _line_of(text, ("model", "profile"))
+        known = ", ".join(config.model.profiles) or "none"
+        raise ConfigInvalid(
+            f"{path}, line {line}: model.profile = {config.model.profile!r}: there is no such"
+            " profile.",
+            f"Profiles here: {known}. One is a table [model.profiles.NAME].",
+        ) from error
 
 
 def _explain(path: Path, text: str, error: ValidationError) -> tuple[str, str]:
@@ -138,9 +194,10 @@ def _explain(path: Path, text: str, error: ValidationError) -> tuple[str, str]:
 def _known(place: tuple[int | str, ...]) -> list[str]:
     section: Any = Config
     for key in place:
-        if isinstance(key, str):
+        if key in section.model_fields:  # Else a place in a list, or a name in a table.
             annotation = section.model_fields[key].annotation
-            section = annotation if hasattr(annotation, "model_fields") else EndpointConfig
+            parts = (annotation, *get_args(annotation))
+            section = next(part for part in parts if hasattr(part, "model_fields"))
     return list(section.model_fields)
 
 

@@ -42,6 +42,11 @@ class Home:
         return self.data / "arcanum.log"
 
     @property
+    def states(self) -> Path:
+        """Where what models have read is kept."""
+        return self.data / "states"
+
+    @property
     def socket(self) -> Path:
         """Where the engine listens."""
         return self.runtime / "engine.sock"
