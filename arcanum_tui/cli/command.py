@@ -123,8 +123,8 @@ def _nothing(_parser: Parser) -> None:
 class Command:
     """One word of a group. What is not made from ``operation`` is written here by hand.
 
-    ``skip``: request fields that ``add`` makes in another form. ``verdict``: the exit code that a
-    result stands for.
+    ``skip``: request fields that ``add`` makes in another form. ``also``: what a flag of it calls
+    instead. ``verdict``: the exit code that a result stands for.
     """
 
     word: str
@@ -135,6 +135,7 @@ class Command:
     summary: str = ""
     examples: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    also: tuple[Operation[Any, Any], ...] = ()
     add: Callable[[Parser], None] = _nothing
 
     def about(self) -> str:

@@ -101,7 +101,8 @@ class Agent0Room:
             prompt = await self._prompts.prompt(
                 backend, turn, attached, most, recall=request.after is None
             )
-        return request.model_copy(update={"max_tokens": prompt.most}), attached, prompt
+        settled = {"max_tokens": prompt.most, "after": turn.parent_id or 0}
+        return request.model_copy(update=settled), attached, prompt
 
     async def answer(
         self, request: Ask, attached: Sequence[Attached], prompt: Prompt, call: Call, check: Check

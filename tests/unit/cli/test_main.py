@@ -61,6 +61,7 @@ def test_help_of_a_command_is_complete(
 
 def test_every_operation_is_a_command() -> None:
     bound = {command.operation.name for _, command in COMMANDS if command.operation}
+    bound |= {operation.name for _, command in COMMANDS for operation in command.also}
     assert bound == {operation.name for operation in every()}
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.contract.agent0 import AnswerFinished, AnswerPiece, AnswerStarted
+from engine.contract.agent0 import AnswerFinished, AnswerPiece, AnswerStarted, Structured
 from engine.contract.approvals import (
     Approval,
     ApprovalState,
@@ -277,7 +280,8 @@ def test_an_answer_is_printed_as_it_comes(arcanum: Arcanum) -> None:
     ran = arcanum("chat", "--session", "a", "What", "colour?", answers=answers)
     assert ran.code == 0
     assert ran.out == "turquoise\\x1b[2J\n\n"
-    assert answers.requests[0][1] == {"text": "What colour?", "session": "a", "max_tokens": None}
+    asked = {name: value for name, value in answers.requests[0][1].items() if value}
+    assert asked == {"text": "What colour?", "session": "a"}
     told = arcanum("chat", "x", "--json", answers=answers)
     assert [line["kind"] for line in told.lines] == ["started", "piece", "piece", "finished"]
 
@@ -320,6 +324,62 @@ def test_no_question_is_wrong_usage(arcanum: Arcanum, monkeypatch: pytest.Monkey
     assert ran.code == 64
     assert "no question" in ran.err
     assert arcanum("chat", "").code == 64
+
+
+def test_files_and_items_go_with_a_question(arcanum: Arcanum, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("\ufeffOn Thursday.", "utf-8")
+    answers = Answers({"agent0.ask": answer("On Thursday.")})
+    given = ("--attach", str(tmp_path / "notes.txt"), "--asset", "films:sub/a.nfo", "--after", "0")
+    assert arcanum("chat", "When?", *given, "--temperature", "0.5", answers=answers).code == 0
+    request = answers.requests[0][1]
+    assert (request["after"], request["temperature"]) == (0, 0.5)
+    text, asset = request["attachments"]
+    assert text == {"kind": "text", "name": "notes.txt", "text": "On Thursday."}
+    assert (asset["library"], asset["path"]["display"]) == ("films", "sub/a.nfo")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "is empty"), (b"ab\xff", r"not UTF-8 text \(byte 2\)"), (b"x" * 200_001, "200,001")],
+)
+def test_what_cannot_be_attached_is_refused_before_anything_starts(
+    arcanum: Arcanum, tmp_path: Path, content: bytes, reason: str
+) -> None:
+    (tmp_path / "f").write_bytes(content)
+    ran = arcanum("chat", "x", "--attach", str(tmp_path / "f"))
+    assert ran.code == 64
+    assert re.search(reason, ran.err)
+
+
+def test_only_files_are_attached(arcanum: Arcanum, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in (tmp_path, tmp_path / "pipe", tmp_path / "gone", "/dev/zero"):
+        assert arcanum("chat", "x", "--attach", str(name)).code == 64
+    assert arcanum("chat", "x", "--asset", "films").code == 64
+
+
+def test_an_answer_as_json(arcanum: Arcanum, tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"colour": {"type": "string"}}}
+    (tmp_path / "s.json").write_text(json.dumps(schema), "utf-8")
+    found = Structured(value={"colour": "blue"}, model="m", attempts=2, tokens=9, seconds=0.5)
+    answers = Answers({"agent0.structure": found})
+    given = ("chat", "--schema", str(tmp_path / "s.json"), "Which", "colour?")
+    assert arcanum(*given, answers=answers).json == {"colour": "blue"}
+    assert answers.requests[0][1]["text"] == "Which colour?"
+    assert answers.requests[0][1]["json_schema"] == schema
+    assert arcanum(*given, "--json", answers=answers).json["attempts"] == 2
+    refused = arcanum(*given, "--session", "a", answers=answers)
+    assert refused.code == 64
+    assert "--session" in refused.err
+    (tmp_path / "s.json").write_text("[]", "utf-8")
+    assert "no JSON schema" in arcanum(*given, answers=answers).err
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n\t"])
+def test_an_empty_question_is_refused_before_anything_starts(arcanum: Arcanum, text: str) -> None:
+    answers = Answers({})
+    assert arcanum("chat", text, answers=answers).code == 64
+    assert answers.requests == []
 
 
 def test_a_question_that_is_too_long_is_refused_before_anything_starts(arcanum: Arcanum) -> None:

@@ -1,0 +1,217 @@
+"""``arcanum chat`` on a terminal: a conversation, question by question."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from arcanum_tui.cli import attach
+from arcanum_tui.cli.chat import answer, read, stopped
+from arcanum_tui.cli.command import Invocation, value, waits
+from arcanum_tui.cli.terminal import OutputClosed
+from engine.contract import memory, model
+from engine.contract.errors import EXIT_OK, ArcanumError, Invalid, NeedsApproval, NotFound
+
+if TYPE_CHECKING:
+    from engine.contract.agent0 import AnswerStarted, Attachment
+    from engine.contract.client import EngineClient
+    from engine.contract.memory import Turn
+
+_FREELY = 0.8
+"""How freely a question is answered again: the first answer was not wanted."""
+
+HELP = """\
+/retry                ask the last question again; the first answer stays on its own branch
+/edit [TEXT]          ask TEXT instead of the last question, likewise
+/attach [FILE]        read a text file with the next question; alone: what is attached
+/asset LIBRARY:PATH   read a catalogued file with the next question
+/model [NAME]         use another model; alone: which one answers
+/sessions [NAME]      go on with another conversation; alone: which there are
+/help                 this text
+A line that ends with \\ goes on in the next one; so does everything between two lines of \"\"\".
+Ctrl-C stops an answer. Ctrl-D leaves."""
+
+
+async def converse(run: Invocation) -> int:
+    """An entry is a question or a command. Ctrl-C stops an answer; Ctrl-D, or Ctrl-C at the prompt,
+    leaves."""
+    session = run.request(text="?").session  # A wrong option is told before anything starts.
+    pending = attach.attachments(run.options.attach, run.options.asset)
+    async with run.client() as client:
+        run.terminal.note(f"session {session} · Ctrl-C stops an answer, Ctrl-D leaves, /help")
+        talk = Conversation(run, client, session, list(pending))
+        while (text := await entry(run)) is not None:
+            if text:
+                await talk.take(text)
+    return EXIT_OK
+
+
+class Conversation:
+    """``pending`` goes with the next question."""
+
+    def __init__(
+        self, run: Invocation, client: EngineClient, session: str, pending: list[Attachment]
+    ) -> None:
+        self._run = run
+        self._client = client
+        self._session = session
+        self._pending = pending
+        self._after: int | None = getattr(run.options, "after", None)
+        self._sent: dict[int, tuple[Attachment, ...]] = {}
+        self._commands = {
+            "retry": self._retry,
+            "edit": self._edit,
+            "attach": self._attach,
+            "asset": self._asset,
+            "model": self._model,
+            "sessions": self._sessions,
+            "help": self._help,
+        }
+
+    async def take(self, text: str) -> None:
+        """What goes wrong with one entry does not end the conversation."""
+        word, _, rest = text.removeprefix("/").partition(" ")
+        try:
+            if not text.startswith("/") or "/" in word:  # A path begins a question.
+                await self._ask(text, self._after, tuple(self._pending))
+            elif word in self._commands:
+                await self._commands[word](rest.strip())
+            else:
+                raise Invalid(f"There is no command /{word}.", "/help tells which there are.")
+        except asyncio.CancelledError:
+            if self._run.interrupts.reason != "Ctrl-C":
+                raise
+            self._run.terminal.fail(stopped(self._run))
+            self._run.interrupts.forgive()
+        except NeedsApproval as needed:
+            await waits(self._run, self._client, needed.approval_id)
+        except OutputClosed:
+            raise
+        except ArcanumError as error:
+            self._run.terminal.fail(error)
+
+    async def _ask(
+        self,
+        text: str,
+        after: int | None,
+        attached: tuple[Attachment, ...],
+        temperature: float | None = None,
+    ) -> None:
+        more = {} if temperature is None else {"temperature": temperature}
+        request = self._run.request(
+            text=text, session=self._session, after=after, attachments=attached, **more
+        )
+
+        def begun(started: AnswerStarted) -> None:
+            self._pending.clear()
+            self._after = None
+            self._sent[started.turn_id] = attached
+
+        await answer(self._run, self._client, request, begun)
+
+    async def _last(self) -> Turn:
+        request = memory.ShowTurns(session=self._session, limit=1)
+        turns = value(await self._client.call(memory.TURNS, request)).turns
+        if not turns:
+            raise NotFound("Nothing was asked yet.", "Type a question.")
+        return turns[-1]
+
+    async def _retry(self, _rest: str) -> None:
+        await self._instead(await self._last(), None)
+
+    async def _edit(self, rest: str) -> None:
+        last = await self._last()
+        if not rest:
+            self._run.terminal.note(f"instead of: {last.question}")
+            rest = await entry(self._run) or ""
+        if rest:
+            await self._instead(last, rest)
+
+    async def _instead(self, last: Turn, text: str | None) -> None:
+        """Asks in the place of the last question, with what was attached to it."""
+        attached = self._sent.get(last.id, ())
+        if last.attached and not attached:
+            raise Invalid(
+                f"What was attached to that question ({', '.join(last.attached)}) is not at hand.",
+                "Attach it again, and ask.",
+            )
+        given = getattr(self._run.options, "temperature", None)
+        freely = _FREELY if text is None and given is None else None
+        await self._ask(text or last.question, last.parent_id or 0, attached, freely)
+
+    async def _attach(self, rest: str) -> None:
+        if rest:
+            self._pending.append(attach.text_file(rest))
+        names = [one.name if one.kind == "text" else one.path.display for one in self._pending]
+        self._run.terminal.note(f"attached: {', '.join(names) or 'nothing'}")
+
+    async def _asset(self, rest: str) -> None:
+        self._pending.append(attach.asset(rest))
+        await self._attach("")
+
+    async def _model(self, rest: str) -> None:
+        if rest:
+            answered = await self._client.call(model.USE, model.UseModel(name=rest))
+        else:
+            answered = await self._client.call(model.INFO, model.AnyModel())
+        info = value(answered)
+        self._run.terminal.note(f"{info.name} ({info.model}) answers: {info.chosen_because}")
+
+    async def _sessions(self, rest: str) -> None:
+        if rest:
+            self._session = self._run.request(text="?", session=rest).session
+            self._after = None
+            self._run.terminal.note(f"session {self._session}")
+            return
+        found = value(await self._client.call(memory.SESSIONS, memory.ListSessions(limit=20)))
+        for one in found.sessions:
+            self._run.terminal.note(f"{one.name}  {one.title}")
+
+    async def _help(self, _rest: str) -> None:
+        for line in HELP.splitlines():
+            self._run.terminal.note(line)
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+async def entry(run: Invocation) -> str | None:
+    """What the person types next, over several lines where it says so; None at the end."""
+    line = await _line(run, "> ")
+    if line is None:
+        return None
+    if line.strip().startswith('"""'):
+        return await _block(run, line.strip().removeprefix('"""'))
+    lines = [line]
+    while lines[-1].endswith("\\"):
+        lines[-1] = lines[-1][:-1]
+        if (line := await _line(run, ". ")) is None:
+            return ""
+        lines.append(line)
+    return "\n".join(lines).strip()
+
+
+async def _block(run: Invocation, first: str) -> str:
+    lines = [first]
+    while not lines[-1].endswith('"""'):
+        if (line := await _line(run, ". ")) is None:
+            return ""
+        lines.append(line.rstrip())
+    return "\n".join(lines).removesuffix('"""').strip()
+
+
+async def _line(run: Invocation, prompt: str) -> str | None:
+    """A line without its end; None at the end of what is typed, and where Ctrl-C came."""
+    run.terminal.prompt(prompt)
+    try:
+        line = await read(sys.stdin.fileno())
+    except asyncio.CancelledError:
+        if run.interrupts.reason != "Ctrl-C":
+            raise
+        run.interrupts.forgive()
+        line = b""
+    if not line:
+        run.terminal.prompt("\n")
+        return None
+    return line.decode(errors="replace").removesuffix("\n")
