@@ -6,30 +6,42 @@ after each streamed answer without saying so, and the next request on it would f
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
 
 from backends.address import Address
+from backends.answer import Answer, NoEnd, parse
 from backends.connect import Explain, Trouble
-from backends.sse import MalformedStream, events
-from backends.tokens import SHORTEN, too_long
+from backends.failures import Wording, problem_in
+from backends.sse import MalformedStream, Stalled, events
+from backends.wire import field, whole, whole_number
 from engine.contract.backend import Generation, Message, Piece
-from engine.contract.base import visible
-from engine.contract.errors import Failed, ModelFailed, PromptTooLong, Unavailable
+from engine.contract.errors import Failed, PromptTooLong
 
 MAX_REPLY = 4 * 1024 * 1024
-MAX_TEXT_PER_TOKEN = 512
+
+# What a request can do without, or say otherwise ("" is without), where a server refuses it.
+_OTHERWISE = {
+    "stream_options": "",
+    "top_logprobs": "",
+    "logprobs": "",
+    "temperature": "",
+    "max_tokens": "max_completion_tokens",
+}
+_UNKNOWN_REQUEST = {404, 405, 501}
 
 
 class ChatServer:
     """One server. ``name`` is how errors call it; ``explain`` words what goes wrong below it.
 
-    ``silence_s`` bounds the time without a single byte. ``key`` never appears in an error. Raises
-    ModelFailed, Unavailable or PromptTooLong, and what ``explain`` returns.
+    ``silence_s`` bounds the time without a single byte, and that for a whole line. ``key`` never
+    appears in an error. Raises ModelFailed, Unavailable (``backends.failures``) or PromptTooLong,
+    and what ``explain`` returns.
     """
 
     def __init__(
@@ -42,10 +54,13 @@ class ChatServer:
         connect_s: float = 5.0,
         silence_s: float = 300.0,
     ) -> None:
-        self._name = name
         self.address = address
+        self.words = Wording(name, key)
         self._explain = explain
-        self._key = key
+        self._connect_s = connect_s
+        self._silence_s = silence_s
+        self._refused: frozenset[str] = frozenset()
+        self._counting: Callable[[Sequence[Message]], Awaitable[int | None]] | None = None
         headers = {"Accept-Encoding": "identity", "Connection": "close"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
@@ -68,35 +83,27 @@ class ChatServer:
     async def fetch(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
         """The parsed reply to a short request. ``url`` is whole: ``address.api`` and a path."""
         async with self._request(method, url, body) as response:
-            if response.status_code != httpx.codes.OK:
-                raise await self._refusal(response)
-            return self._parse(await self._read(response))
+            return await self._reply(response)
 
     async def offered(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
         """Like ``fetch``; None where the server does not know such a request."""
         async with self._request(method, url, body) as response:
-            if response.status_code in {404, 405, 501}:
+            if response.status_code in _UNKNOWN_REQUEST:
                 return None
-            if response.status_code != httpx.codes.OK:
-                raise await self._refusal(response)
-            return self._parse(await self._read(response))
+            return await self._reply(response)
 
     async def count(self, messages: Sequence[Message]) -> int | None:
         """Tokens of the prompt by the server's own count; None where it offers none.
 
         Sends the messages: only to be asked of a server on this machine.
         """
-        address = self.address
-        body: dict[str, Any] = {"messages": _wire_messages(messages)}
-        found = await self.offered("POST", f"{address.api}/chat/completions/input_tokens", body)
-        if isinstance(count := _get(found, "input_tokens"), int):
-            return count
-        found = await self.offered("POST", f"{address.root}/apply-template", body)
-        if not isinstance(prompt := _get(found, "prompt"), str):
-            return None
-        body = {"content": prompt, "add_special": True}
-        found = await self.offered("POST", f"{address.root}/tokenize", body)
-        return len(tokens) if isinstance(tokens := _get(found, "tokens"), list) else None
+        if self._counting is not None:
+            return await self._counting(messages)
+        for way in (self._count_chat, self._count_template, self._count_messages):
+            if (count := await way(messages)) is not None:
+                self._counting = way
+                return count
+        return None
 
     # --- answers ---
 
@@ -105,67 +112,80 @@ class ChatServer:
         self, generation: Generation, extra: Mapping[str, Any]
     ) -> AsyncIterator[AsyncIterator[Piece]]:
         """Opens an answer; ``extra`` goes into the request. Leaving closes the connection."""
-        body: dict[str, Any] = {
-            "messages": _wire_messages(generation.messages),
-            "stream": True,
-            "max_tokens": generation.max_tokens,
-            "temperature": generation.temperature,
-            **extra,
-        }
-        if generation.stop:
-            body["stop"] = list(generation.stop)
-        url = f"{self.address.api}/chat/completions"
-        async with self._request("POST", url, body) as response:
-            if response.status_code != httpx.codes.OK:
-                raise await self._refusal(response)
-            kind = response.headers.get("content-type", "")
-            if not kind.startswith("text/event-stream"):
-                raise self._malformed(f"it answered {kind or 'something'} instead of a stream")
-            async with aclosing(self._pieces(response, generation.max_tokens)) as pieces:
-                yield pieces
+        body = {**_request_body(generation), **extra}
+        refused = self._refused
+        while True:
+            sent = _without(body, refused)
+            async with self._chat_request(sent) as response:
+                if response.status_code == httpx.codes.OK:
+                    self._refused = refused
+                    follows = "stream_options" in sent
+                    answer = Answer(self.words, generation.max_tokens, usage_follows=follows)
+                    async with aclosing(self._pieces(response, answer)) as pieces:
+                        yield pieces
+                    return
+                data = await self._read(response)
+                error = self.words.refusal(response.status_code, response.headers, data)
+                names = _refused_in(response.status_code, data, sent)
+            if not names or isinstance(error, PromptTooLong):
+                raise error
+            refused |= names
 
-    async def _pieces(self, response: httpx.Response, max_tokens: int) -> AsyncGenerator[Piece]:
-        room = (max_tokens + 16) * MAX_TEXT_PER_TOKEN
+    async def _pieces(self, response: httpx.Response, answer: Answer) -> AsyncGenerator[Piece]:
+        chunks = response.aiter_raw()
         try:
-            async with aclosing(events(response.aiter_raw())) as stream:
-                async for data in stream:
-                    if data == b"[DONE]":
-                        yield Piece("", "stop")
-                        return
-                    piece = self._piece(data)
-                    room -= len(piece.text)
-                    if room < 0:
-                        raise self._malformed("it wrote far more than it was asked for")
-                    if piece.text or piece.finish:
-                        yield piece
-                    if piece.finish:
-                        return
+            async with (
+                aclosing(events(chunks, self._silence_s)) as stream,
+                aclosing(answer.pieces(stream)) as pieces,
+            ):
+                async for piece in pieces:
+                    yield piece
         except MalformedStream as error:
-            raise self._malformed(str(error)) from error
+            raise self.words.malformed(str(error)) from error
+        except Stalled as error:
+            raise await self._explain(Trouble.SILENT, "bytes, but no event") from error
+        except NoEnd as error:
+            raise await self._explain(Trouble.BROKEN, "the answer has no end") from error
         except httpx.HTTPError as error:
             raise await self._trouble(error) from error
-        raise await self._explain(Trouble.BROKEN, "the answer has no end")
 
-    def _piece(self, data: bytes) -> Piece:
-        event = self._parse(data)
-        if (problem := _get(event, "error")) is not None:
-            raise ModelFailed(
-                f"{self._name} broke off its answer: {self._say(problem)}", "Ask again."
-            )
-        choices = _get(event, "choices")
-        if not isinstance(choices, list):
-            raise self._malformed("an event without choices")
-        choice = choices[0] if choices else {}
-        text = _get(_get(choice, "delta"), "content")
-        finish = _get(choice, "finish_reason")
-        if finish == "content_filter":
-            raise ModelFailed(f"{self._name}: its content filter ended the answer", "Reword it.")
-        return Piece(
-            _whole(text) if isinstance(text, str) else "",
-            None if not finish else "length" if finish == "length" else "stop",
-        )
+    # --- ways to count ---
+
+    async def _count_chat(self, messages: Sequence[Message]) -> int | None:
+        url = f"{self.address.api}/chat/completions/input_tokens"
+        found = await self.offered("POST", url, {"messages": _wire_messages(messages)})
+        return whole_number(field(found, "input_tokens"))
+
+    async def _count_template(self, messages: Sequence[Message]) -> int | None:
+        """An older llama-server's: the template first, then the tokens of what it makes."""
+        root = self.address.root
+        body = {"messages": _wire_messages(messages)}
+        found = await self.offered("POST", f"{root}/apply-template", body)
+        if not isinstance(prompt := field(found, "prompt"), str):
+            return None
+        text = {"content": prompt, "add_special": True}
+        tokens = field(await self.offered("POST", f"{root}/tokenize", text), "tokens")
+        return len(tokens) if isinstance(tokens, list) else None
+
+    async def _count_messages(self, messages: Sequence[Message]) -> int | None:
+        """vLLM's."""
+        body = {"messages": _wire_messages(messages), "add_generation_prompt": True}
+        found = await self.offered("POST", f"{self.address.root}/tokenize", body)
+        return whole_number(field(found, "count"))
 
     # --- below ---
+
+    @asynccontextmanager
+    async def _chat_request(self, body: Mapping[str, Any]) -> AsyncIterator[httpx.Response]:
+        """A request for an answer; what claims to be one is a stream of events."""
+        async with self._request("POST", f"{self.address.api}/chat/completions", body) as response:
+            kind = response.headers.get("content-type", "").lower()
+            if response.status_code == httpx.codes.OK and not _is_stream(kind):
+                problem = problem_in(await self._read(response)) if "json" in kind else None
+                if problem is not None:
+                    raise self.words.broke_off(problem, begun=False)
+                raise self.words.malformed(f"it answered {kind or 'something'}, not a stream")
+            yield response
 
     @asynccontextmanager
     async def _request(
@@ -175,100 +195,88 @@ class ChatServer:
             raise await self._explain(Trouble.BROKEN, "it was closed")
         try:
             request = self._client.build_request(method, url, json=body)
-            response = await self._client.send(request, stream=True)
-        except httpx.HTTPError as error:
+            # Its own timeouts are for each byte: headers could come one letter at a time.
+            async with asyncio.timeout(self._connect_s + self._silence_s):
+                response = await self._client.send(request, stream=True)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise await self._trouble(error) from error
         try:
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise self._malformed("it compressed a reply that was asked for plain")
+                raise self.words.malformed("it compressed a reply that was asked for plain")
             yield response
         finally:
             await response.aclose()
 
+    async def _reply(self, response: httpx.Response) -> Any:
+        data = await self._read(response)
+        if response.status_code != httpx.codes.OK:
+            raise self.words.refusal(response.status_code, response.headers, data)
+        return parse(data, self.words)
+
     async def _read(self, response: httpx.Response) -> bytes:
         data = bytearray()
         try:
-            async for chunk in response.aiter_raw():
-                data += chunk
-                if len(data) > MAX_REPLY:
-                    raise self._malformed("its reply is too long")
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._silence_s):
+                async for chunk in response.aiter_raw():
+                    data += chunk
+                    if len(data) > MAX_REPLY:
+                        raise self.words.malformed("its reply is too long")
+        except (httpx.HTTPError, TimeoutError) as error:
             raise await self._trouble(error) from error
         return bytes(data)
 
-    def _parse(self, data: bytes) -> Any:
-        try:
-            return json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise self._malformed("what it wrote is not JSON") from error
-
-    async def _refusal(self, response: httpx.Response) -> Failed:
-        """The error for a status that is not 200."""
-        data = await self._read(response)
-        try:
-            problem = _get(json.loads(data), "error")
-        except (ValueError, RecursionError):
-            problem = None
-        said = f": {self._say(problem)}" if problem else ""
-        if _get(problem, "type") == "exceed_context_size_error":
-            tokens, context = _get(problem, "n_prompt_tokens"), _get(problem, "n_ctx")
-            if isinstance(tokens, int) and isinstance(context, int):
-                return too_long(self._name, tokens, context)
-        if _get(problem, "code") == "context_length_exceeded":
-            return PromptTooLong(f"{self._name} has no room for this prompt{said}", SHORTEN)
-        return self._by_status(response, said)
-
-    def _by_status(self, response: httpx.Response, said: str) -> Failed:
-        status = response.status_code
-        if status in {401, 403}:
-            what = f"refused the key, or wants one ({status}){said}"
-            hint = "Check the variable that its key_env names in config.toml."
-        elif status == httpx.codes.NOT_FOUND:
-            what = f"does not know that model or address (404){said}"
-            hint = "See what there is: arcanum model list"
-        elif status == httpx.codes.TOO_MANY_REQUESTS:
-            what = f"has too many requests at the moment (429){said}"
-            hint = "Ask again in a minute, or use another model: arcanum model list"
-        elif response.is_redirect:
-            what = f"sends requests elsewhere ({status}), which is not followed"
-            hint = "Configure the address that it means, if you trust it."
-        else:
-            return ModelFailed(
-                f"{self._name} answered with an error ({status}){said}", "Ask again."
-            )
-        return Unavailable(f"{self._name} {what}", hint)
-
-    async def _trouble(self, error: httpx.HTTPError) -> Failed:
+    async def _trouble(self, error: httpx.HTTPError | TimeoutError) -> Failed:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             trouble = Trouble.REFUSED
-        elif isinstance(error, httpx.TimeoutException):
+        elif isinstance(error, httpx.TimeoutException | TimeoutError):
             trouble = Trouble.SILENT
         else:
             trouble = Trouble.BROKEN
-        return await self._explain(trouble, self._say(str(error)))
-
-    def _malformed(self, what: str) -> ModelFailed:
-        return ModelFailed(
-            f"{self._name} does not speak the OpenAI protocol: {visible(what)[:200]}",
-            "Check the address, or use another model: arcanum model list",
-        )
-
-    def _say(self, problem: Any) -> str:
-        """What a server said, fit to be shown: a line without controls and without the key."""
-        text = str(_get(problem, "message") or problem)
-        if self._key:
-            text = text.replace(self._key, "…")
-        return visible(text.strip())[:300]
+        return await self._explain(trouble, self.words.say(str(error)))
 
 
-def _get(value: Any, key: str) -> Any:
-    return value.get(key) if isinstance(value, dict) else None
+def _request_body(generation: Generation) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "messages": _wire_messages(generation.messages),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": generation.max_tokens,
+        "temperature": generation.temperature,
+    }
+    if generation.stop:
+        body["stop"] = [whole(each) for each in generation.stop]
+    if generation.logprobs:
+        body |= {"logprobs": True, "top_logprobs": generation.logprobs}
+    if generation.schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": generation.schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def _without(body: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
+    """``body`` as a server takes it that has refused these fields."""
+    called = {name: _OTHERWISE[name] if name in refused else name for name in body}
+    return {called[name]: value for name, value in body.items() if called[name]}
+
+
+def _refused_in(status: int, data: bytes, sent: Mapping[str, Any]) -> frozenset[str]:
+    """The fields that a refusal is about and that the request can do without.
+
+    One that names none may mean the newest of them, which some do not know.
+    """
+    if status not in {400, 422}:
+        return frozenset()
+    said = str(problem_in(data))[:500]
+    named = {name for name in _OTHERWISE if name in sent and re.search(rf"\b{name}\b", said)}
+    return frozenset(named or ({"stream_options"} & set(sent)))
+
+
+def _is_stream(kind: str) -> bool:
+    head, _, parameters = kind.partition(";")
+    charset = re.search(r"charset=[\"']?([\w-]+)", parameters)
+    plain = charset is None or charset[1] in {"utf-8", "utf8", "us-ascii"}
+    return head.strip() == "text/event-stream" and plain
 
 
 def _wire_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": each.role, "content": _whole(each.content)} for each in messages]
-
-
-def _whole(text: str) -> str:
-    """``text`` with lone surrogates, which UTF-8 cannot hold, replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    return [{"role": each.role, "content": whole(each.content)} for each in messages]

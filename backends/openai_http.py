@@ -6,16 +6,28 @@ The model is the server's: ``load`` only makes sure that it answers, ``unload`` 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 from backends.address import Address
 from backends.connect import Trouble, connect
 from backends.once import SingleFlight
+from backends.servers import Served, describe, is_ollama_cloud, ollama
 from backends.tokens import estimate_prompt, too_long
-from engine.contract.backend import BackendInfo, Generation, Message, ModelState, P, Piece
+from backends.vectors import embed
+from engine.contract.backend import (
+    BackendInfo,
+    Embeds,
+    Feature,
+    Generation,
+    Message,
+    ModelState,
+    P,
+    Piece,
+)
 from engine.contract.base import visible
 from engine.contract.errors import Failed, ModelFailed, Unavailable
 
@@ -29,13 +41,15 @@ _ELSEWHERE = "Start that server, or use another model: arcanum model list"
 class EndpointSettings:
     """A server to be used. ``model`` empty: the first that it lists.
 
-    ``key_env`` names the environment variable that holds the key.
+    ``key_env`` names the environment variable that holds the key. ``parallel``: how many answers
+    at a time; 0 for what the server says, or what its kind usually can.
     """
 
     name: str
     url: str
     model: str = ""
     key_env: str = ""
+    parallel: int = 0
 
 
 class OpenAIHttp:
@@ -45,7 +59,6 @@ class OpenAIHttp:
     """
 
     kind: ClassVar[str] = "openai_http"
-    cuts_silently: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -63,11 +76,11 @@ class OpenAIHttp:
         self._silence_s = silence_s
         self._loading = SingleFlight()
         self._server: ChatServer | None = None
-        self._model = endpoint.model
-        self._context = 0
+        self._served = Served(endpoint.model)
         self._counts = True
         self._ready = False
         self._reason = ""
+        self._load_s: float | None = None
 
     @property
     def local(self) -> bool:
@@ -81,14 +94,19 @@ class OpenAIHttp:
             state = ModelState.READY
         else:
             state = ModelState.FAILED if self._reason else ModelState.UNLOADED
+        served = self._served
         return BackendInfo(
             backend=self.kind,
-            model=visible(self._model),
+            model=visible(served.model),
             state=state,
             reason=self._reason,
-            context=self._context,
+            context=served.context,
             endpoint=self._address.label,
             local=self.local,
+            library=served.library,
+            parallel=self._endpoint.parallel or served.parallel,
+            features=served.features,
+            load_s=self._load_s,
         )
 
     async def load(self) -> None:
@@ -98,12 +116,8 @@ class OpenAIHttp:
     @asynccontextmanager
     async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
         server = await self._opened()
-        if self._context:
-            tokens, exact = await self._count(generation.messages)
-            if tokens >= self._context and (exact or self.cuts_silently):
-                about = "" if exact else "about "
-                raise too_long(self._name, tokens, self._context, about)
-        async with server.chat(generation, {"model": self._model}) as pieces:
+        generation = await self._fitted(server, generation)
+        async with server.chat(generation, {"model": self._served.model}) as pieces:
             yield pieces
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -122,12 +136,27 @@ class OpenAIHttp:
             await server.close()
 
     def extra(self, port: type[P]) -> P | None:
-        return None
+        offered = port is Embeds and Feature.EMBEDDINGS in self._served.features
+        return self if offered else None  # type: ignore[return-value]
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """See ``Embeds``. Raises Unavailable where the server makes no vectors of this model."""
+        server = await self._opened()
+        vectors = await embed(server, self._served.model, texts)
+        if vectors is None:
+            able = self._served.features - {Feature.EMBEDDINGS}
+            self._served = replace(self._served, features=able)
+            raise Unavailable(
+                f"{self._name} makes no vectors of texts with {visible(self._served.model)}",
+                "Use a model that does, or start that server so that it does.",
+            )
+        return vectors
 
     # --- below ---
 
     async def _look(self) -> None:
         """Makes sure that the server answers, and learns what it says of its model."""
+        began = time.monotonic()
         try:
             if self._server is None:
                 self._server = await connect(
@@ -138,34 +167,41 @@ class OpenAIHttp:
                     connect_s=self._connect_s,
                     silence_s=self._silence_s,
                 )
-            await self._learn(self._server)
+            self._served = await self._describe(self._server)
         except Failed as error:
             self._reason = error.message
             raise
+        self._load_s = time.monotonic() - began
         self._counts, self._ready, self._reason = True, True, ""
 
-    async def _learn(self, server: ChatServer) -> None:
-        listed = await server.offered("GET", f"{self._address.api}/models")
-        models = [each for each in _list(listed, "data") if isinstance(each.get("id"), str)]
-        if not self._model:
-            if not models:
-                raise Unavailable(
-                    f"{self._name} lists no models", "Name one as model in config.toml."
-                )
-            self._model = models[0]["id"]
-        mine = next((each for each in models if each["id"] == self._model), {})
-        context = mine.get("max_model_len") or mine.get("context_length")
-        if mine.get("owned_by") == "llamacpp":
-            props = await server.offered("GET", f"{self._address.root}/props")
-            settings = props.get("default_generation_settings") if isinstance(props, dict) else None
-            context = settings.get("n_ctx") if isinstance(settings, dict) else None
-        self._context = context if isinstance(context, int) else 0
+    async def _describe(self, server: ChatServer) -> Served:
+        return await describe(server, self._name, self._served.model, self._environ)
 
     async def _opened(self) -> ChatServer:
         await self.load()
         if self._server is None:
             raise Unavailable(f"{self._name} was unloaded while it was asked", "Ask again.")
         return self._server
+
+    async def _fitted(self, server: ChatServer, generation: Generation) -> Generation:
+        """``generation`` as this server takes it. Raises PromptTooLong where it has no room."""
+        if not self._served.settled:
+            self._served = await self._describe(server)
+        served = self._served
+        if Feature.SCHEMA not in served.features:
+            generation = replace(generation, schema=None)
+        if Feature.LOGPROBS not in served.features:
+            generation = replace(generation, logprobs=0)
+        if not served.context:
+            return generation
+        tokens, exact = await self._count(generation.messages)
+        room = served.context - tokens
+        if room <= 0:
+            if exact or served.cuts:
+                raise too_long(self._name, tokens, served.context, "" if exact else "about ")
+            return generation
+        # Some servers refuse a request whose longest answer would not fit behind its prompt.
+        return replace(generation, max_tokens=min(generation.max_tokens, room))
 
     async def _count(self, messages: Sequence[Message]) -> tuple[int, bool]:
         """Tokens, and whether that is exact."""
@@ -205,40 +241,13 @@ class OpenAIHttp:
 
 
 class Ollama(OpenAIHttp):
-    """Ollama, which cuts the beginning off a prompt over its context without a word.
-
-    So its context is asked for, and a prompt that may not fit is refused before it is sent.
-    """
+    """Ollama by its own API, which knows more of its models than the one it shares with others."""
 
     kind = "ollama"
-    cuts_silently = True
 
     @property
     def local(self) -> bool:
-        return super().local and not self._model.endswith(("-cloud", ":cloud"))
+        return super().local and not is_ollama_cloud(self._served.model)
 
-    async def _learn(self, server: ChatServer) -> None:
-        root, model = self._address.root, self._model
-        shown = await server.fetch("POST", f"{root}/api/show", {"model": model})
-        if self.local and isinstance(shown, dict) and shown.get("remote_host"):
-            raise Unavailable(
-                f"{visible(model)} does not run on this machine: Ollama would send each prompt to "
-                f"{visible(str(shown['remote_host']))[:200]}",
-                "Use another model: arcanum model list",
-            )
-        if not self.local:
-            return
-        # A request without a prompt loads the model; only then is its context known.
-        await server.fetch("POST", f"{root}/api/generate", {"model": model, "stream": False})
-        running = _list(await server.fetch("GET", f"{root}/api/ps"), "models")
-        mine = next(
-            (each for each in running if model in {each.get("name"), each.get("model")}), {}
-        )
-        context = mine.get("context_length")
-        # Versions that do not tell it have this one unless somebody changed it.
-        self._context = context if isinstance(context, int) and context > 0 else 2048
-
-
-def _list(value: Any, key: str) -> list[dict[str, Any]]:
-    found = value.get(key) if isinstance(value, dict) else None
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    async def _describe(self, server: ChatServer) -> Served:
+        return await ollama(server, self._served.model, self._environ, local=self.local)

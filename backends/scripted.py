@@ -7,8 +7,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from backends.tokens import estimate_prompt
-from engine.contract.backend import BackendInfo, Generation, Message, ModelState, P, Piece
+from engine.contract.backend import BackendInfo, Generation, Message, ModelState, P, Piece, Usage
 
+# It costs nothing to repeat.
+_PARALLEL = 16
 _WORD = re.compile(r"\S+\s*|\s+")
 
 
@@ -27,6 +29,8 @@ class Scripted:
             state=self._state,
             reason=self._reason,
             simulated=True,
+            library="scripted",
+            parallel=_PARALLEL,
         )
 
     async def load(self) -> None:
@@ -35,7 +39,7 @@ class Scripted:
     @asynccontextmanager
     async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
         await self.load()
-        async with aclosing(self._pieces(generation.max_tokens)) as pieces:
+        async with aclosing(self._pieces(generation)) as pieces:
             yield pieces
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -47,11 +51,13 @@ class Scripted:
     def extra(self, port: type[P]) -> P | None:
         return None
 
-    async def _pieces(self, max_tokens: int) -> AsyncGenerator[Piece]:
+    async def _pieces(self, generation: Generation) -> AsyncGenerator[Piece]:
         words = _WORD.findall(
             "This is not an answer: no language model is in use, so nobody has read your question. "
             f"Why: {self._reason}. What to do: {self._advice}"
         )
-        for word in words[:max_tokens]:
+        said = words[: generation.max_tokens]
+        for word in said:
             yield Piece(word)
-        yield Piece("", "stop" if len(words) <= max_tokens else "length")
+        usage = Usage(estimate_prompt(generation.messages), len(said))
+        yield Piece("", "stop" if said == words else "length", usage=usage)

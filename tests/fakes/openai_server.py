@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MODEL = "fake-model"
+NEEDED = {"model", "messages", "stream", "max_tokens", "temperature", "stop"}
+OPTIONAL = {"stream_options", "response_format", "logprobs", "top_logprobs"}
 WORDS = [f"word{n} " for n in range(1, 41)]
 
 
@@ -46,11 +49,16 @@ class Reply:
         await self.raw(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     async def event(self, value: Any) -> None:
-        await self.chunk(b"data: " + json.dumps(value).encode() + b"\n\n")
+        await self.chunk(b"data: " + self.encoded(value) + b"\n\n")
 
-    async def piece(self, text: str | None, finish: str | None = None) -> None:
+    @staticmethod
+    def encoded(value: Any) -> bytes:
+        return json.dumps(value).encode()
+
+    async def piece(self, text: str | None, finish: str | None = None, **more: Any) -> None:
         delta = {} if text is None else {"content": text}
-        await self.event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+        choice = {"index": 0, "delta": delta, "finish_reason": finish} | more
+        await self.event({"choices": [choice]})
 
     async def end(self) -> None:
         await self.chunk(b"data: [DONE]\n\n")
@@ -68,12 +76,17 @@ Behaviour = Callable[[Reply, Request], Awaitable[None]]
 class OpenAIServer:
     """``misbehave`` replaces the answer to a chat; ``hold`` makes it pause after two words.
 
-    ``requests`` are those that came, ``active`` counts the chats under way.
+    ``extra`` answers paths before all else: with a value, with what it makes of the request, or
+    with 404 for None. ``takes`` are
+    the fields that it knows beside those that it needs, ``words`` what it answers. ``requests``
+    are those that came, ``active`` counts the chats under way.
     """
 
     key: str = ""
     misbehave: Behaviour | None = None
     hold: asyncio.Event | None = None
+    takes: set[str] = field(default_factory=lambda: set(OPTIONAL))
+    words: list[str] = field(default_factory=lambda: list(WORDS))
     extra: dict[str, Any] = field(default_factory=dict)
     models: list[dict[str, Any]] = field(
         default_factory=lambda: [{"id": MODEL, "object": "model", "owned_by": "tests"}]
@@ -83,7 +96,8 @@ class OpenAIServer:
     url: str = ""
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[OpenAIServer]:
+    async def running(self, socket: str | None = None) -> AsyncIterator[OpenAIServer]:
+        """Answers on loopback, or on a unix ``socket``."""
         tasks: set[asyncio.Task[None]] = set()
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,8 +105,12 @@ class OpenAIServer:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        if socket is None:
+            server: asyncio.Server = await asyncio.start_server(accept, "127.0.0.1", 0)
+            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        else:
+            server = await asyncio.start_unix_server(accept, socket)
+            self.url = f"unix:{socket}"
         try:
             yield self
         finally:
@@ -124,24 +142,26 @@ class OpenAIServer:
     async def _route(self, reply: Reply, request: Request, reader: asyncio.StreamReader) -> None:
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             await reply.json(401, {"error": {"message": "Incorrect API key provided"}})
+        elif request.path in self.extra:
+            answer = self.extra[request.path]
+            answer = answer(request) if callable(answer) else answer
+            await reply.json(404 if answer is None else 200, answer)
         elif request.path == "/v1/models" and request.method == "GET":
             await reply.json(200, {"object": "list", "data": self.models})
         elif request.path == "/v1/chat/completions" and request.method == "POST":
             await self._chat(reply, request, reader)
-        elif request.path in self.extra:
-            await reply.json(200, self.extra[request.path])
+        elif request.path == "/v1/embeddings" and request.method == "POST":
+            await reply.json(200, {"object": "list", "data": _vectors(request.body)})
         else:
             await reply.json(404, {"error": {"message": f"no route {request.path}"}})
 
     async def _chat(self, reply: Reply, request: Request, reader: asyncio.StreamReader) -> None:
-        _check(request.body)
-        if self.misbehave is not None:
-            await self.misbehave(reply, request)
-            return
+        _check(request.body, NEEDED | self.takes)
         self.active += 1
         # A client says nothing more; the end of its stream is its leaving.
         leaving = asyncio.create_task(reader.read())
-        answering = asyncio.create_task(self._answer(reply, request))
+        behave = self.misbehave or self._answer
+        answering = asyncio.ensure_future(behave(reply, request))
         try:
             await asyncio.wait({leaving, answering}, return_when=asyncio.FIRST_COMPLETED)
             if not answering.done():
@@ -154,17 +174,53 @@ class OpenAIServer:
             await asyncio.wait({leaving, answering})
 
     async def _answer(self, reply: Reply, request: Request) -> None:
-        limit = request.body["max_tokens"]
+        body = request.body
+        words, limit = self.words, body["max_tokens"]
+        if shape := body.get("response_format"):
+            words = list(json.dumps(_fitting(shape["json_schema"]["schema"])))
         await reply.start()
         await reply.event({"choices": [{"index": 0, "delta": {"role": "assistant"}}]})
         await reply.chunk(b": a comment\n\n")
-        for number, word in enumerate(WORDS[:limit]):
+        for number, word in enumerate(words[:limit]):
             if number == 2 and self.hold is not None:
                 await self.hold.wait()
-            await reply.piece(word)
-        await reply.piece(None, "length" if limit < len(WORDS) else "stop")
-        await reply.event({"choices": [], "usage": {"total_tokens": 3}})
+            told = {"logprobs": _logprobs(word, body["top_logprobs"])} if "logprobs" in body else {}
+            await reply.piece(word, **told)
+        await reply.piece(None, "length" if limit < len(words) else "stop")
+        if body.get("stream_options", {}).get("include_usage"):
+            usage = {"prompt_tokens": 12, "completion_tokens": min(limit, len(words))}
+            cached = {"prompt_tokens_details": {"cached_tokens": 3}}
+            await reply.event({"choices": [], "usage": usage | cached})
         await reply.end()
+
+
+def _logprobs(word: str, most: int) -> dict[str, Any]:
+    others = [{"token": f"{word}{n}", "logprob": -0.5 - n} for n in range(most)]
+    return {"content": [{"token": word, "logprob": -0.5, "top_logprobs": others}]}
+
+
+def _fitting(schema: Any) -> Any:
+    """A value that fits a simple schema, as a constrained model would write one."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "string")
+    if kind == "object":
+        return {name: _fitting(each) for name, each in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [_fitting(schema["items"])] * schema.get("minItems", 1)
+    plain = {"string": "word", "integer": 1, "number": 1.5, "boolean": True, "null": None}
+    return plain[kind]
+
+
+def _vectors(body: Any) -> list[dict[str, Any]]:
+    """Vectors of eight numbers, in any order, as servers with several workers send them."""
+    if not isinstance(body.get("model"), str) or not isinstance(body.get("input"), list):
+        raise Refuse("a model and an input are needed")
+    found = []
+    for index, text in enumerate(body["input"]):
+        numbers = [each / 255 for each in hashlib.sha256(text.encode()).digest()[:8]]
+        found.append({"index": index, "embedding": numbers})
+    return found[::-1]
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
@@ -178,15 +234,16 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     return Request(method, path, headers, json.loads(data) if data else None)
 
 
-def _check(body: Any) -> None:
+def _check(body: Any, known: set[str]) -> None:
     """What OpenAI's own server insists on."""
     if not isinstance(body, dict) or body.get("stream") is not True:
         raise Refuse("stream must be true")
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise Refuse("you must provide a model parameter")
-    if unknown := set(body) - {"model", "messages", "stream", "max_tokens", "temperature", "stop"}:
+    if unknown := set(body) - known:
         raise Refuse(f"unrecognized request arguments: {sorted(unknown)}")
-    if not isinstance(body.get("max_tokens"), int) or body["max_tokens"] < 1:
+    most = body.get("max_completion_tokens", body.get("max_tokens"))
+    if not isinstance(most, int) or most < 1:
         raise Refuse("max_tokens must be a positive integer")
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
