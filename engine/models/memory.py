@@ -20,6 +20,10 @@ class Holding:
     placement: Placement
     busy: bool
 
+    @property
+    def on_device(self) -> int:
+        return self.placement.on_device
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -32,11 +36,19 @@ class Room:
         """True where ``wanted`` does not fit, though the ``leaving`` were gone."""
         staying = sum(each.placement.needs for each in self.held if each not in leaving)
         ram = sum(_in_ram(each.placement) for each in leaving)
-        device = sum(each.placement.on_device for each in leaving)
+        device = sum(each.on_device for each in leaving)
         return (
             (self.budget > 0 and staying + wanted.needs > self.budget)
             or (wanted.free_ram > 0 and _in_ram(wanted) > wanted.free_ram + ram)
             or (wanted.free > 0 and wanted.on_device > wanted.free + device)
+        )
+
+    def cramps(self, wanted: Placement) -> bool:
+        """True where it fits, but others hold GPU memory that more of its layers would go into."""
+        return (
+            wanted.gpu_layers < wanted.layers
+            and 0 < wanted.free < wanted.needs
+            and any(each.on_device for each in self.held)
         )
 
     def refusal(self, name: str, wanted: Placement) -> Unavailable:

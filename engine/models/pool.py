@@ -173,7 +173,6 @@ class Pool:
     async def drop(self, name: str) -> None:
         """Frees it and forgets it: the name may come to mean another model."""
         if name in self._models:
-            await self.close(name)
             await self._forget(name)
 
     async def stop(self) -> None:
@@ -249,10 +248,14 @@ class Pool:
             wanted = await self._catalog.place(model.name)
             held = self._held(model)
             room = memory.Room(self._budget, tuple(held))
-            if wanted is None or not room.lacks(wanted):
-                return wanted
             idle = [each for each in held if not each.busy]
-            if not idle or room.lacks(wanted, leaving=idle):
+            if wanted is None:
+                return None
+            if not room.lacks(wanted):
+                idle = [each for each in idle if each.on_device] if room.cramps(wanted) else []
+                if not idle:
+                    return wanted
+            elif not idle or room.lacks(wanted, leaving=idle):
                 raise room.refusal(model.name, wanted)
             await min((held[each] for each in idle), key=lambda each: each.used_at).retiring.join()
 

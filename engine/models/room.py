@@ -40,12 +40,12 @@ class ModelsRoom:
         self._ground = ground
         self._catalog = ground.models
         self._because = ""
-        config = ground.config.model
-        self._budget = (getattr(config, "memory_mib", None) or 0) * _MIB
+        config = ground.config.model.in_force()
+        self._budget = (config.memory_mib or 0) * _MIB
         self._pool = Pool(
             ground.models,
             budget=self._budget,
-            keep_alive_s=getattr(config, "keep_alive_minutes", 5.0) * 60,
+            keep_alive_s=config.keep_alive_minutes * 60,
             changed=self._changed,
             loaded=self._loaded,
         )

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,8 +30,8 @@ async def hub() -> AsyncIterator[HubServer]:
         yield server
 
 
-def client(server: HubServer, **more: Any) -> HubClient:
-    return HubClient(server.url, **({"environ": {}, "patience": HASTY} | more))
+def client(server: HubServer, environ: dict[str, str] | None = None) -> HubClient:
+    return HubClient(server.url, environ=environ or {}, patience=HASTY)
 
 
 class Told:
@@ -46,10 +45,10 @@ class Told:
         self.steps.append((done, total))
 
 
-async def fetched(server: HubServer, folder: Path, source: str = f"hf:{REPO}", **more: Any) -> Path:
+async def fetched(server: HubServer, folder: Path, environ: dict[str, str] | None = None) -> Path:
     told = Told()
-    one = client(server, **more)
-    place = await one.fetch(await one.look_up(source), folder, told)
+    one = client(server, environ)
+    place = await one.fetch(await one.look_up(f"hf:{REPO}"), folder, told)
     assert told.steps[-1][0] == told.steps[-1][1]
     return place
 

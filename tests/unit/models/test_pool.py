@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from engine.contract.backend import Generation, Message, ModelState
+from engine.contract.backend import Generation, Message, ModelState, Placement
 from engine.contract.errors import Cancelled, Failed, ModelFailed, NotFound, Unavailable
 from engine.models.pool import Pool
 from tests.fakes.models import RehearsedCatalog
@@ -119,6 +119,32 @@ async def test_loads_decide_over_memory_one_after_another() -> None:
     hold.set()
     await asyncio.gather(first, second)
     assert states(catalog) == {"a": "ready", "b": "ready", "c": "unloaded"}
+
+
+async def test_gpu_memory_that_an_idle_model_holds_goes_to_the_one_that_is_asked() -> None:
+    class OneGpu(RehearsedCatalog):
+        """Ten layers of a gigabyte each, and room for twelve on the GPU."""
+
+        async def place(self, name: str) -> Placement | None:
+            free = 12 * GB - sum(10 * GB for model in self.models.values() if model.state is READY)
+            layers = min(10, free // GB)
+            return Placement(
+                "rehearsed", "GPU", "for tests",
+                layers=10, gpu_layers=layers, weights=10 * GB, on_device=layers * GB,
+                free=free, free_ram=100 * GB,
+            )  # fmt: skip
+
+    catalog = OneGpu({name: RehearsedBackend() for name in "abc"})
+    pool = pool_of(catalog)
+    await use(pool, "a")
+    async with pool.lease("b"):
+        assert states(catalog) == {"a": "unloaded", "b": "ready", "c": "unloaded"}
+        await use(pool, "c")  # The GPU is busy: most of it goes to the CPU.
+        assert states(catalog)["b"] == "ready"
+        loaded = pool.peek("c")
+        assert loaded is not None
+        assert loaded.placement is not None
+        assert loaded.placement.gpu_layers == 2
 
 
 # --- idle ---------------------------------------------------------------------------------------
