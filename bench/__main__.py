@@ -18,6 +18,7 @@ import psutil
 from bench.house import CannotMeasure, compile_all, scratch
 from bench.table import Plan, Row, missing, render
 from bench.terminal import ProgramEnded
+from engine.contract.errors import ArcanumError
 
 GROUPS = {
     "paint": "first paint, against hello world in Textual",
@@ -26,6 +27,9 @@ GROUPS = {
     "idle": "CPU and memory of all processes with the overview visible",
     "status": "arcanum status --json against an engine that runs",
     "lag": "the engine's event loop while files are scanned",
+    "model": "load, read, write, first token, against the bare binding",
+    "parallel": "ten conversations at once, beside the binding's own server",
+    "boundary": "what an answer costs besides the model",
     "door": "a call through the front door, against a bare socket",
 }
 """What can be measured; the module beside this one has the same name."""
@@ -70,7 +74,7 @@ def _measure(group: str, plan: Plan) -> list[Row]:
     try:
         module = import_module(f"bench.{group}")
         rows: list[Row] = module.measure(plan)
-    except (CannotMeasure, ProgramEnded, ImportError, OSError) as error:
+    except (ArcanumError, CannotMeasure, ProgramEnded, ImportError, OSError) as error:
         # TimeoutError is an OSError: the program was too slow, or never did it.
         return [missing(group, "", f"{type(error).__name__}: {error}")]
     return rows
