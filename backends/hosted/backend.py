@@ -26,7 +26,6 @@ from engine.contract.backend import (
     P,
     Piece,
 )
-from engine.contract.base import visible
 from engine.contract.errors import Failed, ModelFailed
 
 _EXTRA = {"cache_prompt": True, "return_progress": True}
@@ -53,7 +52,7 @@ class Hosted:
         self._kind = kind
         self._check = check
         self._setup = setup
-        self._name = visible(setup.model.stem)
+        self._name = setup.name
         self._loading = SingleFlight()
         self._running: Running | None = None
         self._watching: asyncio.Task[None] | None = None

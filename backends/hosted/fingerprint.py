@@ -12,6 +12,8 @@ from pathlib import Path
 from blake3 import blake3
 
 _CHUNK = 1024 * 1024
+# Linux reads no more ahead at one call than the disk's own read-ahead, which is this by default.
+_STEP = 128 * 1024
 _SPLIT = re.compile(r"(.*-)\d{5}(-of-\d{5}\.gguf)", re.DOTALL)
 _MAX_FILES = 10_000
 
@@ -74,7 +76,8 @@ def read_ahead(model: Path) -> None:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
             size = min(os.fstat(descriptor).st_size, room)
-            os.posix_fadvise(descriptor, 0, size, os.POSIX_FADV_WILLNEED)
+            for start in range(0, size, _STEP):
+                os.posix_fadvise(descriptor, start, _STEP, os.POSIX_FADV_WILLNEED)
         finally:
             os.close(descriptor)
         if (room := room - size) <= 0:

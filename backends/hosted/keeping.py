@@ -145,23 +145,32 @@ class Keeper:
                 return
             if slot.tokens * self._per_token > self._states.max_bytes:
                 return
-            name, file = slot.name, self._states.name_file(slot.name, self.key)
+            name = slot.name
             if (last := self._keeping.get(name)) is not None:
                 await asyncio.wait({last})
-            try:
-                reply = await self._act(slot, "save", file)
-                if reply.get("n_written") == 0:  # So llama.cpp says that it could not.
-                    raise ModelFailed(f"nothing was written to {file}")
-            except Failed as error:
-                _log.info("a state was not saved: %s", error.message)
-                await asyncio.to_thread(self._states.discard, file)
-                return
-            slot.unsaved = 0
-            task = asyncio.create_task(self._keep(file, name, _number(reply, "n_saved")))
-            self._keeping[name] = task
-            task.add_done_callback(lambda done: self._kept(name, done))
+            if (file := await self._write(slot, self._states)) is not None:
+                task = asyncio.create_task(self._keep(file, name, slot.tokens))
+                self._keeping[name] = task
+                task.add_done_callback(lambda done: self._kept(name, done))
         finally:
             slot.saving = None
+
+    async def _write(self, slot: Slot, states: StateStore) -> str | None:
+        """Has the server write what is in the slot to a new file; None where it could not."""
+        try:
+            file = await asyncio.to_thread(states.name_file, slot.name, self.key)
+        except OSError as error:
+            _log.info("a state was not saved: %s", error)
+            return None
+        try:
+            if (await self._act(slot, "save", file)).get("n_written") == 0:
+                raise ModelFailed(f"nothing was written to {file}")  # So llama.cpp says it.
+        except Failed as error:
+            _log.info("a state was not saved: %s", error.message)
+            await asyncio.to_thread(states.discard, file)
+            return None
+        slot.unsaved = 0
+        return file
 
     async def _keep(self, file: str, name: str, tokens: int) -> None:
         """Makes a written file the state of its conversation."""
@@ -196,7 +205,8 @@ class Keeper:
             state = await asyncio.to_thread(self._states.find, name, self.key)
             if state is None:
                 return 0
-            return _number(await self._act(slot, "restore", state.file), "n_restored")
+            reply = await self._act(slot, "restore", state.file)
+            return int(reply.get("n_restored", state.tokens))
         except Unavailable:  # It was unloaded, which is no fault of the state.
             return 0
         except Failed as error:
@@ -207,11 +217,7 @@ class Keeper:
             _log.info("a state could not be read: %s", error)
         return 0
 
-    async def _act(self, slot: Slot, action: str, file: str) -> Any:
+    async def _act(self, slot: Slot, action: str, file: str) -> dict[str, Any]:
         url = f"{self._server.address.root}/slots/{slot.number}?action={action}"
-        return await self._server.fetch("POST", url, {"filename": file})
-
-
-def _number(reply: Any, name: str) -> int:
-    value = reply.get(name) if isinstance(reply, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0
+        reply = await self._server.fetch("POST", url, {"filename": file})
+        return reply if isinstance(reply, dict) else {}

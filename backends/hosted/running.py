@@ -21,7 +21,6 @@ from backends.hosted.slots import Slots
 from backends.hosted.states import StateStore
 from backends.tokens import estimate_prompt
 from engine.contract.backend import Message
-from engine.contract.base import visible
 from engine.contract.errors import Failed, ModelFailed, Unavailable
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Running:
         self.library = library
         self.context = 0
         self._setup = setup
-        self._name = visible(setup.model.stem)
+        self._name = setup.name
         self._learning: asyncio.Task[None] | None = None
 
     @classmethod
@@ -153,7 +152,7 @@ class Running:
 
 async def _connect(setup: Setup, child: Child) -> ChatServer:
     return await connect(
-        visible(setup.model.stem),
+        setup.name,
         Address.unix(child.socket),
         partial(_explain, setup, child),
         key=child.key,
@@ -163,7 +162,7 @@ async def _connect(setup: Setup, child: Child) -> ChatServer:
 
 async def _explain(setup: Setup, child: Child, trouble: Trouble, detail: str) -> Failed:
     """What a person is told when a request to the child fails underway."""
-    name = visible(setup.model.stem)
+    name = setup.name
     if trouble is Trouble.SILENT:
         child.kill(f"wrote nothing for {setup.patience.silence_s:g} s and was ended")
     with suppress(TimeoutError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backends.hosted.states import StateStore
 from engine.contract.backend import Feature
+from engine.contract.base import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,11 @@ class Setup:
     options: Options = field(default_factory=Options)
     patience: Patience = field(default_factory=Patience)
     states: StateStore | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call the model."""
+        return visible(self.model.stem if self.model.suffix == ".gguf" else self.model.name)
 
     @property
     def parallel(self) -> int:

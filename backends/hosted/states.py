@@ -8,10 +8,12 @@ folder and its files are for their owner alone. Everything here blocks.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import secrets
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +28,7 @@ from backends.hosted.folder import is_running
 from engine.contract.backend import Message
 
 DEFAULT_BYTES = 1024**3
+MIN_FREE = 1024**3
 _FORMAT = 1
 _MODELS = "models.json"
 _MAX_MODELS = 64
@@ -107,7 +110,13 @@ class StateStore:
     # --- states ---
 
     def name_file(self, name: str, key: str) -> str:
-        """A new file in the folder, for the model's process to write a state to."""
+        """A new file in the folder, for the model's process to write a state to.
+
+        A state is not worth the room that anything else may lack. Raises OSError where there is
+        little left.
+        """
+        if shutil.disk_usage(self.folder).free < MIN_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(self.folder))
         return f"{name}-{key}-{os.getpid()}-{secrets.token_hex(8)}.kv"
 
     def keep(self, file: str, name: str, key: str, tokens: int) -> int:
@@ -137,7 +146,8 @@ class StateStore:
 
     def discard(self, file: str) -> None:
         """Removes a file that is not to be a state."""
-        self._remove(file)
+        with suppress(OSError):  # Where there is no folder any more, there is no file.
+            self._remove(file)
 
     def find(self, name: str, key: str) -> State | None:
         """The state, if there is one and it is whole."""
