@@ -106,6 +106,8 @@ def _add(parser: Parser, name: str, field: FieldInfo, *, flag: bool) -> None:
             options["type"] = _path
         if many:
             options["nargs"] = "+"
+        elif not flag and not field.is_required():
+            options["nargs"] = "?"
     if flag:
         parser.add_argument(
             f"--{name.replace('_', '-')}", dest=name, required=field.is_required(), **options

@@ -110,7 +110,8 @@ class AddModel(Wire):
         Field(
             min_length=1,
             max_length=2_000,
-            description="a GGUF file, an MLX folder, or the URL of an OpenAI-compatible server",
+            description="a GGUF file, an MLX folder, the URL of an OpenAI-compatible server, or"
+            " hf:owner/repository, which is downloaded",
         ),
     ]
     name: Annotated[str, Field(max_length=64, description="what to call it")] = ""

@@ -176,6 +176,10 @@ class ModelsRoom:
         return self.info()
 
     async def _add(self, request: words.AddModel, _call: Call) -> words.ModelLine:
+        if request.source.startswith("hf:"):
+            raise Invalid(
+                f"{visible(request.source)} must be downloaded first.", "model.download does both."
+            )
         choice = await self._added.add(request.source, request.name, request.model, request.key_env)
         return self._line(choice)
 
