@@ -146,8 +146,10 @@ class RemoteAsk(Elsewhere):
 
     async def plan(self, request: Ask, _call: Call) -> Draft:
         asked, attached, prompt = await self._room.foresee(request)
-        turns = (len(prompt.messages) - 2) // 2
-        sends = [f"your question · {turns} earlier turns · {len(prompt.recalled)} memories"]
+        turns, memories = (len(prompt.messages) - 2) // 2, len(prompt.recalled)
+        sends = ["your question"]
+        sends += [f"{turns} earlier turn{'s' * (turns > 1)}"] if turns else []
+        sends += [f"{memories} memor{'ies' if memories > 1 else 'y'}"] if memories else []
         sends += [f"{one.name} ({len(one.text.encode()):,} bytes)" for one in attached]
         return await self._draft(
             # A digest has no place for fractions.

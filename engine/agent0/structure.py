@@ -102,7 +102,7 @@ async def _once(models: Models, generation: Generation, check: Callable[[Backend
         async with backend.stream(replace(generation, max_tokens=most)) as pieces:
             async for piece in pieces:
                 text.append(piece.text)
-                tokens = piece.usage.new_tokens if piece.usage else len(text)
+                tokens = piece.usage.new_tokens if piece.usage else tokens + bool(piece.text)
                 cut = piece.finish == "length"
         return _Reply("".join(text), visible(backend.info().model), tokens, cut=cut)
 

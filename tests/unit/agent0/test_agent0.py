@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from engine.clients.local import LocalClient
 from engine.config import Config, ModelConfig
-from engine.contract import agent0, approvals, audit, memory, model
+from engine.contract import agent0, approvals, audit, model
 from engine.contract.approvals import ApprovalState
 from engine.contract.base import Empty
 from engine.contract.engine import STATUS
@@ -18,17 +17,7 @@ from engine.home import Home
 from tests.fakes.house import done
 from tests.fakes.models import engine_with
 from tests.fakes.rehearsed import RehearsedBackend
-
-
-async def ask(client: LocalClient, text: str, **more: Any) -> list[Any]:
-    request = agent0.Ask(text=text, **more)
-    async with client.stream(agent0.ASK, request) as items:
-        return [item async for item in items]
-
-
-async def turns(client: LocalClient, session: str = "main") -> tuple[memory.Turn, ...]:
-    found: memory.TurnList = await done(client, memory.TURNS, memory.ShowTurns(session=session))
-    return found.turns
+from tests.unit.agent0.talk import ask, note, turns
 
 
 async def test_the_answer_comes_in_pieces_and_is_kept(home: Home) -> None:
@@ -159,6 +148,46 @@ async def test_nothing_leaves_the_machine_before_a_yes(home: Home) -> None:
         assert [f"{m.role}: {m.content}" for m in sent.messages] == [i.text for i in card.items]
         (turn,) = await turns(client, "s")
         assert (turn.answer, turn.status) == ("From afar.", "done")
+
+
+async def test_what_is_attached_is_on_the_card_and_is_sent_as_it_was_then(home: Home) -> None:
+    far = RehearsedBackend("From afar.", local=False)
+    async with engine_with(home, {"far": far}) as client:
+        number = await asked_afar(client)
+        await done(client, approvals.APPROVE, approvals.Approve(id=number))
+        with pytest.raises(NeedsApproval) as caught:
+            await ask(
+                client, "When?", session="s", attachments=(note("Thursday ½"),), temperature=1
+            )
+        number = caught.value.approval_id
+        card = (await done(client, approvals.SHOW, approvals.ApprovalId(id=number))).card
+        sends = next(row.text for row in card.rows if row.label == "SENDS")
+        assert sends == "your question · 1 earlier turn · notes.txt (11 bytes)"
+        first = (await turns(client, "s"))[0].id
+        with pytest.raises(NeedsApproval) as another:
+            await ask(client, "Something else", session="s", after=0)
+        await done(client, approvals.APPROVE, approvals.Approve(id=another.value.approval_id))
+
+        await done(client, approvals.APPROVE, approvals.Approve(id=number))
+        sent = far.heard[-1]
+        assert [f"{m.role}: {m.content}".replace("\n", "\\n") for m in sent.messages] == [
+            item.text for item in card.items
+        ]
+        assert sent.messages[-1].content.startswith("Context: [notes.txt]\nThursday ½")
+        assert (sent.temperature, sent.session) == (1.0, "s")
+        # The conversation went on meanwhile: the answer is where it was asked for.
+        turn = (await turns(client, "s"))[-1]
+        assert (turn.question, turn.attached, turn.parent_id) == ("When?", ("notes.txt",), first)
+
+
+async def test_a_plan_never_tells_another_conversation(home: Home) -> None:
+    far = RehearsedBackend("From afar.", local=False)
+    async with engine_with(home, {"far": far}) as client:
+        await done(client, approvals.APPROVE, approvals.Approve(id=await asked_afar(client)))
+        secret = (await turns(client, "s"))[0].id
+        with pytest.raises(NotFound):
+            await ask(client, "And?", session="t", after=secret)
+        assert len(far.heard) == 1
 
 
 async def test_a_no_sends_nothing(home: Home) -> None:
