@@ -43,6 +43,7 @@ class RunningJob:
         self._tell = tell
         self._told_at = 0.0
         self._started = time.monotonic()
+        self._had: int | None = None
         self._may_run = asyncio.Event()
         self._may_run.set()
         self.cancelled = False
@@ -65,7 +66,11 @@ class RunningJob:
 
     def progress(self, done: int, total: int | None, unit: str, note: str = "") -> None:
         clock = time.monotonic()
-        rate = done / (clock - self._started) if clock > self._started and done else None
+        if self._had is None or done < self._had:
+            # What was there before, or what has to be done again, is no part of the rate.
+            self._had, self._started = done, clock
+        new = done - self._had
+        rate = new / (clock - self._started) if clock > self._started and new else None
         eta = (total - done) / rate if rate and total is not None and total >= done else None
         self.job = self.job.model_copy(
             update={

@@ -11,7 +11,8 @@ import pytest
 
 from engine.clients.local import LocalClient
 from engine.contract import audit, jobs
-from engine.contract.base import Wire
+from engine.contract.base import Wire, now
+from engine.contract.call import Call
 from engine.contract.client import EngineClient
 from engine.contract.errors import Busy, NeedsApproval, NotFound, StoreFailed
 from engine.contract.events import Event
@@ -19,7 +20,7 @@ from engine.contract.jobs import Job, JobState
 from engine.contract.ports import JobControl
 from engine.core.engine import Engine
 from engine.home import Home
-from engine.jobs.room import JobsRoom
+from engine.jobs.room import JobsRoom, RunningJob
 from tests.fakes import room as example
 from tests.fakes.house import attached, done, host, opened, room_of
 from tests.fakes.room import ExampleRoom
@@ -97,6 +98,25 @@ async def test_progress_tells_how_far_how_fast_and_how_long(
     assert progress.rate is not None
     assert progress.eta_s is not None
     assert progress.eta_s == pytest.approx(2 / progress.rate)
+
+
+def test_what_an_earlier_job_did_is_no_part_of_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr("engine.jobs.room.time.monotonic", lambda: clock)
+    job = Job(
+        id=1, operation="x", subject="x", state=JobState.RUNNING, machine="m", started_at=now()
+    )
+    running = RunningJob(job, Call(), lambda _job: None)
+    clock = 110.0  # It looked at what is there.
+    running.progress(30_000, 40_000, "bytes")
+    assert running.job.progress.rate is None
+    clock = 112.0
+    running.progress(30_100, 40_000, "bytes")
+    assert (running.job.progress.rate, running.job.progress.eta_s) == (50, 198)
+    running.progress(0, 40_000, "bytes")  # What was there was no good.
+    clock = 113.0
+    running.progress(40, 40_000, "bytes")
+    assert running.job.progress.rate == 40
 
 
 async def test_a_job_that_is_cancelled_while_it_is_paused_ends(
