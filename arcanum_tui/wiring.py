@@ -10,7 +10,6 @@ import asyncio
 import gc
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.clients.socket import SocketClient
@@ -82,7 +81,7 @@ async def _host(
     from engine.core.engine import Engine
     from engine.server.socket import SocketServer
 
-    engine = Engine(home, settings, Catalog(_model_settings(settings, home.runtime)), host)
+    engine = Engine(home, settings, Catalog(_model_settings(settings, home)), host)
     await engine.open()
     server = SocketServer(LocalClient(engine), home.socket)
     starting: asyncio.Task[None] | None = None
@@ -132,18 +131,24 @@ async def _start_all(engine: Engine) -> None:
     gc.set_threshold(5_000, 5, 20)
 
 
-def _model_settings(config: Config, runtime: Path) -> ModelSettings:
+def _model_settings(config: Config, home: Home) -> ModelSettings:
     from backends.registry import EndpointSettings, ModelSettings
 
     model = config.model
     return ModelSettings(
+        runtime_dir=home.runtime,
         gguf=model.gguf,
         endpoints=tuple(
-            EndpointSettings(name=e.name, url=e.url, model=e.model, key_env=e.key_env or "")
+            EndpointSettings(e.name, e.url, e.model, e.key_env or "", e.parallel or 0)
             for e in model.endpoints
         ),
         threads=model.threads or 0,
         context=model.context,
         parallel=model.parallel,
-        runtime_dir=runtime,
+        gpu_layers=model.gpu_layers,
+        library=model.library,
+        states=home.states,
+        state_bytes=model.state_mib * 1024 * 1024,
+        hub=model.hub,
+        hub_token_env=model.hub_token_env,
     )

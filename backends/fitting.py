@@ -9,19 +9,23 @@ What a model takes, in bytes:
   all of it at once (``llama_kv_cache`` in its log). A sliding window, or layers with a state
   instead of a cache, would take less: that is not counted off.
 * compute: buffers of one batch, ``4 x batch x (5 x embedding + 3 x feed-forward)`` and the mask of
-  attention, ``2 x batch x context``. That is what llama.cpp reserves for three Llamas, of 135
-  million to 8 thousand million parameters, at contexts from 256 to 65,536 tokens, to within 3 %
-  (its "compute buffer size", with flash attention). To it comes what the process takes besides:
-  40 MiB and 200 bytes for each word of the vocabulary, which is what the bundled model's takes
-  (proportional set size, after a prompt of 700 tokens, at five contexts from 512 to 32,768).
+  attention, ``2 x batch x context``. That is, to within 3 %, what llama.cpp reserved ("compute
+  buffer size" in its log) for Llamas of the shapes of 135 million, 1 and 8 thousand million
+  parameters at contexts from 256 to 65,536 tokens. llama-cpp-python reserves the logits of a whole
+  batch, and on the CPU the scores of attention, which others compute piece by piece. To it comes
+  what the process takes besides: 40 MiB and 200 bytes for each word of the vocabulary. That is
+  what the bundled model's takes (proportional set size, after a prompt of 700 tokens, at five
+  contexts from 512 to 32,768).
 
-MLX takes the cache as a conversation grows; here it is counted whole. What a GPU's driver keeps
-for itself is left free in each: 512 MiB, an assumption, not a measurement.
+On a CPU llama.cpp copies weights of some types (Q4_0, Q4_K) into another order. The file's own
+pages can then be dropped by the system, and are not counted a second time. MLX takes the cache as
+a conversation grows; here it is counted whole. What a GPU's driver keeps for itself is left free
+in each: 512 MiB, an assumption, not a measurement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from backends.hardware import Gpu, Hardware
@@ -41,6 +45,8 @@ INSTALL = {
 }
 ABLE = {"gguf": (XLLAMACPP, LLAMA_CPP_PYTHON), "mlx": (MLX,)}
 """What runs which kind of model, the first by preference."""
+_REACHES = {"cuda": "cuda", "vulkan": "cuda", "metal": "metal"}
+"""The kind of GPU that a build uses, of those that are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Bytes. ``process`` is what no GPU takes."""
+    """Bytes. ``buffers`` lie with the layers; ``process`` is what no GPU takes."""
 
     weights: int
     cache: int
@@ -71,10 +77,13 @@ class Needs:
         return self.weights + self.cache + self.buffers
 
 
-def needs(shape: Shape, wishes: Wishes) -> Needs:
-    """What a model takes, wherever it runs."""
+def needs(shape: Shape, wishes: Wishes, library: str = XLLAMACPP, *, on_gpu: bool = False) -> Needs:
+    """What a model takes."""
     cells = wishes.context * wishes.parallel
     buffers = 4 * _BATCH * (5 * shape.embedding + 3 * shape.forward) + 2 * _BATCH * wishes.context
+    if library == LLAMA_CPP_PYTHON:
+        scores = 0 if on_gpu else 4 * _BATCH * shape.heads * wishes.context
+        buffers = max(buffers + scores, 4 * _BATCH * shape.vocabulary)
     process = _PROCESS + _A_WORD * shape.vocabulary
     return Needs(shape.weights, sum(shape.cache_a_token) * cells, buffers, process)
 
@@ -83,11 +92,12 @@ def needs(shape: Shape, wishes: Wishes) -> Needs:
 
 
 def choose(
-    kind: str, hardware: Hardware, runtimes: Sequence[Runtime], library: str = "auto"
+    kind: str, gpus: Collection[str], runtimes: Sequence[Runtime], library: str = "auto"
 ) -> Runtime:
-    """What runs a model of this ``kind`` (gguf or mlx) best here; ``library`` as configured.
+    """What runs a model of this ``kind`` (gguf or mlx) best, with ``gpus`` of these kinds.
 
-    Raises Unavailable where none that can is installed.
+    ``library`` is what the configuration names; it counts where it can run such a model. Raises
+    Unavailable where none that can is installed.
     """
     able = ABLE[kind]
     wanted = (library,) if library in able else able
@@ -97,13 +107,12 @@ def choose(
             f"{wanted[0]}, which runs such a model here, is not installed",
             f"Install it: {INSTALL[wanted[0]]}",
         )
-    return next((each for each in found if usable(each, hardware)), found[0])
+    return next((each for each in found if _REACHES.get(each.accelerator) in gpus), found[0])
 
 
 def usable(runtime: Runtime, hardware: Hardware) -> tuple[Gpu, ...]:
     """The GPUs that a library can use here."""
-    reached = {"cuda": "cuda", "vulkan": "cuda", "metal": "metal"}.get(runtime.accelerator)
-    return tuple(gpu for gpu in hardware.gpus if gpu.kind == reached)
+    return tuple(gpu for gpu in hardware.gpus if gpu.kind == _REACHES.get(runtime.accelerator))
 
 
 # --- where --------------------------------------------------------------------------------------
@@ -143,13 +152,14 @@ def split(shape: Shape, runtime: Runtime, hardware: Hardware, wishes: Wishes) ->
     total = len(shape.layers) + 1
     if not gpus:
         return Split((), 0, total, 0, 0)
+    need = needs(shape, wishes, runtime.library, on_gpu=True)
     if runtime.library == MLX:
-        return Split(gpus, total, total, needs(shape, wishes).on_gpu, room)
+        return Split(gpus, total, total, need.on_gpu, room)
     cells = wishes.context * wishes.parallel
     costs = [shape.output + (shape.input if shape.tied else 0)]
     for weight, cache in zip(reversed(shape.layers), reversed(shape.cache_a_token), strict=True):
         costs.append(weight + cache * cells)
-    taken, layers = needs(shape, wishes).buffers, 0
+    taken, layers = need.buffers, 0
     for cost in costs if wishes.gpu_layers is None else costs[: wishes.gpu_layers]:
         if wishes.gpu_layers is None and taken + cost > room:
             break

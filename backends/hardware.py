@@ -25,6 +25,8 @@ _FIELDS = "index,uuid,name,memory.total,memory.free,driver_version"
 _NVML = Path(__file__).with_name("nvml.py")
 # Where it is on Windows' Linux, which puts it into no PATH of a service.
 _WSL = "/usr/lib/wsl/lib"
+# What NVIDIA's driver brings: on a server or in a container, in Windows' Linux, on a Jetson.
+_SIGNS = ("dev/nvidiactl", "proc/driver/nvidia", "usr/lib/wsl/lib/libcuda.so.1", "dev/nvhost-gpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,16 @@ class Hardware:
         return any(gpu.kind == "metal" for gpu in self.gpus)
 
 
+def gpu_kinds(
+    system: str = sys.platform, architecture: str | None = None, root: Path = Path("/")
+) -> frozenset[str]:
+    """Which kinds of GPU there seem to be, by the files of their drivers: asks no driver."""
+    if system == "darwin":
+        is_arm = (architecture or platform.machine()) == "arm64"
+        return frozenset({"metal"} if is_arm else ())
+    return frozenset({"cuda"} if any((root / each).exists() for each in _SIGNS) else ())
+
+
 async def look(
     environ: Mapping[str, str] = os.environ,
     *,
@@ -77,11 +89,11 @@ async def look(
     ``root`` is where the kernel's files are looked for.
     """
     ram, free, cores = await asyncio.to_thread(_memory_and_cores, root)
-    if system == "darwin":
-        is_arm = (architecture or platform.machine()) == "arm64"
-        gpus = (await _apple(environ, within_s, ram, free),) if is_arm else ()
-        return Hardware(system, ram, free, cores, gpus)
-    found, trouble = await _nvidia(environ, within_s)
+    kinds = gpu_kinds(system, architecture, root)
+    if "metal" in kinds:
+        gpu = await _apple(environ, within_s, ram, free)
+        return Hardware(system, ram, free, cores, (gpu,))
+    found, trouble = await _nvidia(environ, within_s) if "cuda" in kinds else ((), "")
     return Hardware(system, ram, free, cores, found, trouble)
 
 

@@ -11,8 +11,10 @@ from backends.runtimes import LLAMA_CPP_PYTHON, MLX, Runtime
 from backends.shape import Shape, amount
 from engine.contract.backend import Placement
 
-_FINE_BITS = 5.5
+_FINE_BITS = 6.0
 """Bits for a weight above which a smaller quantisation costs little quality."""
+_SMALL = 10**9
+"""Bytes of weights below which that would gain nothing to speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ def place(case: Case) -> Placement:
     On a GPU that shares the machine's memory all of it counts as the machine's.
     """
     shape, hardware = case.shape, case.hardware
-    need, parts = needs(shape, case.wishes), split(shape, case.runtime, hardware, case.wishes)
+    parts = split(shape, case.runtime, hardware, case.wishes)
+    need = needs(shape, case.wishes, case.runtime.library, on_gpu=parts.layers > 0)
     twice = shape.tied and parts.layers > 0 and not parts.shared
     return Placement(
         library=case.runtime.label,
@@ -66,6 +69,8 @@ def cpu(hardware: Hardware) -> str:
 
 def _because(case: Case, parts: Split) -> str:
     label, hardware = case.runtime.label, case.hardware
+    if not hardware.gpus and case.runtime.accelerator in {"rocm", "vulkan"}:
+        return f"{label} is built for {case.runtime.accelerator}: it decides what a GPU takes."
     if not hardware.gpus:
         why = f" ({hardware.trouble})" if hardware.trouble else ""
         return f"No GPU was found{why}: {label} runs it on the CPU."
@@ -103,7 +108,7 @@ def _faster(case: Case, parts: Split) -> list[str]:
         found += _more_on_gpu(case, parts)
     shape = case.shape
     bits = 8 * shape.weights / shape.parameters if shape.parameters else 0
-    if bits > _FINE_BITS and not parts.whole:
+    if bits > _FINE_BITS and shape.weights > _SMALL and not parts.whole:
         called = f"this one is {shape.quantisation}, " if shape.quantisation else "this one has "
         found.append(f"a smaller quantisation of it, as Q4_K_M: {called}{bits:.1f} bits a weight")
     return found

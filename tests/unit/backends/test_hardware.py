@@ -35,8 +35,13 @@ def says(folder: Path, text: str) -> dict[str, str]:
 
 
 async def linux(
-    environ: dict[str, str], root: Path = Path("/nowhere"), within_s: float = 5.0
+    environ: dict[str, str], root: Path | None = None, within_s: float = 5.0
 ) -> Hardware:
+    """``root`` None: a machine with NVIDIA's driver."""
+    if root is None:
+        root = Path(environ["PATH"].split(":")[0]).parent / "root"
+        (root / "dev").mkdir(parents=True)
+        (root / "dev" / "nvidiactl").touch()
     return await look(environ, system="linux", root=root, within_s=within_s)
 
 
@@ -160,8 +165,18 @@ async def test_without_nvidia_smi_the_drivers_library_is_asked(tmp_path: Path) -
     assert found.gpus == (Gpu("cuda", "NVIDIA L4", 24 * GIB, 20 * GIB, "570.1", "8.9"),)
 
 
-async def test_a_machine_without_nvidia_is_no_trouble(tmp_path: Path) -> None:
-    found = await linux({"PATH": str(tmp_path)})
+async def test_a_machine_without_the_driver_is_no_trouble_and_nobody_is_asked(
+    tmp_path: Path,
+) -> None:
+    environ = tool(tmp_path / "bin", "nvidia-smi", f"touch {tmp_path}/asked")
+    found = await linux(environ, root=tmp_path)
+    assert (found.gpus, found.trouble) == ((), "")
+    assert not (tmp_path / "asked").exists()
+
+
+async def test_a_driver_without_a_tool_or_a_library_is_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    found = await linux({"PATH": str(tmp_path / "empty")})
     assert (found.gpus, found.trouble) == ((), "")
 
 

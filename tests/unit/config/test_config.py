@@ -67,6 +67,42 @@ def test_what_is_written_is_read(home: Home) -> None:
     assert path.read_text().startswith("\n")  # It is never written by us.
 
 
+def test_a_profile_goes_before_the_same_keys_of_the_model(home: Home) -> None:
+    text = """
+        [model]
+        profile = "rtx_4070"
+        context = 2048
+        threads = 3
+        keep_alive_minutes = -1
+        [model.profiles.rtx_4070]
+        context = 16384
+        gpu_layers = 49
+        memory_mib = 11000
+        [model.profiles.laptop]
+        parallel = 1
+        """
+    model = load(written(home, text)).model
+    assert (model.context, model.gpu_layers, model.memory_mib) == (16_384, 49, 11_000)
+    assert (model.threads, model.parallel, model.keep_alive_minutes) == (3, 2, -1)
+    assert model.in_force() == model
+    model = load(written(home, text.replace('profile = "rtx_4070"', ""))).model
+    assert (model.context, model.gpu_layers) == (2048, None)
+
+
+def test_a_profile_that_is_not_there_is_named_with_those_that_are(home: Home) -> None:
+    path = written(home, '[model]\n\nprofile = "rtx"\n[model.profiles.a]\n[model.profiles."b c"]')
+    error = problem(path)
+    assert error.message == f"{path}, line 3: model.profile = 'rtx': there is no such profile."
+    assert "a, b c" in error.hint
+    assert "none" in problem(written(home, '[model]\nprofile = "rtx"')).hint
+
+
+def test_the_defaults_of_models_are_what_the_documentation_says() -> None:
+    model = Config().model
+    assert (model.max_new_tokens, model.keep_alive_minutes, model.state_mib) == (1024, 30, 1024)
+    assert (model.library, model.gpu_layers, model.memory_mib) == ("auto", None, None)
+
+
 WRONG = [
     ("[model]\nthreads = 0", 2, "model.threads = 0", "greater than or equal to 1"),
     ("[model]\nthreads = true", 2, "model.threads = True", "a valid integer"),
@@ -84,6 +120,15 @@ WRONG = [
     ('[screen]\nanimations = "lots"', 2, "screen.animations = 'lots'", "'none' or 'basic'"),
     ('[machine]\nname = ""', 2, "machine.name = ''", "at least 1"),
     ('[machine]\nname = "a\\u001b[2J"', 2, r"machine.name = 'a\x1b[2J'", "visible"),
+    ("[model]\nprofiles = 5", 2, "model.profiles = 5", "a table"),
+    ("[model]\nprofiles.x = 5", 2, "model.profiles.x = 5", "a table"),
+    ("[model.profiles.x]\nthreads = 0", 2, "model.profiles.x.threads = 0", "equal to 1"),
+    ("[model]\nlibrary = 'vllm'", 2, "model.library = 'vllm'", "'xllamacpp'"),
+    ("[model]\nkeep_alive_minutes = -2", 2, "model.keep_alive_minutes = -2", "equal to -1"),
+    ("[model]\ngpu_layers = -1", 2, "model.gpu_layers = -1", "equal to 0"),
+    ("[model]\nmemory_mib = 1", 2, "model.memory_mib = 1", "equal to 64"),
+    ("[model]\nhub = 'hub.lan'", 2, "model.hub = 'hub.lan'", "pattern"),
+    ("[model]\nhub_token_env = 'a token'", 2, "model.hub_token_env = 'a token'", "pattern"),
     ("[model]\nendpoints = 5", 2, "model.endpoints = 5", "an array"),
     (
         '[[model.endpoints]]\nname="a"\nurl="http://a"\n[[model.endpoints]]\nname="b"\nurl="ftp:"',
@@ -116,6 +161,7 @@ def test_a_wrong_value_is_named_with_its_line_and_what_was_expected(
         ("[modell]\nx = 1", 1, "modell", "machine, model, media"),
         ("[model]\nthread = 1", 2, "model.thread", "threads"),
         ("color = 1", 1, "color", "screen"),
+        ("[model.profiles.a]\ncontxt = 1", 2, "model.profiles.a.contxt", "gpu_layers"),
         (
             '[[model.endpoints]]\nname="a"\nurl="http://a"\nkey="secret"',
             4,

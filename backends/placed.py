@@ -1,0 +1,121 @@
+"""Models that run in a child process here: by which library, and how much of them on a GPU."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from backends import runtimes
+from backends.fitting import Wishes, choose
+from backends.hardware import gpu_kinds, look
+from backends.hosted.backend import Hosted
+from backends.hosted.settings import Options, Setup
+from backends.hosted.states import StateStore
+from backends.llama_cpp.backend import XLLAMACPP
+from backends.llama_cpp.binding import LLAMA_CPP_PYTHON
+from backends.llama_cpp.gguf import check_gguf, read_gguf
+from backends.mlx.backend import MLX_LM
+from backends.mlx.folder import check_mlx, read_mlx
+from backends.placement import Case, place
+from backends.runtimes import Runtime, installed
+from backends.settings import ModelSettings
+from backends.shape import Shape
+from engine.contract.backend import Placement
+from engine.contract.errors import Failed
+
+GGUF, MLX = "gguf", "mlx"
+_HOSTS = {
+    runtimes.XLLAMACPP: XLLAMACPP,
+    runtimes.LLAMA_CPP_PYTHON: LLAMA_CPP_PYTHON,
+    runtimes.MLX: MLX_LM,
+}
+_KINDS: dict[str, tuple[str, Callable[[Path], int], Callable[[Path], Shape]]] = {
+    GGUF: ("llama_cpp", check_gguf, read_gguf),
+    MLX: ("mlx", check_mlx, read_mlx),
+}
+_DECIDE_THEMSELVES = {"rocm", "vulkan"}
+"""Builds for GPUs that are not looked for here."""
+
+
+class Placed(Hosted):
+    """A ``Hosted`` that is placed anew at each load, by what is free then."""
+
+    def __init__(
+        self,
+        kind: str,
+        check: Callable[[Path], int],
+        setup: Setup,
+        decide: Callable[[], Awaitable[Options]],
+    ) -> None:
+        super().__init__(kind, check, setup)
+        self._decide = decide
+
+    async def _start(self) -> None:
+        try:
+            self._setup = replace(self._setup, options=await self._decide())
+        except Failed as error:
+            self._reason = error.message
+            raise
+        await super()._start()
+
+
+class LocalModels:
+    """Makes and places the models of this machine. ``kind`` is gguf or mlx."""
+
+    def __init__(self, settings: ModelSettings, environ: Mapping[str, str] = os.environ) -> None:
+        self._settings = settings
+        self._environ = environ
+        folder = settings.states
+        self.states = StateStore(folder, settings.state_bytes) if folder is not None else None
+
+    def create(self, kind: str, model: Path) -> Hosted:
+        """Cheap: the machine is looked at when the model is loaded. Raises Unavailable."""
+        settings = self._settings
+        runtime, _ = self._runtime(kind)
+        name, check, _ = _KINDS[kind]
+        setup = Setup(
+            model,
+            _HOSTS[runtime.library],
+            settings.runtime_dir,
+            Options(settings.threads, settings.context, settings.parallel),
+            states=self.states if settings.state_bytes else None,
+        )
+        return Placed(name, check, setup, partial(self._options, kind, model))
+
+    async def place(self, kind: str, model: Path) -> Placement:
+        """Where it would run now. Raises Unavailable, ModelFailed."""
+        return place(await self._case(kind, model))
+
+    def _runtime(self, kind: str) -> tuple[Runtime, tuple[Runtime, ...]]:
+        """What is to run such a model, and everything that is installed."""
+        there = installed()
+        return choose(kind, gpu_kinds(), there, self._settings.library), there
+
+    async def _case(self, kind: str, model: Path) -> Case:
+        runtime, there = await asyncio.to_thread(self._runtime, kind)
+        _, _, read = _KINDS[kind]
+        shape = await asyncio.to_thread(read, model)
+        settings = self._settings
+        slots = _HOSTS[runtime.library].slots
+        parallel = min(settings.parallel, slots or settings.parallel)
+        wishes = Wishes(settings.context, parallel, settings.gpu_layers)
+        return Case(shape, runtime, await look(self._environ), wishes, there)
+
+    async def _options(self, kind: str, model: Path) -> Options:
+        """What a model is loaded with now."""
+        case, settings = await self._case(kind, model), self._settings
+        placement = place(case)
+        layers: int | None = placement.gpu_layers
+        if case.runtime.accelerator in _DECIDE_THEMSELVES and not case.hardware.gpus:
+            layers = settings.gpu_layers
+        return Options(
+            threads=settings.threads or max(1, case.hardware.cores - 1),
+            context=settings.context,
+            parallel=settings.parallel,
+            gpu_layers=layers,
+            device=placement.device,
+        )
