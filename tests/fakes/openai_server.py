@@ -184,7 +184,9 @@ class OpenAIServer:
         for number, word in enumerate(words[:limit]):
             if number == 2 and self.hold is not None:
                 await self.hold.wait()
-            told = {"logprobs": _logprobs(word, body["top_logprobs"])} if "logprobs" in body else {}
+            told: dict[str, Any] = {}
+            if "logprobs" in body:
+                told["logprobs"] = _logprobs(word, body["top_logprobs"])
             await reply.piece(word, **told)
         await reply.piece(None, "length" if limit < len(words) else "stop")
         if body.get("stream_options", {}).get("include_usage"):

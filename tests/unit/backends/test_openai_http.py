@@ -189,7 +189,7 @@ async def test_unloading_mid_answer_is_one_error(server: OpenAIServer, backend: 
 
 
 async def test_each_text_gets_its_vector(server: OpenAIServer, backend: OpenAIHttp) -> None:
-    embeds = backend.extra(Embeds)
+    embeds = backend.extra(Embeds)  # type: ignore[type-abstract]
     assert embeds is not None
     texts = [f"text {n}" for n in range(19)] + ["a\ud800b", ""]
     vectors = await embeds.embed(texts)
@@ -251,5 +251,5 @@ async def test_a_server_without_vectors_says_so_once(
     with pytest.raises(Unavailable, match="makes no vectors") as caught:
         await backend.embed(["text"])
     assert MODEL in caught.value.message
-    assert backend.extra(Embeds) is None
+    assert backend.extra(Embeds) is None  # type: ignore[type-abstract]
     assert Feature.EMBEDDINGS not in backend.info().features

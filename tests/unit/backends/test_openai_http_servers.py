@@ -103,7 +103,7 @@ async def test_lm_studio_gets_no_prompt_that_it_would_swallow(named: str) -> Non
         assert info.parallel == 1
         assert Feature.SCHEMA in info.features
         assert Feature.LOGPROBS not in info.features
-        assert backend.extra(Embeds) is None
+        assert backend.extra(Embeds) is None  # type: ignore[type-abstract]
         assert await says(backend, ask(logprobs=3))
         assert "logprobs" not in server.asked("/v1/chat/completions")[0].body
         with pytest.raises(PromptTooLong, match=r"about .* tokens; box has room for 256"):
@@ -158,7 +158,7 @@ async def test_mlx_lm_speaks_the_old_http_and_tells_nothing() -> None:
         info = backend.info()
         assert (info.model, info.library, info.context) == ("/models/mine", "mlx_lm.server", 0)
         assert info.features == frozenset()
-        assert backend.extra(Embeds) is None
+        assert backend.extra(Embeds) is None  # type: ignore[type-abstract]
         *text, last = await pieces_of(backend, ask(schema={"type": "string"}, logprobs=1))
         assert [each.text for each in text] == ["Yes."]
         assert last.usage is not None
@@ -247,7 +247,8 @@ async def test_a_model_of_ollamas_cloud_is_not_local(kind: type[OpenAIHttp]) -> 
 
 @pytest.mark.parametrize("name", ["max_model_len", "context_length", "context_window"])
 async def test_a_context_is_taken_from_where_most_say_it(name: str) -> None:
-    server = OpenAIServer(models=lists(MODEL, **{name: 64, "max_context_length": True}))
+    told: dict[str, Any] = {name: 64, "max_context_length": True}
+    server = OpenAIServer(models=lists(MODEL, **told))
     async with of(server) as backend:
         assert backend.info().context == 64
         # Its own count is not known: what may not fit is for the server to refuse.
