@@ -102,7 +102,8 @@ async def engine_here(home: Home) -> AsyncIterator[tuple[LocalClient, RecordingC
 
 async def ask(client: LocalClient, session: str, question: str) -> str:
     text = ""
-    async with client.stream(agent0.ASK, agent0.Ask(session=session, text=question)) as items:
+    request = agent0.Ask(session=session, text=question, max_tokens=48)
+    async with client.stream(agent0.ASK, request) as items:
         async for item in items:
             text += item.text if item.kind == "piece" else ""
     return text
