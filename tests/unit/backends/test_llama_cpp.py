@@ -20,20 +20,18 @@ from backends.hosted.child import Child
 from backends.hosted.folder import MAX_SOCKET_PATH, make_folder, remove_folder
 from backends.hosted.settings import Options, Patience
 from backends.llama_cpp.backend import XLLAMACPP, LlamaCpp
-from backends.registry import BUNDLED, Catalog, ModelSettings
 from engine.contract.backend import Generation, Message, ModelState
 from engine.contract.errors import ArcanumError, ModelFailed, PromptTooLong, Unavailable
 from tests.fakes import gguf_file
+from tests.fakes.llama_server import bundled
 from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.model
 
 
 @pytest.fixture
-def gguf(tmp_path: Path) -> Path:
-    backend = Catalog(ModelSettings(runtime_dir=tmp_path)).create(BUNDLED)
-    assert isinstance(backend, LlamaCpp)
-    return backend._setup.model
+def gguf() -> Path:
+    return bundled()
 
 
 @pytest.fixture

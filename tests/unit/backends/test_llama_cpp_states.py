@@ -19,7 +19,6 @@ from backends.hosted.keeping import Keeper
 from backends.hosted.settings import Options, Patience
 from backends.hosted.states import StateStore, session_name
 from backends.llama_cpp.backend import LlamaCpp
-from backends.registry import BUNDLED, Catalog, ModelSettings
 from engine.contract.backend import (
     Feature,
     Generation,
@@ -29,6 +28,7 @@ from engine.contract.backend import (
     Usage,
 )
 from engine.contract.errors import ModelFailed
+from tests.fakes.llama_server import bundled
 from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.model
@@ -82,9 +82,7 @@ class Runs:
 
 @pytest.fixture
 async def runs(tmp_path: Path) -> AsyncIterator[Runs]:
-    backend = Catalog(ModelSettings(runtime_dir=tmp_path)).create(BUNDLED)
-    assert isinstance(backend, LlamaCpp)
-    made = Runs(backend._setup.model, tmp_path)
+    made = Runs(bundled(), tmp_path)
     yield made
     await made.end()
 
