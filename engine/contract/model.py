@@ -233,6 +233,7 @@ LOAD = Operation(
     ModelInfo,
     risk=Risk.WRITE,
     limits=Limits(timeout_s=600),
+    audit=("name",),
     positional=("name",),
 )
 UNLOAD = Operation(
@@ -241,6 +242,7 @@ UNLOAD = Operation(
     AnyModel,
     ModelInfo,
     risk=Risk.WRITE,
+    audit=("name",),
     positional=("name",),
 )
 BENCH = Operation(

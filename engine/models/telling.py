@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import psutil
-
 from engine.contract.backend import ModelChoice, Placement
 from engine.contract.base import visible
 from engine.contract.model import ModelInfo, ModelLine, PlacementInfo
@@ -80,6 +78,8 @@ async def memory_of(pid: int) -> int:
 
 
 def _memory_of(pid: int) -> int:
+    import psutil
+
     try:
         process = psutil.Process(pid)
         try:
