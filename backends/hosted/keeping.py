@@ -206,7 +206,8 @@ class Keeper:
             if state is None:
                 return 0
             reply = await self._act(slot, "restore", state.file)
-            return int(reply.get("n_restored", state.tokens))
+            held = reply.get("n_restored")
+            return held if isinstance(held, int) else state.tokens
         except Unavailable:  # It was unloaded, which is no fault of the state.
             return 0
         except Failed as error:

@@ -192,6 +192,15 @@ def _is_zombie(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def test_the_child_carries_nothing_of_the_engine() -> None:
+    program = (
+        "import sys, backends.llama_cpp.xllamacpp_host\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'engine', 'pydantic'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b"[]"
+
+
 # --- secrets and doors ---
 
 
