@@ -86,11 +86,14 @@ class ChatServer:
             return await self._reply(response)
 
     async def offered(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Like ``fetch``; None where the server does not know such a request."""
+        """Like ``fetch``; None where the server does not know such a request, or says nothing.
+
+        mlx_lm.server answers with nothing where it should list models and has downloaded none.
+        """
         async with self._request(method, url, body) as response:
             if response.status_code in _UNKNOWN_REQUEST:
                 return None
-            return await self._reply(response)
+            return await self._reply(response, empty=True)
 
     async def count(self, messages: Sequence[Message]) -> int | None:
         """Tokens of the prompt by the server's own count; None where it offers none.
@@ -207,8 +210,10 @@ class ChatServer:
         finally:
             await response.aclose()
 
-    async def _reply(self, response: httpx.Response) -> Any:
+    async def _reply(self, response: httpx.Response, *, empty: bool = False) -> Any:
         data = await self._read(response)
+        if empty and not data and response.status_code == httpx.codes.OK:
+            return None
         if response.status_code != httpx.codes.OK:
             raise self.words.refusal(response.status_code, response.headers, data)
         return parse(data, self.words)

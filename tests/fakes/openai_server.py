@@ -76,8 +76,8 @@ Behaviour = Callable[[Reply, Request], Awaitable[None]]
 class OpenAIServer:
     """``misbehave`` replaces the answer to a chat; ``hold`` makes it pause after two words.
 
-    ``extra`` answers paths before all else: with a value, with what it makes of the request, or
-    with 404 for None. ``takes`` are
+    ``extra`` answers paths before all else: with a value (bytes as they are), with what it makes
+    of the request, or with 404 for None. ``takes`` are
     the fields that it knows beside those that it needs, ``words`` what it answers. ``requests``
     are those that came, ``active`` counts the chats under way.
     """
@@ -145,7 +145,10 @@ class OpenAIServer:
         elif request.path in self.extra:
             answer = self.extra[request.path]
             answer = answer(request) if callable(answer) else answer
-            await reply.json(404 if answer is None else 200, answer)
+            if isinstance(answer, bytes):
+                await reply.whole(200, answer, "application/json")
+            else:
+                await reply.json(404 if answer is None else 200, answer)
         elif request.path == "/v1/models" and request.method == "GET":
             await reply.json(200, {"object": "list", "data": self.models})
         elif request.path == "/v1/chat/completions" and request.method == "POST":

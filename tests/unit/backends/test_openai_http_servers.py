@@ -169,6 +169,17 @@ async def test_mlx_lm_speaks_the_old_http_and_tells_nothing() -> None:
             await says(backend)
 
 
+async def test_an_mlx_lm_that_has_downloaded_nothing_lists_nothing_and_answers() -> None:
+    server = OpenAIServer(extra={"/v1/models": b""})
+    async with of(server, "/models/mine") as backend:
+        assert await says(backend)
+    async with server.running():
+        nameless = OpenAIHttp(EndpointSettings("box", server.url))
+        with pytest.raises(Unavailable, match="lists no models"):
+            await nameless.load()
+        await nameless.unload()
+
+
 # --- Ollama ---
 
 
