@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -14,10 +15,14 @@ from engine.contract.agent0 import AnswerFinished, AnswerPiece, AnswerStarted
 from engine.contract.backend import Backend, Generation, Priority, Usage
 from engine.contract.base import visible
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError
+from engine.contract.errors import ArcanumError, StoreFailed
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.ports import Models, TurnLog
 from engine.metrics import Metrics
+
+_log = logging.getLogger("arcanum.agent0")
+_SAVE_EVERY_S = 1.0
+"""So much of an answer is lost at most where the engine dies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class Answer:
         self._model = ""
         self._finish = "stop"
         self._usage: Usage | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._saved_at = started
         self._kept = False
 
     async def items(self) -> AsyncGenerator[Any]:
@@ -147,6 +154,16 @@ class Answer:
             self._first = time.perf_counter() - self._started
             metrics = self._desk.metrics
             metrics.first_token_seconds.labels(metrics.model(self._model)).observe(self._first)
+        if time.perf_counter() - self._saved_at > _SAVE_EVERY_S and self._saving is None:
+            # Beside the answer, which never waits for the disk.
+            self._saving = asyncio.create_task(self._save("".join(self._text)))
+
+    async def _save(self, text: str) -> None:
+        try:
+            await self._desk.turns.save(self.turn, text, self._model)
+        except StoreFailed as error:  # Told when the turn is closed, if it is still so.
+            _log.warning("an answer is not saved on its way: %s", error.message)
+        self._saved_at, self._saving = time.perf_counter(), None
 
     def _end(self, prompt: Prompt) -> AnswerFinished:
         usage = self._usage or Usage(prompt.tokens, len(self._text))
@@ -167,6 +184,8 @@ class Answer:
         """Closes the turn with what came so far; the first call counts."""
         if not self._kept:
             self._kept = True
+            if self._saving is not None:
+                await asyncio.wait({self._saving})
             text = "".join(self._text)
             self.turn = await self._desk.turns.close(self.turn, status, text, note, self._model)
 

@@ -72,6 +72,10 @@ class TurnLog(Protocol):
         where the session was deleted, Invalid for attachments beyond MAX_ATTACHED."""
         ...
 
+    async def save(self, turn: Turn, answer: str, model: str) -> None:
+        """What came of the answer so far, should the engine die; the turn stays open."""
+        ...
+
     async def close(
         self, turn: Turn, status: TurnStatus, answer: str, note: str, model: str
     ) -> Turn: ...

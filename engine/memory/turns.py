@@ -88,6 +88,15 @@ class Turns:
 
         return await self._state.write(work)
 
+    async def save(self, turn: Turn, answer: str, model: str) -> None:
+        async def work(tx: Transaction) -> None:
+            await tx.execute(
+                "UPDATE turn SET answer = ?, model = ? WHERE id = ? AND status = 'open'",
+                (answer, model, turn.id),
+            )
+
+        await self._state.write(work)
+
     async def close(
         self, turn: Turn, status: TurnStatus, answer: str, note: str, model: str
     ) -> Turn:

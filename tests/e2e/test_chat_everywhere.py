@@ -130,11 +130,13 @@ def test_kill_9_of_the_engine_leaves_one_turn_and_no_model() -> None:
         assert chat.stdout is not None
         os.read(chat.stdout.fileno(), 1)
         model = model_of(chat)
+        eventually(lambda: asked("a")[0]["answer"])  # What came is saved once a second.
         chat.kill()
         chat.wait()
         eventually(lambda: not model.is_running())
     (turn,) = asked("a")
     assert (turn["status"], turn["note"]) == ("interrupted", "the engine ended")
+    assert turn["answer"]
     assert arcanum("chat", "--session", "a", "--max-tokens", "8", "Name a fruit.").code == 0
     assert [turn["status"] for turn in asked("a")] == ["interrupted", "done"]
 

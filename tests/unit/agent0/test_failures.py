@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -84,6 +85,33 @@ async def test_a_question_out_of_time_says_so(home: Home) -> None:
             "it did not end in time",
         )
         assert slow.left == 1
+
+
+async def test_an_engine_that_dies_leaves_what_had_come(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.agent0.answer._SAVE_EVERY_S", 0.0)
+    slow = RehearsedBackend("A b c d", hold=asyncio.Event())
+    async with (
+        engine_with(home, {"one": slow}) as client,
+        client.stream(agent0.ASK, agent0.Ask(text="Say it.")) as items,
+    ):
+        async for item in items:
+            if item.kind == "piece" and item.text == " b":
+                break
+
+        async def saved() -> bool:
+            return (await turns(client))[0].answer != ""
+
+        await until(saved)
+        await asyncio.to_thread(shutil.copytree, home.data, home.data.with_name("died"))
+        slow.hold.set()
+    shutil.rmtree(home.data)
+    home.data.with_name("died").rename(home.data)
+    async with engine_with(home, {"one": RehearsedBackend()}) as client:
+        (turn,) = await turns(client)
+        assert (turn.status, turn.note) == ("interrupted", "the engine ended")
+        assert turn.answer in {"A", "A b"}
 
 
 async def test_who_leaves_while_the_question_is_written_down_leaves_no_open_turn(
