@@ -91,7 +91,8 @@ async def test_an_engine_that_dies_leaves_what_had_come(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.agent0.answer._SAVE_EVERY_S", 0.0)
-    slow = RehearsedBackend("A b c d", hold=asyncio.Event())
+    hold = asyncio.Event()
+    slow = RehearsedBackend("A b c d", hold=hold)
     async with (
         engine_with(home, {"one": slow}) as client,
         client.stream(agent0.ASK, agent0.Ask(text="Say it.")) as items,
@@ -105,7 +106,7 @@ async def test_an_engine_that_dies_leaves_what_had_come(
 
         await until(saved)
         await asyncio.to_thread(shutil.copytree, home.data, home.data.with_name("died"))
-        slow.hold.set()
+        hold.set()
     shutil.rmtree(home.data)
     home.data.with_name("died").rename(home.data)
     async with engine_with(home, {"one": RehearsedBackend()}) as client:
