@@ -11,7 +11,7 @@ from engine.contract.approvals import TakenBack
 from engine.contract.base import Empty, Name, Wire
 from engine.contract.call import ONLY_OPERATOR
 from engine.contract.events import Event
-from engine.contract.operation import Kind, Operation, Risk
+from engine.contract.operation import Kind, Limits, Operation, Risk
 
 MAX_QUESTION = 32_000
 
@@ -204,5 +204,6 @@ EXPORT = Operation(
     Empty,
     kind=Kind.STREAM,
     item=Turn,
+    limits=Limits(timeout_s=None),
     positional=("session",),
 )
