@@ -34,6 +34,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = [reason for mark in item.iter_markers("system") if (reason := _lacks(mark.args[0]))]
     if item.get_closest_marker("model") and importlib.util.find_spec(_MODEL_PACKAGE) is None:
         missing.append(f"the bundled model ({_MODEL_PACKAGE})")
+    missing += [
+        f"{mark.args[0]} ({mark.kwargs['get']})"
+        for mark in item.iter_markers("binding")
+        if importlib.util.find_spec(mark.args[0]) is None
+    ]
     if not missing:
         return
     reason = f"needs {', '.join(missing)}"

@@ -38,8 +38,9 @@ def serve(task: dict[str, Any], load: Callable[[dict[str, Any]], Runner]) -> obj
     jobs: SimpleQueue[_Job] = SimpleQueue()
     loaded: Future[Runner] = Future()
     Thread(target=_work, args=(partial(load, task), loaded, jobs), daemon=True).start()
+    setting = _Setting(loaded.result(), jobs, task["key"], task["states"])
     server = _Server(task["socket"], _Request)
-    server.setting = _Setting(loaded.result(), jobs, task["key"], task["states"])
+    server.setting = setting
     Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -100,6 +101,8 @@ class _Server(ThreadingUnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
     setting: _Setting
+    busy = False
+    """Whether the model works on something."""
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -110,6 +113,7 @@ class _Request(BaseHTTPRequestHandler):
     routes: ClassVar[dict[tuple[str, str], str]] = {
         ("GET", "/health"): "_health",
         ("GET", "/props"): "_props",
+        ("GET", "/slots"): "_slots",
         ("POST", "/v1/chat/completions"): "_chat",
         ("POST", "/v1/chat/completions/input_tokens"): "_count",
         ("POST", "/slots/0"): "_slot",
@@ -156,7 +160,7 @@ class _Request(BaseHTTPRequestHandler):
             else:
                 self._reply(refused.body, refused.status)
 
-    def _reply(self, body: dict[str, Any], status: int = 200) -> None:
+    def _reply(self, body: object, status: int = 200) -> None:
         data = json.dumps(body).encode()
         self._head(status, "application/json", len(data))
         self.wfile.write(data)
@@ -185,7 +189,9 @@ class _Request(BaseHTTPRequestHandler):
         """Has the model's thread do ``work``; a client that leaves meanwhile ends it."""
 
         def run(job: _Job) -> None:
+            self.server.busy = True
             self._guarded(partial(work, job))
+            self.server.busy = False
             with suppress(OSError):  # The client was faster.
                 self.connection.shutdown(SHUT_RDWR)  # Wakes the thread that waits below.
 
@@ -208,6 +214,9 @@ class _Request(BaseHTTPRequestHandler):
         context = self.server.setting.runner.context
         self._reply({"default_generation_settings": {"n_ctx": context}, "total_slots": 1})
 
+    def _slots(self) -> None:
+        self._reply([{"id": 0, "is_processing": self.server.busy}])
+
     def _count(self) -> None:
         self._reply({"input_tokens": len(self._prompt(self._body()))})
 
@@ -220,7 +229,7 @@ class _Request(BaseHTTPRequestHandler):
         name = str(self._body().get("filename", ""))
         if not states:
             raise _Refused(501, "not_supported_error", "there is no folder for states")
-        if not name or Path(name).name != name or "\0" in name:
+        if name in {"", ".", ".."} or "/" in name or "\0" in name:
             raise ValueError("filename is not a plain name")
         path = Path(states, name)
         if action == "save":

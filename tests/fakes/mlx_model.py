@@ -98,7 +98,7 @@ def tiny(folder: Path, context: int = 4096, layers: int = 2, width: int = 128) -
         shapes |= {f"mlp.{each}_proj": (2 * width, width) for each in ("gate", "up")}
         shapes |= {"mlp.down_proj": (width, 2 * width)}
         for name, shape in shapes.items():
-            weights[f"{prefix}.{name}.weight"] = mx.random.normal(shape) * 0.03
+            weights[f"{prefix}.{name}.weight"] = mx.random.normal(shape) * 0.06
         for name in ("input", "post_attention"):
             weights[f"{prefix}.{name}_layernorm.weight"] = mx.ones(width)
     config = {
