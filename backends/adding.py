@@ -13,7 +13,7 @@ from backends.address import Address
 from backends.connect import Trouble, connect
 from backends.llama_cpp.gguf import read_gguf
 from backends.mlx.folder import read_mlx
-from backends.wire import field, objects
+from backends.wire import field, objects, whole
 from engine.contract.backend import AddedModel
 from engine.contract.base import visible
 from engine.contract.errors import Failed, Invalid, NotFound, Unavailable
@@ -118,8 +118,9 @@ async def _models(address: Address, key: str) -> list[str]:
 
 def _on_disk(source: str) -> tuple[AddedModel, str]:
     shown = visible(source)[:200]
+    if source != whole(source):
+        raise Invalid(f"The name {shown} is not UTF-8", "Rename it, or link to it by another name.")
     try:
-        source.encode()
         path = Path(source).expanduser()
         if not path.is_absolute():
             raise Invalid(f"{shown} is not a whole path", "Give it from the root: /…, or ~/…")

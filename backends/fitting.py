@@ -11,15 +11,16 @@ What a model takes, in bytes:
 * compute: buffers of one batch, ``4 x batch x (5 x embedding + 3 x feed-forward)`` and the mask of
   attention, ``2 x batch x context``. That is, to within 3 %, what llama.cpp reserved ("compute
   buffer size" in its log) for Llamas of the shapes of 135 million, 1 and 8 thousand million
-  parameters at contexts from 256 to 65,536 tokens. llama-cpp-python reserves the logits of a whole
+  parameters at contexts from 256 to 32,768 tokens. llama-cpp-python reserves the logits of a whole
   batch, and on the CPU the scores of attention, which others compute piece by piece. To it comes
   what the process takes besides: 40 MiB and 200 bytes for each word of the vocabulary. That is
   what the bundled model's takes (proportional set size, after a prompt of 700 tokens, at five
-  contexts from 512 to 32,768).
+  contexts from 512 to 32,768). With mlx-lm it is 140 MiB, and batches are twice as long.
 
 On a CPU llama.cpp copies weights of some types (Q4_0, Q4_K) into another order. The file's own
 pages can then be dropped by the system, and are not counted a second time. MLX takes the cache as
-a conversation grows; here it is counted whole. What a GPU's driver keeps for itself is left free
+a conversation grows; here it is counted whole. Where no states are kept on disk, llama.cpp keeps
+some in memory besides (``Options.cache_mib``); those are not counted. What a GPU's driver keeps for itself is left free
 in each: 512 MiB, an assumption, not a measurement.
 """
 
@@ -33,11 +34,12 @@ from backends.runtimes import LLAMA_CPP_PYTHON, MLX, XLLAMACPP, Runtime
 from backends.shape import Shape
 from engine.contract.errors import Unavailable
 
-MIB = 1024 * 1024
+_MIB = 1024 * 1024
 _BATCH = 256
-_PROCESS = 40 * MIB
+_PROCESS = 40 * _MIB
+_PROCESS_OF_MLX = 140 * _MIB
 _A_WORD = 200
-_RESERVE = 512 * MIB
+_RESERVE = 512 * _MIB
 INSTALL = {
     XLLAMACPP: "pip install xllamacpp",
     LLAMA_CPP_PYTHON: "make llama (for NVIDIA: make cuda, for a Mac's GPU: make metal)",
@@ -79,12 +81,14 @@ class Needs:
 
 def needs(shape: Shape, wishes: Wishes, library: str = XLLAMACPP, *, on_gpu: bool = False) -> Needs:
     """What a model takes."""
-    cells = wishes.context * wishes.parallel
-    buffers = 4 * _BATCH * (5 * shape.embedding + 3 * shape.forward) + 2 * _BATCH * wishes.context
+    mlx = library == MLX
+    batch = 2 * _BATCH if mlx else _BATCH
+    buffers = 4 * batch * (5 * shape.embedding + 3 * shape.forward) + 2 * batch * wishes.context
     if library == LLAMA_CPP_PYTHON:
-        scores = 0 if on_gpu else 4 * _BATCH * shape.heads * wishes.context
-        buffers = max(buffers + scores, 4 * _BATCH * shape.vocabulary)
-    process = _PROCESS + _A_WORD * shape.vocabulary
+        scores = 0 if on_gpu else 4 * batch * shape.heads * wishes.context
+        buffers = max(buffers + scores, 4 * batch * shape.vocabulary)
+    process = (_PROCESS_OF_MLX if mlx else _PROCESS) + _A_WORD * shape.vocabulary
+    cells = wishes.context * wishes.parallel
     return Needs(shape.weights, sum(shape.cache_a_token) * cells, buffers, process)
 
 

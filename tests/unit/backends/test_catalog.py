@@ -313,7 +313,7 @@ async def test_an_mlx_folder_is_added_and_placed(tmp_path: Path) -> None:
         ("ftp://host/model", Invalid, "cannot be added"),
         ("http://user:secret@host", Invalid, "holds more than"),
         ("unix:", Invalid, "names no socket"),
-        ("/\udcff", Invalid, "cannot be looked at"),
+        ("/\udcff", Invalid, "is not UTF-8"),
         ("/a\0b", NotFound, "There is no /a"),
         ("~nobody-at-all/m.gguf", Invalid, "cannot be looked at"),
         ("/dev/null", ModelFailed, "is not a file"),
