@@ -20,8 +20,8 @@ What a model takes, in bytes:
 On a CPU llama.cpp copies weights of some types (Q4_0, Q4_K) into another order. The file's own
 pages can then be dropped by the system, and are not counted a second time. MLX takes the cache as
 a conversation grows; here it is counted whole. Where no states are kept on disk, llama.cpp keeps
-some in memory besides (``Options.cache_mib``); those are not counted. What a GPU's driver keeps for itself is left free
-in each: 512 MiB, an assumption, not a measurement.
+some in memory besides (``Options.cache_mib``); those are not counted. What a GPU's driver keeps
+for itself is left free in each: 512 MiB, an assumption, not a measurement.
 """
 
 from __future__ import annotations
