@@ -75,7 +75,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
     """``connect`` makes a client, and a new one after each loss; the app never knows which kind.
 
     ``theme`` names a file of ``themes/``; ``animations`` False keeps everything still; ``clock``
-    is the present in UTC.
+    is the present in UTC, ``stopwatch`` gives seconds that only move forward.
     """
 
     TITLE = "Arcanum"
@@ -104,14 +104,16 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         theme: str = looks.DEFAULT,
         animations: bool = True,
         clock: Callable[[], datetime] = _present,
+        stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(driver_class=PatientDriver)
         self.register_theme(looks.load(theme))
         self.theme = theme
         if not animations:
             self.animation_level = "none"
-        self.clock = clock
+        self.clock, self.stopwatch = clock, stopwatch
         self.state = State()
+        self.model_since = stopwatch()
         self.looked: datetime | None = None
         self.keys = KeyTimes()
         self._connect = connect
@@ -201,7 +203,14 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         self.post_message(StateChanged(state))
 
     def on_state_changed(self, message: StateChanged) -> None:
-        self.state = message.state
+        before, self.state = self.state, message.state
+        if (
+            before.model is None
+            or self.state.model is None
+            or (before.model.state != self.state.model.state)
+        ):
+            self.model_since = self.stopwatch()
+        self._heed(before)
         for screen in self.screen_stack:
             if isinstance(screen, View):
                 screen.update(self.state)
@@ -213,20 +222,38 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         if held is None:
             from arcanum_tui.conversation import Conversation
 
-            held = Conversation(self._session, self.engine, self._said)
+            held = Conversation(self._session, self.engine, self._said, self.clock, self.stopwatch)
             self._conversations[self._session] = held
         return held
+
+    @property
+    def sessions_open(self) -> set[str]:
+        """The conversations that were looked at here."""
+        return set(self._conversations)
 
     def converse(self, session: str) -> None:
         """Goes on with another conversation; an answer in this one is written to its end."""
         self._session = session
         self.conversation.load()
 
+    def _heed(self, before: State) -> None:
+        """What happened to the conversations that are open here."""
+        if self.state.renamed != before.renamed:
+            _, old, new = self.state.renamed
+            if (held := self._conversations.pop(old, None)) is not None:
+                held.rename(new)
+                self._conversations[new] = held
+            self._session = new if self._session == old else self._session
+        for conversation in self._conversations.values():
+            conversation.heed(self.state)
+
     def _said(self) -> None:
         from arcanum_tui.screens.agent import Agent
 
-        if isinstance(self.screen, Agent):
-            self.screen.show_chat()
+        # Also under a window that is open.
+        for screen in self.screen_stack:
+            if isinstance(screen, Agent):
+                screen.show_chat()
 
     # --- keys -----------------------------------------------------------------------------------
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from arcanum_tui.state.card import undo_of
+from arcanum_tui.state.export import pages
 from arcanum_tui.state.found import FOLDER, MODEL
 from arcanum_tui.state.text import plural
-from engine.contract import approvals, discovery, jobs, media, model
-from engine.contract.base import PathRef
+from engine.contract import approvals, discovery, jobs, media, memory, model
+from engine.contract.base import PathRef, visible
 from engine.contract.client import Pending
 from engine.contract.discovery import Found
-from engine.contract.errors import NotFound, Refused
+from engine.contract.errors import Failed, NotFound, Refused
 from engine.contract.operation import find
 from engine.contract.quota import UndoResult
 
@@ -31,6 +35,8 @@ async def take_back(engine: Bridge, approval_id: int, now: datetime) -> str:
     if isinstance(done, Pending):
         return f"#{done.approval_id} waits for your answer first: a"
     result = done.result
+    if isinstance(result, memory.RestoredSession):
+        return f"The conversation {result.session.name} is back."
     if not isinstance(result, UndoResult):
         return f"#{approval_id} was taken back."
     text = f"{plural(result.restored, 'file')} brought back."
@@ -75,3 +81,34 @@ async def use(engine: Bridge, found: Found, keys: tuple[str, ...]) -> list[str]:
         else:
             raise NotFound(f"Nothing called {key} was found.")
     return names
+
+
+async def export(engine: Bridge, session: str, title: str, path: str) -> int:
+    """Writes a whole conversation to a new file; how many turns it has. Raises ArcanumError.
+
+    It is read whole first, and nothing that is there is overwritten.
+    """
+    async with engine.stream(memory.EXPORT, memory.OneSession(session=session)) as items:
+        turns = [turn async for turn in items]
+    await asyncio.to_thread(_write, path, "".join(pages(title, turns)))
+    return len(turns)
+
+
+def _write(path: str, text: str) -> None:
+    """Raises Refused where there is something already, Failed where it cannot be written."""
+    shown = visible(path)
+    try:
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise Refused(f"{shown} is there already.", "Choose another name.") from None
+    except (OSError, ValueError) as error:
+        raise Failed(f"{shown} cannot be made: {error}.", "Choose another path.") from error
+    try:
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - a part would look like the whole
+        raise Failed(f"{shown} cannot be written: {error}.", "Choose another path.") from error

@@ -78,6 +78,8 @@ class Everywhere(App[None], inherit_bindings=False):
         match where:
             case "app":
                 return self
+            case "turns":
+                return self.screen.query_one("#transcript")
             case "list" | "queue":
                 return self.screen.focused
             case "prompt":

@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from arcanum_tui.actions import bindings
 from arcanum_tui.modals.base import Dialog, Result
-from arcanum_tui.state.grid import Column, Row, muted
+from arcanum_tui.state.grid import Column, Piece, Row, muted
 from arcanum_tui.widgets.lines import Lines
 
 
@@ -20,9 +20,17 @@ class Picker(Dialog[Result]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("picker")]
 
-    def __init__(self, title: str, columns: Sequence[Column], placeholder: str, does: str) -> None:
-        super().__init__(title, ("↑ ↓", "choose"), ("Enter", does))
-        self._input = Input(placeholder=placeholder, max_length=64, id="box-input")
+    def __init__(
+        self,
+        title: str,
+        columns: Sequence[Column],
+        placeholder: str,
+        does: str,
+        *keys: tuple[str, str],
+        limit: int = 64,
+    ) -> None:
+        super().__init__(title, *(() if keys else (("↑ ↓", "choose"),)), ("Enter", does), *keys)
+        self._input = Input(placeholder=placeholder, max_length=limit, id="box-input")
         self._lines = Lines(id="box-lines", columns=columns, marked=True)
         self._lines.can_focus = False
 
@@ -42,8 +50,12 @@ class Picker(Dialog[Result]):
         self._show("")
 
     def _show(self, text: str) -> None:
-        self._lines.show(self.rows(text), empty=muted("nothing has that name"))
+        self._lines.show(self.rows(text), empty=self.nothing(text))
         self._lines.go(0)
+
+    def nothing(self, _text: str) -> Piece:
+        """What stands where no row fits to what was typed."""
+        return muted("nothing has that name")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._show(event.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterable
 from typing import ClassVar
@@ -198,6 +199,20 @@ class Media(View):
             self.set_focus(self._files)
         else:
             super().back()
+
+    def action_ask_about(self) -> None:
+        """Goes to Agent-0 with the selected file."""
+        from arcanum_tui.screens.agent import Agent
+        from engine.contract.agent0 import AssetAttachment
+
+        row, center = self._files.current, self.control_center
+        if row is None or not row.link:
+            center.tell("There is no file to ask about yet.")
+            return
+        path = PathRef.of(base64.b64decode(row.link))
+        center.go_to("agent")
+        if isinstance(center.screen, Agent):
+            center.screen.attach(AssetAttachment(library=self._library, path=path))
 
     # --- deeds ----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from engine.contract.engine import ServiceChanged
 from engine.contract.events import Event
 from engine.contract.jobs import JobChanged, JobProgressed
 from engine.contract.media import LibraryChanged, LibraryRemoved
+from engine.contract.memory import SessionChanged, TurnClosed, TurnOpened
 from engine.contract.model import ModelChanged
 from engine.contract.operation import Operation
 
@@ -46,6 +47,7 @@ _STALE: dict[str, tuple[Operation[Any, Any], ...]] = {
     "media.library_changed": (quota.SHOW,),
     "media.drift_found": (engine.STATUS,),
     "memory.turn_closed": (memory.SESSIONS,),
+    "memory.session_changed": (memory.SESSIONS,),
     "model.changed": (engine.STATUS,),
     "quota.limit_set": (quota.SHOW, engine.STATUS),
     "quota.pruned": (quota.SHOW, media.LIBRARIES, engine.STATUS),
@@ -54,7 +56,9 @@ _STALE: dict[str, tuple[Operation[Any, Any], ...]] = {
 }
 
 # Not news: they tell of a step, and another event tells of what came of it.
-_QUIET = frozenset({"memory.turn_opened", "memory.turn_closed", "quota.planned"})
+_QUIET = frozenset(
+    {"memory.turn_opened", "memory.turn_closed", "memory.session_changed", "quota.planned"}
+)
 
 
 def topics(names: Iterable[str]) -> tuple[Operation[Any, Any], ...]:
@@ -134,6 +138,8 @@ def apply(state: State, event: Event) -> State:
             state = replace(state, libraries=kept)
         case ModelChanged():
             state = replace(state, model=event.info)
+        case TurnOpened() | TurnClosed() | SessionChanged():
+            state = _talk(state, event)
         case ServiceChanged() if state.status is not None:
             services = tuple(
                 event.service if s.name == event.service.name else s for s in state.status.services
@@ -158,6 +164,15 @@ def _approval(state: State, summary: approvals.ApprovalSummary) -> State:
     if summary.state != "executing":
         progress = {i: p for i, p in progress.items() if i != summary.id}
     return replace(state, approvals=tuple(merged), progress=progress)
+
+
+def _talk(state: State, event: TurnOpened | TurnClosed | SessionChanged) -> State:
+    """Something was said, or done to a conversation: who shows it reads it again."""
+    number = event.seq or 0
+    state = replace(state, talk={**state.talk, event.session: number})
+    if isinstance(event, SessionChanged) and event.change == "renamed":
+        state = replace(state, renamed=(number, event.session, event.now_called))
+    return state
 
 
 def _job(state: State, job: jobs.Job) -> State:

@@ -31,10 +31,15 @@ TONES: tuple[Tone, ...] = get_args(Tone)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text in one tone."""
+    """A stretch of text in one tone.
+
+    ``look`` holds letters for what its writer wanted: b(old), i(talic), u(nderlined), s(truck
+    out), and c for the ground of code.
+    """
 
     text: str
     tone: Tone = "plain"
+    look: str = ""
 
 
 def muted(text: str) -> Piece:
@@ -48,6 +53,17 @@ def strong(text: str) -> Piece:
 
 
 NOTHING = Piece("")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of laid-out text. Its first ``lead`` characters belong to the layout, not to the
+    text; ``joint`` is what stands between it and the line before in the text: a line break, or
+    the space (or nothing) where a long line was broken."""
+
+    pieces: tuple[Piece, ...] = ()
+    lead: int = 0
+    joint: str = "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +158,20 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def _wrap_line(text: str, width: int) -> list[str]:
-    lines: list[str] = []
+    return [text[start:end] for start, end in breaks(text, width)]
+
+
+def breaks(text: str, width: int) -> list[tuple[int, int]]:
+    """Where each line of at most ``width`` cells begins and ends in ``text``, which is clean; the
+    space at which a line was broken is in none."""
+    lines: list[tuple[int, int]] = []
     start = 0
     while (end := _reach(text, start, width)) < len(text):
         space = end if text[end] == " " else text.rfind(" ", start + 1, end)
         cut = space if space > start else end
-        lines.append(text[start:cut])
+        lines.append((start, cut))
         start = cut + (1 if cut == space else 0)
-    lines.append(text[start:])
+    lines.append((start, len(text)))
     return lines
 
 

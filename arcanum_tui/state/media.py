@@ -77,7 +77,8 @@ def _scan(library: Library, state: State) -> str:
 
 
 def asset_row(asset: Asset) -> Row:
-    """A file: how big, how old, whether it was hashed, and its path in the library."""
+    """A file: how big, how old, whether it was hashed, and its path in the library. Its ``link``
+    is the path as the disk knows it."""
     hashed = Piece(asset.blake3[:10], "muted") if asset.blake3 else Piece("○ not yet", "unknown")
     links = f" ({asset.links} links)" if asset.links > 1 else ""
     return Row(
@@ -86,4 +87,5 @@ def asset_row(asset: Asset) -> Row:
             hashed, Piece(asset.path.display + links),
         ),
         str(asset.id),
+        asset.path.raw,
     )  # fmt: skip

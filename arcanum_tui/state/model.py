@@ -34,6 +34,8 @@ class State:
 
     ``failures``: by operation name, why a topic could not be read; what was known before stays.
     ``recent``: durable events, newest first. ``progress``: of executing approvals, by id.
+    ``talk``: by conversation, the number of the latest event in it. ``renamed``: the latest
+    renaming of one: its number, the old name, the new one.
     """
 
     link: Link = field(default_factory=Link)
@@ -49,6 +51,8 @@ class State:
     failures: Mapping[str, ErrorInfo] = field(default_factory=dict)
     recent: tuple[Event, ...] = ()
     progress: Mapping[int, ApprovalProgressed] = field(default_factory=dict)
+    talk: Mapping[str, int] = field(default_factory=dict)
+    renamed: tuple[int, str, str] = (0, "", "")
 
     @property
     def known(self) -> bool:

@@ -77,5 +77,12 @@ class KeysLine(Painted):
         focused = self.screen.focused
         if focused is None or isinstance(focused, Painted):
             return "" if action.where == "prompt" else action.keys[0]
-        free = (k for k in action.keys if not focused.check_consume_key(k, character(k)))
-        return "" if action.where == "list" else next(free, "")
+        if action.where in {"list", "turns"}:
+            return ""
+        own = set() if action.where == "prompt" else set(focused._bindings.key_to_bindings)  # noqa: SLF001
+        free = (
+            k
+            for k in action.keys
+            if k not in own and not focused.check_consume_key(k, character(k))
+        )
+        return next(free, "")

@@ -19,9 +19,16 @@ _BOLD = frozenset({"strong", "title", "key"})
 _GROUNDS = {"": "background", "cursor": "tone-cursor", "quiet": "tone-quiet-cursor"}
 
 
-@lru_cache(maxsize=256)
-def _style(color: str, ground: str, bold: bool) -> Style:
-    return Style(color=color, bgcolor=ground, bold=bold)
+@lru_cache(maxsize=512)
+def _style(color: str, ground: str, bold: bool, look: str) -> Style:
+    return Style(
+        color=color,
+        bgcolor=ground,
+        bold=bold or "b" in look,
+        italic="i" in look,
+        underline="u" in look,
+        strike="s" in look,
+    )
 
 
 class Painted(Widget):
@@ -37,14 +44,15 @@ class Painted(Widget):
     def _repaint_in(self, _theme: Theme) -> None:
         self.refresh()
 
-    def tone(self, name: str, ground: str = "") -> Style:
-        """The style of a tone on a ground, in the present theme."""
+    def tone(self, name: str, ground: str = "", look: str = "") -> Style:
+        """The style of a tone on a ground, in the present theme, with the look of a piece."""
         colors = self.app.theme_variables
-        return _style(colors[f"tone-{name}"], colors[_GROUNDS[ground]], name in _BOLD)
+        under = "quiet" if "c" in look and not ground else ground
+        return _style(colors[f"tone-{name}"], colors[_GROUNDS[under]], name in _BOLD, look)
 
     def strip(self, pieces: Iterable[Piece], width: int, ground: str = "") -> Strip:
         """One line of exactly ``width`` cells."""
-        segments = [Segment(clean(p.text), self.tone(p.tone, ground)) for p in pieces]
+        segments = [Segment(clean(p.text), self.tone(p.tone, ground, p.look)) for p in pieces]
         return Strip(segments).adjust_cell_length(width, self.tone("plain", ground))
 
     def rule(self, left: Iterable[Piece], right: Iterable[Piece], width: int) -> Strip:

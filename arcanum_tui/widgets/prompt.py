@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -18,6 +19,9 @@ from engine.contract.memory import MAX_QUESTION
 class Prompt(TextArea):
     """Enter sends; a line break inside of what was pasted, bracketed or not, stays a line break.
 
+    ``asked`` are the questions so far, the latest last: Up on an empty line brings them back.
+    ``stop`` stops an answer; False where none is written.
+
     Without brackets a paste is a burst of keys: an Enter within one sends only where nothing
     follows it, as when a program types a line for somebody.
     """
@@ -31,7 +35,26 @@ class Prompt(TextArea):
             super().__init__()
             self.text = text
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
+    class TakeOff(Message):
+        """Backspace on an empty line: the last attachment goes."""
+
+    class Turns(Message):
+        """The turns are to be gone to."""
+
+    class Read(Message):
+        """The conversation is to be scrolled by screenfuls."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002 - Textual's name
+        asked: Callable[[], Sequence[str]] = tuple,
+        stop: Callable[[], bool] = bool,
+    ) -> None:
         super().__init__(
             id=id,
             compact=True,
@@ -41,6 +64,8 @@ class Prompt(TextArea):
             tab_behavior="focus",
             placeholder="Ask Agent-0 …",
         )
+        self._asked, self._stop = asked, stop
+        self._recalled: int | None = None
         self._last = float("-inf")
         self._held: Timer | None = None
 
@@ -63,7 +88,7 @@ class Prompt(TextArea):
                 self._held = self.set_timer(ALONE_S, self.action_send)
 
     def action_send(self) -> None:
-        self._held = None
+        self._held = self._recalled = None
         text = self.text.strip()[:MAX_QUESTION]
         if text:
             self.post_message(self.Sent(text))
@@ -71,3 +96,56 @@ class Prompt(TextArea):
 
     def action_break_line(self) -> None:
         self.insert("\n")
+
+    def put(self, text: str) -> None:
+        """Writes this on the line, in the place of what is there."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    # --- the questions before -------------------------------------------------------------------
+
+    def action_older(self) -> None:
+        self._turn_over(-1)
+
+    def action_newer(self) -> None:
+        self._turn_over(1)
+
+    def _turn_over(self, step: int) -> None:
+        """Another question that was asked, where the line holds one as it was, or nothing."""
+        asked = self._asked()
+        held = self._recalled
+        untouched = held is not None and held < len(asked) and self.text == asked[held]
+        lines = self.navigator
+        edge = lines.is_first_wrapped_line if step < 0 else lines.is_last_wrapped_line
+        if not edge(self.cursor_location) or not (untouched or not self.text):
+            (self.action_cursor_up if step < 0 else self.action_cursor_down)()
+            return
+        now = (held if untouched and held is not None else len(asked)) + step
+        if 0 <= now < len(asked):
+            self._recalled = now
+            self.put(asked[now])
+        elif now >= len(asked):
+            self._recalled = None
+            self.clear()
+
+    # --- keys that do more on an empty line -----------------------------------------------------
+
+    def action_take_off(self) -> None:
+        if self.text:
+            self.action_delete_left()
+        else:
+            self.post_message(self.TakeOff())
+
+    def action_turns(self) -> None:
+        self.post_message(self.Turns())
+
+    def action_read_back(self) -> None:
+        self.post_message(self.Read(-1))
+
+    def action_read_on(self) -> None:
+        self.post_message(self.Read(1))
+
+    def action_cut(self) -> None:
+        """Ctrl+X cuts what is selected; where nothing is, it stops an answer that is written."""
+        if self.selected_text or not self._stop():
+            super().action_cut()

@@ -194,6 +194,10 @@ async def _prune(world: World, request: quota.Prune) -> Pending:
     return Pending(world.request_prune(request.library))
 
 
+async def _delete(world: World, request: memory.OneSession) -> Pending:
+    return Pending(world.talk.request_deletion(request.session))
+
+
 _HANDLERS: dict[str, Handler] = {
     engine_words.STATUS.name: _status,
     approvals.LIST.name: World.list_approvals,
@@ -214,14 +218,21 @@ _HANDLERS: dict[str, Handler] = {
     quota.PRUNE.name: _prune,
     quota.UNDO.name: World.undo,
     model.INFO.name: World.model_info,
+    model.LIST.name: World.list_models,
     model.USE.name: World.use_model,
-    memory.SESSIONS.name: World.list_sessions,
-    memory.TURNS.name: World.list_turns,
+    model.LOAD.name: World.load_model,
+    memory.SESSIONS.name: lambda world, request: world.talk.list_sessions(request),
+    memory.TURNS.name: lambda world, request: world.talk.list_turns(request),
+    memory.RENAME.name: lambda world, request: world.talk.rename(request),
+    memory.SWITCH.name: lambda world, request: world.talk.switch(request),
+    memory.DELETE.name: _delete,
+    memory.RESTORE.name: lambda world, request: world.talk.restore(request),
     discovery.LOOK.name: World.look,
     discovery.ANSWER.name: World.answer,
 }
 
 _STREAMS: dict[str, Callable[[World, Any], Any]] = {
     agent0.ASK.name: World.ask,
+    memory.EXPORT.name: lambda world, request: world.talk.export(request),
     telemetry.WATCH.name: World.watch,
 }

@@ -23,6 +23,7 @@ from engine.contract.approvals import Approval, ApprovalState, ApprovalSummary, 
 from engine.contract.base import PathRef
 from engine.contract.errors import AlreadyAnswered, NotFound, Refused
 from engine.contract.events import Event
+from tests.fakes.fake_talk import Talk
 
 NOW = datetime(2026, 11, 20, 7, 42, tzinfo=UTC)
 """The fixed present of every test and picture."""
@@ -43,7 +44,7 @@ class World:
         self.libraries: dict[str, media.Library] = {}
         self.gauges: dict[str, quota.Gauge] = {}
         self.assets: dict[str, int] = {}
-        self.turns: list[memory.Turn] = []
+        self.talk = Talk(self)
         self.concerns: list[engine_words.ConcernLine] = []
         self.found = discovery.Found(asked=True, folders=(), models=())
         self.host = "serve"
@@ -51,8 +52,24 @@ class World:
             name="bundled", backend="llama_cpp", model="SmolLM2-135M-Instruct", state="ready",
             context=2048, size=98_000_000, max_new_tokens=160,
         )  # fmt: skip
+        self.models = [
+            model.ModelLine(
+                name="bundled", backend="llama_cpp", description="SmolLM2-135M-Instruct",
+                size=98_000_000, in_use=True, origin="bundled", state="ready",
+            ),
+            model.ModelLine(
+                name="qwen3-8b", backend="llama_cpp", description="Qwen3-8B-Q4_K_M.gguf",
+                size=5_030_000_000, origin="added",
+            ),
+            model.ModelLine(
+                name="scripted", backend="scripted", description="no model at all",
+                origin="scripted",
+            ),
+        ]  # fmt: skip
+        self.loading: asyncio.Event | None = None
         self.pieces = ["Your", " bike", " is", " turquoise", "."]
         self.go_on: asyncio.Semaphore | None = None
+        self.prompt_tokens = 300
         self.finish_execution: asyncio.Event | None = None
         self.samples: list[telemetry.Gauges] = []
         self._tell: Callable[[Event], None] = lambda event: None
@@ -144,6 +161,8 @@ class World:
             raise Refused("The count does not fit.", "Type the number of things.")
         total = len(found.card.items)
         self.change_approval(found.id, state=ApprovalState.EXECUTING, answered_at=self.now)
+        if found.operation == memory.DELETE.name:
+            return self.talk.deleted(found)
         for done in range(1, total + 1):
             self.emit(
                 approvals.ApprovalProgressed(id=found.id, done=done, total=total, at=self.now)
@@ -296,76 +315,92 @@ class World:
 
         return self.add_approval(prune_card(library))
 
-    # --- model, memory, Agent-0 -----------------------------------------------------------------
+    # --- models ---------------------------------------------------------------------------------
 
     async def model_info(self, request: Any) -> model.ModelInfo:
         return self.model
 
+    async def list_models(self, request: Any) -> model.ModelList:
+        lines = [
+            line.model_copy(
+                update={
+                    "in_use": line.name == self.model.name,
+                    "state": self.model.state if line.name == self.model.name else line.state,
+                }
+            )
+            for line in self.models
+        ]
+        return model.ModelList(models=tuple(lines))
+
     async def use_model(self, request: model.UseModel) -> model.ModelInfo:
-        self.model = self.model.model_copy(update={"name": request.name, "model": request.name})
+        found = (
+            model.ModelLine(
+                name=m.name, backend="openai_http", description=m.description, origin="found"
+            )
+            for m in self.found.models
+        )
+        line = next((m for m in (*self.models, *found) if m.name == request.name), None)
+        if line is None:
+            raise NotFound(f"There is no model {request.name!r}.", "arcanum model list")
+        return self.set_model(
+            name=line.name, model=line.description.removesuffix(".gguf"), backend=line.backend,
+            size=line.size, state="unloaded", simulated=line.origin == "scripted", load_s=None,
+        )  # fmt: skip
+
+    async def load_model(self, request: model.AnyModel) -> model.ModelInfo:
+        """``loading`` is what a load waits for."""
+        self.set_model(state="loading")
+        if self.loading is not None:
+            await self.loading.wait()
+        return self.set_model(state="ready", load_s=0.42)
+
+    def set_model(self, **changes: Any) -> model.ModelInfo:
+        """The model in use is another one, or in another state."""
+        self.model = self.model.model_copy(update=changes)
         self.emit(model.ModelChanged(info=self.model, at=self.now))
         return self.model
 
-    async def list_sessions(self, request: memory.ListSessions) -> memory.SessionList:
-        names: dict[str, int] = {}
-        for turn in self.turns:
-            names[turn.session] = names.get(turn.session, 0) + 1
-        return memory.SessionList(
-            sessions=tuple(
-                memory.SessionSummary(name=n, turns=c, last_at=self.now) for n, c in names.items()
-            )
-        )
+    # --- memory and Agent-0 ---------------------------------------------------------------------
 
-    async def list_turns(self, request: memory.ShowTurns) -> memory.TurnList:
-        mine = [t for t in self.turns if t.session == request.session]
-        if not mine:
-            raise NotFound(f"There is no conversation {request.session!r}.")
-        if request.before is not None:
-            mine = [t for t in mine if t.id < request.before]
-        return memory.TurnList(turns=tuple(mine[-request.limit :]))
+    @property
+    def turns(self) -> list[memory.Turn]:
+        """Every turn of every conversation."""
+        return self.talk.turns
 
     def add_turn(self, session: str, question: str, answer: str, **changes: Any) -> memory.Turn:
-        fields: dict[str, Any] = {
-            "id": len(self.turns) + 1, "session": session, "question": question, "answer": answer,
-            "status": "done", "model": self.model.model, "asked_at": self.now,
-            "answered_at": self.now,
-        }  # fmt: skip
-        self.turns.append(memory.Turn(**(fields | changes)))
-        return self.turns[-1]
+        return self.talk.add(session, question, answer, **changes)
 
     async def ask(self, request: agent0.Ask) -> AsyncIterator[agent0.AnswerItem]:
-        turn = self.add_turn(request.session, request.text, "", status="open", answered_at=None)
+        turn = self.talk.opened(request)
         self.emit(memory.TurnOpened(session=turn.session, turn_id=turn.id, at=self.now))
+        earlier = [t for t in self.turns[:-1] if t.session == request.session]
         hits = tuple(
             memory.RecallHit(
                 turn_id=t.id, session=t.session, text=t.question, asked_at=self.now, score=1.0
             )
-            for t in self.turns[:-1]
-            if t.session == request.session
+            for t in earlier
         )
-        yield agent0.AnswerStarted(
-            turn_id=turn.id, session=turn.session, backend=self.model.backend,
-            model=self.model.model, simulated=self.model.simulated, recalled=hits[-2:],
-        )  # fmt: skip
-        said, status = "", "stopped"
+        said, status, count = "", "stopped", 0
         try:
+            yield agent0.AnswerStarted(
+                turn_id=turn.id, session=turn.session, backend=self.model.backend,
+                model=self.model.model, simulated=self.model.simulated, recalled=hits[-2:],
+                prompt_tokens=self.prompt_tokens, context=self.model.context,
+            )  # fmt: skip
             for piece in self.pieces:
                 if self.go_on is not None:
                     await self.go_on.acquire()
                 said += piece
+                count += 1
                 yield agent0.AnswerPiece(text=piece)
             status = "done"
         finally:
-            turn = turn.model_copy(
-                update={"answer": said, "status": status, "answered_at": self.now}
-            )
-            self.turns[turn.id - 1] = turn
-            self.emit(
-                memory.TurnClosed(session=turn.session, turn_id=turn.id, status=status, at=self.now)
-            )
+            turn = self.talk.closed(turn, said, status)
         yield agent0.AnswerFinished(
-            turn=turn, finish="stop", tokens=len(self.pieces), first_token_s=0.1, seconds=0.5
-        )
+            turn=turn, finish="stop", tokens=count, first_token_s=0.12, seconds=0.52,
+            prompt_tokens=self.prompt_tokens, cached_tokens=self.prompt_tokens * 96 // 100,
+            context=self.model.context,
+        )  # fmt: skip
 
     # --- gauges and discovery -------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ import asyncio
 from textual.events import Key
 
 from arcanum_tui.state.chat import Chat
-from arcanum_tui.widgets.transcript import Line, Transcript
+from arcanum_tui.state.grid import Piece
+from arcanum_tui.widgets.transcript import Live, Transcript
 from engine.contract import agent0
 from engine.contract.errors import ModelFailed
 from tests.fakes.fake_client import FakeEngine
@@ -42,7 +43,7 @@ async def test_an_answer_appears_as_it_is_written() -> None:
         assert "turquoise.\n" not in it.screen_text.split("what colour is it")[1]
         for _ in range(4):
             world.go_on.release()
-        await it.sees("2 memories recalled · 5 tokens, the first after 0.1 s, then 10 a second")
+        await it.sees("5 tok · 10 tok/s · first 0.12 s · cached 96 % · 2 memories recalled")
         (request,) = it.engine.requests(ASK)
         assert (request.text, request.session) == ("what colour is it", "main")
 
@@ -76,7 +77,7 @@ async def test_an_answer_goes_on_while_another_screen_is_looked_at() -> None:
             world.go_on.release()
         await it.until(lambda: world.turns[-1].status == "done")
         await it.press("c")
-        await it.sees("Your bike is turquoise.", "5 tokens")
+        await it.sees("Your bike is turquoise.", "5 tok ·")
 
 
 async def test_a_question_sent_before_the_engine_answers_is_asked_when_it_does() -> None:
@@ -89,7 +90,7 @@ async def test_a_question_sent_before_the_engine_answers_is_asked_when_it_does()
         assert engine.requests(ASK) == []
         engine.up = True
         it.app.engine.reconnect()
-        await it.sees("Your bike is turquoise.", "5 tokens")
+        await it.sees("Your bike is turquoise.", "5 tok ·")
         assert [r.text for r in engine.requests(ASK)] == ["are you there"]
 
 
@@ -100,7 +101,7 @@ async def test_questions_are_asked_in_order_one_at_a_time() -> None:
         await _ask(it, "one")
         await it.type("two")
         await it.answer("enter")
-        await it.sees("› one", "› two", "waits for the engine")
+        await it.sees("› one", "› two", "waits: 1 ahead")
         assert len(it.engine.requests(ASK)) == 1
         for _ in range(10):
             world.go_on.release()
@@ -112,11 +113,13 @@ async def test_a_failing_model_is_said_where_the_answer_would_be() -> None:
     async with desk() as it:
         it.engine.broken[ASK.name] = ModelFailed("The model crashed.", "Ask again: it is reloaded.")
         await _ask(it, "hello")
-        await it.sees("✗ failed", "The model failed: The model crashed. Ask again: it is reloaded.")
+        await it.sees(
+            "✗ failed: The model crashed. Ask again: it is reloaded.", "Ctrl+R asks again"
+        )
         it.engine.broken.clear()
         await it.type("again")
         await it.answer("enter")
-        await it.sees("5 tokens")
+        await it.sees("5 tok ·")
 
 
 async def test_model_text_is_plain_text_with_its_controls_visible() -> None:
@@ -142,7 +145,7 @@ async def test_a_scripted_answer_says_that_no_model_made_it() -> None:
     world.model = world.model.model_copy(update={"simulated": True, "model": "scripted"})
     async with desk(world) as it:
         await _ask(it, "hello")
-        await it.sees("5 tokens")
+        await it.sees("5 tok ·")
         assert it.screen_text.count("SCRIPTED – no model") == 2
 
 
@@ -163,7 +166,7 @@ async def test_sessions_are_switched_begun_and_kept_apart() -> None:
         await it.sees("AGENT-0  boat", "Nothing was said yet")
         await it.type("hm")
         await it.answer("enter")
-        await it.sees("5 tokens")
+        await it.sees("5 tok ·")
         assert it.engine.requests(ASK)[-1].session == "boat"
 
 
@@ -189,15 +192,15 @@ async def test_a_flood_of_tokens_is_painted_at_a_steady_pace() -> None:
         transcript = it.app.screen.query_one(Transcript)
         shown = transcript.show
 
-        def count(chat: Chat, empty: Line) -> None:
+        def count(chat: Chat, empty: tuple[Piece, ...], live: Live) -> None:
             nonlocal painted
             painted += 1
-            shown(chat, empty)
+            shown(chat, empty, live)
 
         transcript.show = count  # type: ignore[method-assign]
         await it.type("flood")
         await it.answer("enter")
-        await it.sees("word3999", "4,000 tokens")
+        await it.sees("word3999", "4,000 tok ·")
         assert painted < 60
 
 
