@@ -12,7 +12,7 @@ from typing import Any
 from engine.contract.base import Json, visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, Cancelled, DeadlineExceeded, Internal
-from engine.contract.operation import Operation
+from engine.contract.operation import Kind, Operation
 from engine.core.audit import AuditLog
 
 _log = logging.getLogger("arcanum.gate")
@@ -24,17 +24,35 @@ class Record:
 
     outcome: str = "ok"
     notes: Json = field(default_factory=dict)
+    intent: asyncio.Task[None] | None = None
+    """Is done once the intent is on disk, where the body need not wait for that."""
 
 
 @asynccontextmanager
 async def audited(
     audit: AuditLog, operation: Operation[Any, Any], call: Call, details: Json
 ) -> AsyncIterator[Record]:
-    """Intent before, outcome after; the body may add to the record."""
+    """Intent before, outcome after; the body may add to the record.
+
+    A stream starts while its intent is on the way to the disk: what it writes itself stands behind
+    it in the same queue, and shares the commit; nothing is handed out before (``to_the_end``).
+    """
     record = Record()
-    await audit.intent(operation.name, call, details)
+    problem: BaseException | None = None
+    if operation.kind is Kind.STREAM:
+        record.intent = asyncio.create_task(audit.intent(operation.name, call, details))
+        await asyncio.sleep(0)  # Now it is in the queue.
+    else:
+        await audit.intent(operation.name, call, details)
     try:
-        yield record
+        try:
+            yield record
+        finally:
+            if record.intent is not None:
+                await asyncio.wait({record.intent})
+                problem = record.intent.exception()
+        if problem is not None:
+            raise problem
     except BaseException as error:
         await conclude(audit, operation, call, record, error)
         raise
@@ -96,6 +114,8 @@ async def _named(
 ) -> AsyncIterator[Any]:
     try:
         async for item in items:
+            if record.intent is not None:
+                await asyncio.shield(record.intent)
             yield item
     except ArcanumError:
         raise

@@ -1,105 +1,25 @@
-"""One SQLite file: a single writer that takes whole transactions, and readers beside it.
-
-A write is a coroutine function that gets a ``Transaction``. It runs alone, between BEGIN IMMEDIATE
-and COMMIT, in the writer's own task: a caller that is cancelled meanwhile neither tears it nor
-takes it back. When ``write`` returns, it is committed.
-"""
+"""One SQLite file: a single writer that takes whole transactions, and readers beside it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 
-from engine.contract.base import visible
-from engine.contract.errors import Internal, StoreFailed
+from engine.contract.errors import StoreFailed
 from engine.contract.events import Event
 from engine.store import schema
+from engine.store.writer import QUEUE_BOUND, TOGETHER, Transaction, Writer, explain
 
 T = TypeVar("T")
 Row = sqlite3.Row
-Work = Callable[["Transaction"], Awaitable[Any]]
 
-_QUEUE_BOUND = 1024
 _READERS = 2
-_MIN_FREE = 64 * 1024
-
-
-def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
-    """The error that a user can act on."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    where = f"{path}: {visible(str(error))}"
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
-        return StoreFailed(
-            f"The disk is full. {where}.", "Free some space; nothing that was saved is lost."
-        )
-    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        return StoreFailed(
-            f"The database cannot be written. {where}.",
-            "Make the folder writable, or move the data with ARCANUM_HOME.",
-        )
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return schema.damaged(path, str(error))
-    if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return StoreFailed(
-            f"The database could not be read or written. {where}.",
-            "Look at the disk's free space and health, then try again.",
-        )
-    return StoreFailed(
-        f"The database refused a statement. {where}.", "This is a defect: report it."
-    )
-
-
-def _is_full(path: Path) -> bool:
-    """SQLite calls it an input/output error where its shared memory found no room."""
-    try:
-        return shutil.disk_usage(path.parent).free < _MIN_FREE
-    except OSError:
-        return False
-
-
-class Transaction:
-    """What a write may do. Valid only inside the function that it was given to."""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
-        self.events: list[Event] = []
-
-    async def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Runs one statement; returns the number of rows that it changed."""
-        async with self._connection.execute(sql, values) as cursor:
-            return cursor.rowcount
-
-    async def insert(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Runs one INSERT; returns the new row's id."""
-        async with self._connection.execute(sql, values) as cursor:
-            assert cursor.lastrowid is not None
-            return cursor.lastrowid
-
-    async def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Runs one statement for many rows in one step; returns the rows changed."""
-        async with self._connection.executemany(sql, rows) as cursor:
-            return cursor.rowcount
-
-    async def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        return list(await self._connection.execute_fetchall(sql, values))
-
-    async def emit(self, event: Event) -> None:
-        """Tells a durable fact: stored with this transaction, published after its commit."""
-        data = event.model_dump(mode="json", exclude={"seq"})
-        seq = await self.insert(
-            "INSERT INTO event (at, kind, data) VALUES (?, ?, ?)",
-            (data["at"], event.kind, json.dumps(data, ensure_ascii=False)),
-        )
-        self.events.append(event.model_copy(update={"seq": seq}))
 
 
 class Database:
@@ -117,20 +37,23 @@ class Database:
         self._kind = kind
         self._durable = durable
         self._publish = publish or (lambda _event: None)
-        self._queue: asyncio.Queue[tuple[Work, asyncio.Future[Any]]] = asyncio.Queue(_QUEUE_BOUND)
-        self._writer: asyncio.Task[None] | None = None
+        self._writer: Writer | None = None
         self._connection: aiosqlite.Connection | None = None
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._open_readers: list[aiosqlite.Connection] = []
         self._closing = False
-        self.last_commit_s = 0.0
 
     @property
     def depth(self) -> int:
         """Transactions that wait."""
-        return self._queue.qsize()
+        return 0 if self._writer is None else self._writer.depth
 
-    bound = _QUEUE_BOUND
+    @property
+    def last_commit_s(self) -> float:
+        """How long the last commit took, with what went into it."""
+        return 0.0 if self._writer is None else self._writer.last_commit_s
+
+    bound = QUEUE_BOUND
 
     async def open(self) -> None:
         """Verifies, migrates and opens. Raises StoreFailed and leaves a refused file untouched.
@@ -164,7 +87,9 @@ class Database:
                     "Make the folder writable, or move the data with ARCANUM_HOME.",
                 ) from error
             raise
-        self._writer = asyncio.create_task(self._write_forever(), name=f"store:{self._kind}")
+        # What need not reach the disk gains nothing by going there together.
+        together = TOGETHER if self._durable else 1
+        self._writer = Writer(self._connection, self.path, self._publish, together)
 
     async def _connect(self, *, writer: bool) -> aiosqlite.Connection:
         connection = aiosqlite.connect(self.path, isolation_level=None, timeout=10)
@@ -190,9 +115,7 @@ class Database:
         """Finishes what waits and refuses what comes later, then closes. Safe to call twice."""
         self._closing = True
         if self._writer is not None:
-            await self._queue.join()
-            self._writer.cancel()
-            await asyncio.wait([self._writer])
+            await self._writer.stop()
             self._writer = None
         while self._open_readers:
             reader = await self._readers.get()
@@ -233,51 +156,4 @@ class Database:
         """
         if self._writer is None or self._closing:
             raise self._closed()
-        if asyncio.current_task() is self._writer:
-            raise Internal("A transaction was asked for inside a transaction.")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        await self._queue.put((work, future))
-        return await asyncio.shield(future)
-
-    async def _write_forever(self) -> None:
-        assert self._connection is not None
-        while True:
-            work, future = await self._queue.get()
-            started = time.perf_counter()
-            try:
-                result = await self._transact(self._connection, work)
-            except asyncio.CancelledError:
-                future.cancel()
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise  # The writer is to end; else the work awaited something cancelled.
-            except Exception as error:  # noqa: BLE001 - handed to the caller
-                if not future.cancelled():
-                    future.set_exception(error)
-                    future.exception()  # A caller that left is no "never retrieved" warning.
-            else:
-                if not future.cancelled():
-                    future.set_result(result)
-            finally:
-                self.last_commit_s = time.perf_counter() - started
-                self._queue.task_done()
-
-    async def _transact(self, connection: aiosqlite.Connection, work: Work) -> Any:
-        transaction = Transaction(connection)
-        try:
-            await connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = await work(transaction)
-                await connection.commit()
-            except BaseException:
-                # SQLite has rolled back by itself after some errors (a full disk, for one).
-                if connection.in_transaction:
-                    await connection.rollback()
-                raise
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.Error as error:
-            raise explain(error, self.path) from error
-        for event in transaction.events:
-            self._publish(event)
-        return result
+        return await self._writer.write(work)

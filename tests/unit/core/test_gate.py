@@ -213,6 +213,22 @@ async def test_where_the_intent_cannot_be_written_nothing_runs(
     assert room.facts == []
 
 
+async def test_where_the_intent_cannot_be_written_a_stream_hands_nothing_out(
+    engine: Engine, room: ExampleRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_args: Any) -> None:
+        await asyncio.sleep(0)
+        raise StoreFailed("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(engine.gate._audit, "intent", full)
+    request = example.Send(away=False)
+    for reads in (True, False):
+        with pytest.raises(StoreFailed):
+            async with engine.gate.stream_of(example.SEND, request, Call()) as items:
+                if reads:
+                    pytest.fail(f"it handed out {await anext(items)}")
+
+
 @pytest.mark.parametrize(
     ("how", "outcome"), [("refused", "refused"), ("busy", "busy"), ("internal", "internal")]
 )
