@@ -26,6 +26,10 @@ _EXPECTED = {
 """Where pydantic would name a thing of Python, by its types of errors."""
 
 
+SMALL_MODEL = 1024**3
+"""Bytes of a model below which it soon repeats itself, and is asked accordingly."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,8 +76,10 @@ class ModelConfig(_Section):
     )
     profile: Name | None = Field(None, description="Which of the profiles holds on this machine")
     profiles: dict[Name, ProfileConfig] = Field({}, description="Settings by name")
-    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=32_768)] = Field(
-        1024, description="The hard limit of an answer, in tokens"
+    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=32_768)] | None = Field(
+        None,
+        description="The hard limit of an answer, in tokens; by default 1024, and 160 for a model"
+        " below 1 GiB",
     )
     context: Context = Field(4096, description="Context per conversation, in tokens")
     parallel: Parallel = Field(2, description="Answers that one model gives at the same time")
@@ -106,6 +112,10 @@ class ModelConfig(_Section):
             return self
         found = self.profiles[self.profile].model_dump(exclude_none=True)
         return self.model_copy(update=found)
+
+    def most_new_tokens(self, size: int) -> int:
+        """The limit of an answer by a model of ``size`` bytes, 0 where unknown."""
+        return self.max_new_tokens or (160 if 0 < size < SMALL_MODEL else 1024)
 
 
 class MediaConfig(_Section):

@@ -18,11 +18,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.config import SMALL_MODEL
 from engine.contract.backend import Message
 from engine.contract.memory import RecallHit
 from engine.contract.ports import Attached
-
-_SMALL = 1024**3
 
 PLAIN = "You are a helpful assistant."
 FROM_CONTEXT = "Answer the question from the context."
@@ -88,7 +87,7 @@ def asked(
 
 def is_small(size: int) -> bool:
     """``size``: bytes of a model, 0 where unknown, which is not taken for small."""
-    return 0 < size < _SMALL
+    return 0 < size < SMALL_MODEL
 
 
 def telling(recalled: Sequence[RecallHit], turns: Sequence[Past]) -> tuple[RecallHit, ...]:

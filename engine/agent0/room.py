@@ -52,9 +52,10 @@ class Agent0Room:
     def _risk(self, _request: Any, _call: Call) -> Risk:
         return Risk.WRITE if self._models.info().local else Risk.HIGH
 
-    def _bound(self, asked_for: int | None) -> int:
-        """New tokens at most: the configured bound is a hard one."""
-        limit = self._ground.config.model.max_new_tokens
+    def _bound(self, asked_for: int | None, backend: Backend | None = None) -> int:
+        """New tokens at most: the bound of the configuration, or of the model, is a hard one."""
+        size = 0 if backend is None else backend.info().size
+        limit = self._ground.config.model.most_new_tokens(size)
         return limit if asked_for is None else min(asked_for, limit)
 
     # --- asking ---------------------------------------------------------------------------------
@@ -62,10 +63,10 @@ class Agent0Room:
     @asynccontextmanager
     async def _ask(self, request: Ask, call: Call) -> AsyncIterator[AsyncIterator[Any]]:
         attached = await attachments.read(self._ground, request.attachments)
-        most = self._bound(request.max_tokens)
 
         async def prepare(backend: Backend, turn: Turn) -> Prompt:
             only_here(backend)
+            most = self._bound(request.max_tokens, backend)
             return await self._prompts.prompt(backend, turn, attached, most)
 
         async with (
@@ -88,7 +89,6 @@ class Agent0Room:
     async def foresee(self, request: Ask) -> tuple[Ask, tuple[Attached, ...], Prompt]:
         """The request with its defaults, what is attached, and the prompt; nothing is written."""
         attached = await attachments.read(self._ground, request.attachments)
-        most = self._bound(request.max_tokens)
         turn = Turn(
             id=0,
             session=request.session,
@@ -98,6 +98,7 @@ class Agent0Room:
             parent_id=await self._turns.parent(request.session, request.after),
         )
         async with self._models.lease() as backend:
+            most = self._bound(request.max_tokens, backend)
             prompt = await self._prompts.prompt(
                 backend, turn, attached, most, recall=request.after is None
             )

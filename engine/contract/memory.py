@@ -113,7 +113,7 @@ class RestoredSession(TakenBack):
 
 
 class ShowTurns(Wire):
-    """Turns of the current branch, oldest first: the newest ``limit`` with an id below ``before``."""
+    """Turns of the current branch, oldest first: the newest ``limit`` numbered below ``before``."""
 
     session: Annotated[Name, Field(description="the conversation")]
     limit: Annotated[int, Field(ge=1, le=500, description="at most so many, the newest")] = 50

@@ -38,7 +38,6 @@ async def audited(
     it in the same queue, and shares the commit; nothing is handed out before (``to_the_end``).
     """
     record = Record()
-    problem: BaseException | None = None
     if operation.kind is Kind.STREAM:
         record.intent = asyncio.create_task(audit.intent(operation.name, call, details))
         await asyncio.sleep(0)  # Now it is in the queue.
@@ -49,10 +48,9 @@ async def audited(
             yield record
         finally:
             if record.intent is not None:
-                await asyncio.wait({record.intent})
-                problem = record.intent.exception()
-        if problem is not None:
-            raise problem
+                await asyncio.gather(record.intent, return_exceptions=True)
+        if record.intent is not None:
+            record.intent.result()
     except BaseException as error:
         await conclude(audit, operation, call, record, error)
         raise

@@ -106,7 +106,7 @@ class ModelsRoom:
 
     def _told(self, model: Loaded) -> words.ModelInfo:
         because = self._because if model is self._current else ""
-        return telling.info(model, because, self._ground.config.model.max_new_tokens)
+        return telling.info(model, because, self._ground.config.model)
 
     def _changed(self, name: str) -> None:
         self._ground.metrics.models_loaded.set(self._pool.count())

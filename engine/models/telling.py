@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from engine.config import ModelConfig
 from engine.contract.backend import ModelChoice, Placement
 from engine.contract.base import visible
 from engine.contract.model import ModelInfo, ModelLine, PlacementInfo
@@ -11,7 +12,7 @@ from engine.models import memory
 from engine.models.pool import Loaded
 
 
-def info(model: Loaded, because: str, max_new_tokens: int) -> ModelInfo:
+def info(model: Loaded, because: str, config: ModelConfig) -> ModelInfo:
     """Without its placement and memory, which take a look at the machine."""
     it = model.backend.info()
     return ModelInfo(
@@ -27,7 +28,7 @@ def info(model: Loaded, because: str, max_new_tokens: int) -> ModelInfo:
         endpoint=visible(it.endpoint),
         local=it.local,
         simulated=it.simulated,
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=config.most_new_tokens(it.size),
         library=visible(it.library),
         device=visible(it.device),
         parallel=it.parallel,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engine.store.database import Database, Transaction
+from engine.store.database import Database
+from engine.store.writer import Transaction
 
 
 class StoredSettings:

@@ -111,7 +111,7 @@ def test_from_an_empty_folder_to_a_prune_and_back(films: Path) -> None:
     verdict = told("audit", "verify")
     assert verdict["ok"] is True
     assert verdict["entries"] > 10
-    assert told("model", "info")["max_new_tokens"] == 1024
+    assert told("model", "info")["max_new_tokens"] in {160, 1024}  # Known once it is loaded.
 
 
 def test_an_empty_home_is_healthy() -> None:

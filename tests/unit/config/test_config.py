@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config import Config, load
+from engine.config import Config, ModelConfig, load
 from engine.contract.errors import EXIT_USAGE, ConfigInvalid
 from engine.home import Home
 
@@ -99,7 +99,13 @@ def test_a_profile_that_is_not_there_is_named_with_those_that_are(home: Home) ->
 
 def test_the_defaults_of_models_are_what_the_documentation_says() -> None:
     model = Config().model
-    assert (model.max_new_tokens, model.keep_alive_minutes, model.state_mib) == (1024, 30, 1024)
+    assert (model.keep_alive_minutes, model.state_mib) == (30, 1024)
+    assert [model.most_new_tokens(size) for size in (0, 98_000_000, 5 * 1024**3)] == [
+        1024,
+        160,
+        1024,
+    ]
+    assert ModelConfig(max_new_tokens=300).most_new_tokens(98_000_000) == 300
     assert (model.library, model.gpu_layers, model.memory_mib) == ("auto", None, None)
 
 

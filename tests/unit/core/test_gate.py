@@ -25,7 +25,7 @@ from engine.contract.errors import (
     StoreFailed,
     Unavailable,
 )
-from engine.contract.operation import Operation
+from engine.contract.operation import Operation, Risk
 from engine.core.engine import Engine
 from engine.home import Home
 from tests.fakes import room as example
@@ -221,6 +221,7 @@ async def test_where_the_intent_cannot_be_written_a_stream_hands_nothing_out(
         raise StoreFailed("The disk is full.", "Free some space.")
 
     monkeypatch.setattr(engine.gate._audit, "intent", full)
+    monkeypatch.setattr(engine.gate._bindings[example.SEND.name], "risk", lambda *_: Risk.WRITE)
     request = example.Send(away=False)
     for reads in (True, False):
         with pytest.raises(StoreFailed):

@@ -44,7 +44,7 @@ class DiskCatalogue:
     async def start(self) -> None:
         for name in self.roots:
             self.scan(name)
-        self._ground.provide(Catalogue, self)  # type: ignore[type-abstract]
+        self._ground.provide(Catalogue, self)
 
     async def stop(self) -> None:
         """Nothing runs."""
