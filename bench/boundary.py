@@ -23,6 +23,8 @@ from engine.core.engine import Engine
 from engine.server.socket import SocketServer
 
 TOKENS = 4_000
+_FEW = 8
+"""Tokens of an answer to whose first one is measured: no model writes thousands at once."""
 
 
 def _talkative() -> Scripted:
@@ -101,28 +103,35 @@ async def _engine(house: House) -> AsyncIterator[Engine]:
 
 
 async def _alone() -> tuple[float, float]:
-    """Milliseconds to the first piece, microseconds for each after it."""
-    began = perf_counter()
-    first, pieces = 0.0, 0
-    messages = (Message("user", "Hello?"),)
-    async with _talkative().stream(Generation(messages, 2 * TOKENS)) as stream:
-        async for piece in stream:
-            if piece.text:
-                first, pieces = first or perf_counter(), pieces + 1
-    return _figures(began, first, perf_counter(), pieces)
+    """Milliseconds to the first piece of a short answer, microseconds a token of a long one."""
+
+    async def answer(most: int) -> tuple[float, float]:
+        began = perf_counter()
+        first, pieces = 0.0, 0
+        messages = (Message("user", "Hello?"),)
+        async with _talkative().stream(Generation(messages, most)) as stream:
+            async for piece in stream:
+                if piece.text:
+                    first, pieces = first or perf_counter(), pieces + 1
+        return _figures(began, first, perf_counter(), pieces)
+
+    return (await answer(_FEW))[0], (await answer(2 * TOKENS))[1]
 
 
 async def _ask(client: EngineClient, session: str) -> tuple[float, float]:
-    began = perf_counter()
-    first, tokens = 0.0, 0
-    request = Ask(text="Hello?", session=session)
-    async with client.stream(agent0.ASK, request) as items:
-        async for item in items:
-            if isinstance(item, AnswerPiece):
-                first = first or perf_counter()
-            elif isinstance(item, AnswerFinished):
-                tokens = item.tokens
-    return _figures(began, first, perf_counter(), tokens)
+    async def answer(most: int) -> tuple[float, float]:
+        began = perf_counter()
+        first, tokens = 0.0, 0
+        request = Ask(text="Hello?", session=f"{session} {most}", max_tokens=most)
+        async with client.stream(agent0.ASK, request) as items:
+            async for item in items:
+                if isinstance(item, AnswerPiece):
+                    first = first or perf_counter()
+                elif isinstance(item, AnswerFinished):
+                    tokens = item.tokens
+        return _figures(began, first, perf_counter(), tokens)
+
+    return (await answer(_FEW))[0], (await answer(2 * TOKENS))[1]
 
 
 def _figures(began: float, first: float, ended: float, tokens: int) -> tuple[float, float]:

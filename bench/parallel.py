@@ -42,7 +42,9 @@ async def _measure(plan: Plan, house: House) -> list[Row]:
         async with (
             bare(plan.scratch, parallel=SLOTS) as peer,
             httpx.AsyncClient(
-                transport=httpx.AsyncHTTPTransport(uds=str(peer.socket)), timeout=300.0
+                transport=httpx.AsyncHTTPTransport(uds=str(peer.socket)),
+                headers={"Connection": "close"},  # It ends each after an answer, unasked.
+                timeout=300.0,
             ) as http,
         ):
             for number in range(min(plan.rounds, 5)):
@@ -89,7 +91,8 @@ async def _together(talk: Talk) -> tuple[float, float]:
 
 
 def _question(number: int, session: int, turn: int) -> str:
-    return prompt(20, 1_000 * number + 10 * session + turn)
+    # A question: what is told would be recalled, and make another prompt of the next one.
+    return prompt(20, 1_000 * number + 10 * session + turn, "What happens next on the sea?")
 
 
 def _ours(clients: list[SocketClient], number: int, turns: int) -> Talk:
