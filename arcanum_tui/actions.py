@@ -212,7 +212,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("delete", ("f8",), "delete",
            "Delete the selected conversation; waits for a yes, and can be undone", "Windows",
            "sessions", 0, "memory.delete"),
-    Action("complete", ("right",), "complete",
+    Action("complete", ("tab",), "complete",
            "Take the selected path into the line", "Windows", "attaching"),
     Action("tick", ("space",), "tick",
            "Tick the line, or untick it", "Windows", "ticks"),

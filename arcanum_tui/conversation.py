@@ -54,7 +54,7 @@ class Conversation:
         self._asking: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
         self._stale = False
-        self._heard: tuple[object, ...] = ()
+        self._heard = self._hears(bridge.state)
 
     # --- what the engine holds ------------------------------------------------------------------
 
@@ -114,14 +114,18 @@ class Conversation:
 
     def heed(self, state: State) -> None:
         """The state moved on: somebody else's turns, approvals, an engine that came back."""
-        heard = (state.link.state == "live", state.talk.get(self.chat.session))
+        heard = self._hears(state)
         if heard != self._heard:
-            was, self._heard = self._heard, heard
-            if was and heard[0]:
+            self._heard = heard
+            if heard[0]:
                 self.reload()
         settled = chat.answered(self.chat, {a.id: str(a.state) for a in state.approvals})
         if settled is not self.chat:
             self._put(settled)
+
+    def _hears(self, state: State) -> tuple[bool, int | None]:
+        """Whether the engine answers, and the latest event in this conversation."""
+        return state.link.state == "live", state.talk.get(self.chat.session)
 
     def rename(self, name: str) -> None:
         """The conversation is called otherwise now."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -94,6 +97,23 @@ class Everywhere(App[None], inherit_bindings=False):
             self.tell("Copied.")
         else:
             self._leave()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copies by OSC 52, which a terminal takes over SSH too; and by way of tmux, which by
+        default takes none from a program within it but hands on what it is given itself."""
+        super().copy_to_clipboard(text)
+        if os.environ.get("TMUX"):
+            start(self, "clipboard", self._to_tmux, text)
+
+    async def _to_tmux(self, text: str) -> None:
+        words = ("tmux", "load-buffer", "-w", "-")
+        quiet = asyncio.subprocess.DEVNULL
+        # One that is too old, or gone: what went to the terminal is all that can be done.
+        with suppress(OSError):
+            tmux = await asyncio.create_subprocess_exec(
+                *words, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet
+            )
+            await tmux.communicate(text.encode("utf-8", "backslashreplace"))
 
     def when_alone(self, act: Callable[[], None], objected: Callable[[str], None]) -> None:
         """Acts if the key that is acted on stands alone; what follows a key tells that, too.

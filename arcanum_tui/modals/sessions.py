@@ -106,10 +106,13 @@ class SessionsDialog(Picker[str]):
         self._found = found.sessions
         if not text:
             self._known = found.sessions
-        held = self._lines.current
+        chosen = self._lines.cursor
         self._lines.show(self.rows(text), empty=self.nothing(text))
-        if held is not None:
-            self._lines.follow(held.key)
+        if not text:
+            self._lines.follow(self._current)
+        elif chosen <= 0:
+            # What was begun to be called so gives way to what is found.
+            self._lines.go(0)
 
     def pick(self, row: Row) -> None:
         try:

@@ -53,6 +53,7 @@ class FakeEngine:
         self.open_streams: dict[str, int] = {}
         self.connects = 0
         self._queues: set[asyncio.Queue[Any]] = set()
+        self._streams: set[asyncio.Future[None]] = set()
         self.world.listen(self._deliver)
 
     async def connect(self) -> FakeClient:
@@ -67,6 +68,8 @@ class FakeEngine:
         self.up = False
         for queue in self._queues:
             queue.put_nowait(_END)
+        for stream in self._streams:
+            stream.set_result(None)
 
     def requests(self, operation: Operation[Any, Any]) -> list[Any]:
         """The requests that this operation got."""
@@ -75,6 +78,30 @@ class FakeEngine:
     def _deliver(self, event: Event) -> None:
         for queue in self._queues:
             queue.put_nowait(event)
+
+    @asynccontextmanager
+    async def opened(self, items: Any) -> AsyncIterator[AsyncIterator[Any]]:
+        """The items of a stream, until the engine goes down."""
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._streams.add(gone)
+        try:
+            yield self._until(gone, items)
+        finally:
+            self._streams.discard(gone)
+
+    async def _until(self, gone: asyncio.Future[None], items: Any) -> AsyncIterator[Any]:
+        while True:
+            item = asyncio.ensure_future(anext(items, _END))
+            try:
+                await asyncio.wait((item, gone), return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    raise Disconnected("The engine went away.", "It is tried again by itself.")
+                if item.result() is _END:
+                    return
+                yield item.result()
+            finally:
+                item.cancel()
+                await asyncio.gather(item, return_exceptions=True)
 
     @asynccontextmanager
     async def subscribe(self, after: int | None) -> AsyncIterator[AsyncIterator[Event]]:
@@ -143,7 +170,8 @@ class FakeClient:
         engine.open_streams[operation.name] = engine.open_streams.get(operation.name, 0) + 1
         items = _STREAMS[operation.name](engine.world, request)
         try:
-            yield items
+            async with engine.opened(items) as opened:
+                yield opened
         finally:
             engine.open_streams[operation.name] -= 1
             await items.aclose()
