@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from backends.runtimes import Runtime, installed
 from backends.settings import ModelSettings
 from backends.shape import Shape
 from engine.contract.backend import Placement
-from engine.contract.errors import Failed
 
 GGUF, MLX = "gguf", "mlx"
 _HOSTS = {
@@ -39,28 +37,6 @@ _KINDS: dict[str, tuple[str, Callable[[Path], int], Callable[[Path], Shape]]] = 
 }
 _DECIDE_THEMSELVES = {"rocm", "vulkan"}
 """Builds for GPUs that are not looked for here."""
-
-
-class Placed(Hosted):
-    """A ``Hosted`` that is placed anew at each load, by what is free then."""
-
-    def __init__(
-        self,
-        kind: str,
-        check: Callable[[Path], int],
-        setup: Setup,
-        decide: Callable[[], Awaitable[Options]],
-    ) -> None:
-        super().__init__(kind, check, setup)
-        self._decide = decide
-
-    async def _start(self) -> None:
-        try:
-            self._setup = replace(self._setup, options=await self._decide())
-        except Failed as error:
-            self._reason = error.message
-            raise
-        await super()._start()
 
 
 class LocalModels:
@@ -84,7 +60,7 @@ class LocalModels:
             Options(settings.threads, settings.context, settings.parallel),
             states=self.states if settings.state_bytes else None,
         )
-        return Placed(name, check, setup, partial(self._options, kind, model))
+        return Hosted(name, check, setup, partial(self._options, kind, model))
 
     async def place(self, kind: str, model: Path) -> Placement:
         """Where it would run now. Raises Unavailable, ModelFailed."""
@@ -106,7 +82,7 @@ class LocalModels:
         return Case(shape, runtime, await look(self._environ), wishes, there)
 
     async def _options(self, kind: str, model: Path) -> Options:
-        """What a model is loaded with now."""
+        """What a model is loaded with now: placed anew each time, by what is free then."""
         case, settings = await self._case(kind, model), self._settings
         placement = place(case)
         layers: int | None = placement.gpu_layers

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from backends.hosted.running import AGAIN, Running
-from backends.hosted.settings import Setup
+from backends.hosted.settings import Options, Setup
 from backends.hosted.slots import Slot
 from backends.hosted.states import prefix_name, session_name
 from backends.once import SingleFlight
@@ -45,13 +45,21 @@ class Hosted:
     """The ``Backend`` over a child process, and its ``KeepsState``.
 
     ``kind`` is the backend's name. ``check`` looks at the model before a process is started: it
-    returns its size in bytes, or raises ModelFailed.
+    returns its size in bytes, or raises ModelFailed. ``decide`` makes the options of each load
+    anew, all but how many answers it gives at a time; it may raise Failed.
     """
 
-    def __init__(self, kind: str, check: Callable[[Path], int], setup: Setup) -> None:
+    def __init__(
+        self,
+        kind: str,
+        check: Callable[[Path], int],
+        setup: Setup,
+        decide: Callable[[], Awaitable[Options]] | None = None,
+    ) -> None:
         self._kind = kind
         self._check = check
         self._setup = setup
+        self._decide = decide
         self._name = setup.name
         self._loading = SingleFlight()
         self._running: Running | None = None
@@ -148,6 +156,8 @@ class Hosted:
         begun = time.monotonic()
         self._reason = ""
         try:
+            if self._decide is not None:
+                self._setup = replace(self._setup, options=await self._decide())
             self._size = await asyncio.to_thread(self._check, self._setup.model)
             self._running = await Running.start(self._setup, self._prefixes)
         except Failed as error:
