@@ -50,6 +50,10 @@ class Terminal:
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p", "-t", "t")
 
+    def buffer(self) -> str:
+        """What was copied last; "" where nothing was."""
+        return self._tmux("show-buffer") if self._tmux("list-buffers") else ""
+
     def press(self, *keys: str) -> None:
         """Named keys as tmux knows them: ``Enter``, ``Escape``, ``Down``, ``a``."""
         self._tmux("send-keys", "-t", "t", *keys)

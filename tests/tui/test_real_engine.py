@@ -78,5 +78,5 @@ async def test_agent_0_answers_from_a_real_model() -> None:
         await it.answer("enter")
         await it.sees("● answering")
         await until(lambda: not it.app.conversation.busy, 60)
-        await it.sees("Paris", "tokens")
+        await it.sees("Paris", "tok ·")
         assert "SCRIPTED" not in it.screen_text
