@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -24,6 +25,9 @@ from engine.contract.backend import Generation, Message, Piece
 from engine.contract.errors import Failed, PromptTooLong
 
 MAX_REPLY = 4 * 1024 * 1024
+_MAX_COUNTED = 8
+# So short that a server which answered the count still lives, as far as anybody can know.
+_MOMENT_S = 1.0
 
 # What a request can do without, or say otherwise ("" is without), where a server refuses it.
 _OTHERWISE = {
@@ -61,6 +65,7 @@ class ChatServer:
         self._silence_s = silence_s
         self._refused: frozenset[str] = frozenset()
         self._counting: Callable[[Sequence[Message]], Awaitable[int | None]] | None = None
+        self._counted: dict[tuple[Message, ...], tuple[int, float]] = {}
         headers = {"Accept-Encoding": "identity", "Connection": "close"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
@@ -100,13 +105,17 @@ class ChatServer:
 
         Sends the messages: only to be asked of a server on this machine.
         """
-        if self._counting is not None:
-            return await self._counting(messages)
-        for way in (self._count_chat, self._count_template, self._count_messages):
-            if (count := await way(messages)) is not None:
-                self._counting = way
-                return count
-        return None
+        count = await self._ask_count(messages)
+        if count is not None:
+            self._counted[tuple(messages)] = count, time.monotonic()
+            while len(self._counted) > _MAX_COUNTED:
+                del self._counted[next(iter(self._counted))]
+        return count
+
+    def just_counted(self, messages: Sequence[Message]) -> int | None:
+        """What ``count`` said of them a moment ago, once: whoever answers need not ask again."""
+        count, at = self._counted.pop(tuple(messages), (None, 0.0))
+        return count if time.monotonic() - at < _MOMENT_S else None
 
     # --- answers ---
 
@@ -153,6 +162,15 @@ class ChatServer:
             raise await self._trouble(error) from error
 
     # --- ways to count ---
+
+    async def _ask_count(self, messages: Sequence[Message]) -> int | None:
+        if self._counting is not None:
+            return await self._counting(messages)
+        for way in (self._count_chat, self._count_template, self._count_messages):
+            if (count := await way(messages)) is not None:
+                self._counting = way
+                return count
+        return None
 
     async def _count_chat(self, messages: Sequence[Message]) -> int | None:
         url = f"{self.address.api}/chat/completions/input_tokens"

@@ -194,7 +194,9 @@ class OpenAIHttp:
             generation = replace(generation, logprobs=0)
         if not served.context:
             return generation
-        tokens, exact = await self._count(generation.messages)
+        tokens, exact = server.just_counted(generation.messages), True
+        if tokens is None:
+            tokens, exact = await self._count(generation.messages)
         room = served.context - tokens
         if room <= 0:
             if exact or served.cuts:

@@ -194,8 +194,14 @@ class Hosted:
 
     # --- one request ---
 
-    async def _count(self, messages: Sequence[Message]) -> tuple[Running, int]:
+    async def _count(
+        self, messages: Sequence[Message], *, again: bool = True
+    ) -> tuple[Running, int]:
+        """What a prompt takes in the child that is to read it; what was just counted will do where
+        it need not be done ``again``."""
         running = await self._ready()
+        if not again and (count := running.server.just_counted(messages)) is not None:
+            return running, count
         try:
             return running, await running.count(messages)
         except Failed:
@@ -209,7 +215,7 @@ class Hosted:
     async def _seated(self, name: str, messages: tuple[Message, ...]) -> AsyncIterator[_Seat]:
         """Waits for a slot, and takes up there what is kept of the conversation."""
         async with self._seats:
-            running, tokens = await self._count(messages)
+            running, tokens = await self._count(messages, again=False)
             if tokens >= running.context:
                 raise too_long(self._name, tokens, running.context)
             async with running.pulse(), running.keeper.seat(name, messages) as slot:

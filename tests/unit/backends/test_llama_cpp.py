@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from backends.chat import ChatServer
 from backends.hosted.child import Child
 from backends.hosted.folder import MAX_SOCKET_PATH, make_folder, remove_folder
 from backends.hosted.settings import Options, Patience
@@ -415,6 +416,32 @@ async def test_a_prompt_over_the_context_is_refused_with_the_numbers(
     assert await backend.count_tokens(fits.messages) < 512
     await says(backend, fits)
     await backend.unload()
+
+
+async def test_what_was_just_counted_is_not_counted_again(
+    backend: LlamaCpp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[object] = []
+    count = ChatServer._ask_count
+
+    async def noted(self: ChatServer, messages: Sequence[Message]) -> int | None:
+        counted.append(messages)
+        return await count(self, messages)
+
+    monkeypatch.setattr(ChatServer, "_ask_count", noted)
+    tokens = await backend.count_tokens(list(ask("Hello").messages))
+    async with backend.stream(ask("Hello", 3)) as pieces:
+        *_, last = [piece async for piece in pieces]
+    assert last.usage is not None
+    assert last.usage.prompt_tokens == tokens
+    assert len(counted) == 1
+    assert await says(backend, ask("Hello", 3))
+    assert len(counted) == 2, "once: whether the child still lives is found out before it answers"
+    long = ask("word " * 5000)
+    assert await backend.count_tokens(long.messages) > 4096
+    with pytest.raises(PromptTooLong):
+        await says(backend, long)
+    assert len(counted) == 3
 
 
 @pytest.mark.slow

@@ -52,13 +52,15 @@ async def test_a_llama_server_is_asked_for_its_slots_and_its_tokenizer() -> None
         assert len(await pieces_of(backend)) == 5
         assert server.asked("/v1/chat/completions")[0].body["max_tokens"] == 4, "what fits behind"
         asked = len(server.requests)
-        await backend.count_tokens(ask().messages)
+        await backend.count_tokens(ask("another").messages)
         assert len(server.requests) == asked + 2, "it knows by now how this server counts"
+        await says(backend, ask("another"))
+        assert len(server.requests) == asked + 3, "what was just counted is not counted again"
 
         server.extra["/tokenize"] = {"tokens": [1] * 64}
         with pytest.raises(PromptTooLong, match="64 tokens; box has room for 64"):
             await says(backend)
-        assert len(server.asked("/v1/chat/completions")) == 1
+        assert len(server.asked("/v1/chat/completions")) == 2
 
 
 # --- vLLM ---
