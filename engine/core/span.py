@@ -36,25 +36,31 @@ async def audited(
 
     A stream starts while its intent is on the way to the disk: what it writes itself stands behind
     it in the same queue, and shares the commit; nothing is handed out before (``to_the_end``).
+
+    Who leaves while the intent is written leaves an outcome too: an intent without one means that
+    the engine died.
     """
-    record = Record()
-    if operation.kind is Kind.STREAM:
-        record.intent = asyncio.create_task(audit.intent(operation.name, call, details))
-        await asyncio.sleep(0)  # Now it is in the queue.
-    else:
-        await audit.intent(operation.name, call, details)
+    intent = asyncio.create_task(audit.intent(operation.name, call, details))
+    record = Record(intent=intent if operation.kind is Kind.STREAM else None)
     try:
         try:
+            if record.intent is None:
+                await asyncio.shield(intent)
+            else:
+                await asyncio.sleep(0)  # Now it is in the queue.
             yield record
         finally:
-            if record.intent is not None:
-                await asyncio.gather(record.intent, return_exceptions=True)
-        if record.intent is not None:
-            record.intent.result()
+            await asyncio.wait({intent})
+        intent.result()
     except BaseException as error:
-        await conclude(audit, operation, call, record, error)
+        if not _failed(intent) or record.intent is not None:  # Else nothing was begun.
+            await conclude(audit, operation, call, record, error)
         raise
     await conclude(audit, operation, call, record)
+
+
+def _failed(intent: asyncio.Task[None]) -> bool:
+    return intent.done() and not intent.cancelled() and intent.exception() is not None
 
 
 async def conclude(

@@ -230,6 +230,43 @@ async def test_where_the_intent_cannot_be_written_a_stream_hands_nothing_out(
                     pytest.fail(f"it handed out {await anext(items)}")
 
 
+async def test_who_leaves_while_the_intent_is_written_has_an_outcome_too(
+    engine: Engine, room: ExampleRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An intent alone means that the engine died over it."""
+    monkeypatch.setattr(engine.gate._bindings[example.SEND.name], "risk", lambda *_: Risk.WRITE)
+
+    async def note() -> None:
+        await engine.gate.call(example.NOTE, example.Note(name="x"), Call())
+
+    async def stream() -> None:
+        async with engine.gate.stream_of(example.SEND, example.Send(away=False), Call()) as items:
+            async for _item in items:
+                pass
+
+    for ask in (note, stream):
+        before = len(await audited(engine))
+        held, free = asyncio.Event(), asyncio.Event()
+
+        async def hold(_tx: object, held: asyncio.Event = held, free: asyncio.Event = free) -> None:
+            held.set()
+            await free.wait()
+
+        holding = asyncio.create_task(engine.ground.state.write(hold))
+        await held.wait()
+        leaving = asyncio.create_task(ask())
+        await until(lambda: engine.ground.state.depth > 0)
+        leaving.cancel()
+        await asyncio.sleep(0)
+        free.set()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        await holding
+        log = (await audited(engine))[before:]
+        assert [entry[1:] for entry in log] == [("intent", ""), ("outcome", "cancelled")]
+    assert "note x" not in room.facts
+
+
 @pytest.mark.parametrize(
     ("how", "outcome"), [("refused", "refused"), ("busy", "busy"), ("internal", "internal")]
 )
