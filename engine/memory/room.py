@@ -35,7 +35,7 @@ class MemoryRoom:
         self._ground.provide(TurnLog, self._turns)  # type: ignore[type-abstract]
 
     async def stop(self) -> None:
-        """Nothing to end: what was acknowledged is committed."""
+        await self._turns.stop()
 
     async def _search(self, request: memory.Search, _call: Call) -> memory.SearchResult:
         hits = await self._turns.recall(request.session, request.query, request.limit)

@@ -10,11 +10,12 @@ from engine.contract import memory
 from engine.contract.agent0 import MAX_ATTACHED
 from engine.contract.base import now, visible
 from engine.contract.call import Call
-from engine.contract.errors import Invalid, NotFound
+from engine.contract.errors import Invalid, NotFound, StoreFailed
 from engine.contract.memory import RecallHit, Turn, TurnStatus
 from engine.contract.ports import Attached
 from engine.ground import Ground
 from engine.memory import recall, rows, tree
+from engine.memory.unclosed import Unclosed
 from engine.store import Database, Transaction
 
 _log = logging.getLogger("arcanum.memory")
@@ -27,16 +28,17 @@ class Turns:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._state = ground.state
+        self._unclosed = Unclosed(self._finish_all)
+
+    async def stop(self) -> None:
+        await self._unclosed.stop()
 
     async def settle(self) -> None:
         """A turn that was open when the engine died got no whole answer; it says so."""
 
-        async def work(tx: Transaction) -> None:
-            ended = {"status": "interrupted", "note": "the engine ended"}
-            for row in await tx.fetch(f"{rows.TURN} WHERE turn.status = 'open'"):
-                await self._finish(tx, rows.turn(row).model_copy(update=ended))
-
-        await self._state.write(work)
+        ended = {"status": "interrupted", "note": "the engine ended"}
+        left = await self._state.read(f"{rows.TURN} WHERE turn.status = 'open'")
+        await self._finish_all([rows.turn(row).model_copy(update=ended) for row in left])
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -100,15 +102,28 @@ class Turns:
     async def close(
         self, turn: Turn, status: TurnStatus, answer: str, note: str, model: str
     ) -> Turn:
-        """The turn as it is now: its session may have another name than when it was opened."""
+        """The turn as it is now: its session may have another name than when it was opened.
 
-        ended = {"status": status, "answer": answer, "note": note, "model": model}
-        closed = await self._state.write(
-            lambda tx: self._finish(tx, turn.model_copy(update=ended)),
+        Raises StoreFailed, and closes it later, as soon as the disk takes it.
+        """
+        ended = turn.model_copy(
+            update={"status": status, "answer": answer, "note": note, "model": model}
         )
+        try:
+            closed = await self._state.write(lambda tx: self._finish(tx, ended))
+        except StoreFailed:
+            self._unclosed.add(ended)
+            raise
         if closed.session != turn.session:
             await self.forget(turn.session)
         return closed
+
+    async def _finish_all(self, turns: Sequence[Turn]) -> None:
+        async def work(tx: Transaction) -> None:
+            for turn in turns:
+                await self._finish(tx, turn)
+
+        await self._state.write(work)
 
     async def _finish(self, tx: Transaction, turn: Turn) -> Turn:
         changed = await tx.execute(
