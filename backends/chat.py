@@ -19,6 +19,7 @@ from backends.address import Address
 from backends.answer import Answer, NoEnd, parse
 from backends.connect import Explain, Trouble
 from backends.failures import Wording, problem_in
+from backends.plain import USUALLY, Plain
 from backends.sse import MalformedStream, Stalled, events
 from backends.wire import field, whole, whole_number
 from engine.contract.backend import Generation, Message, Piece
@@ -44,8 +45,8 @@ class ChatServer:
     """One server. ``name`` is how errors call it; ``explain`` words what goes wrong below it.
 
     ``silence_s`` bounds the time without a single byte, and that for a whole line. ``key`` never
-    appears in an error. Raises ModelFailed, Unavailable (``backends.failures``) or PromptTooLong,
-    and what ``explain`` returns.
+    appears in an error. What messages say is sent as ``plain`` makes it. Raises ModelFailed,
+    Unavailable (``backends.failures``) or PromptTooLong, and what ``explain`` returns.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class ChatServer:
         key: str = "",
         connect_s: float = 5.0,
         silence_s: float = 300.0,
+        plain: Plain = USUALLY,
     ) -> None:
         self.address = address
         self.words = Wording(name, key)
         self._explain = explain
         self._connect_s = connect_s
         self._silence_s = silence_s
+        self._plain = plain
         self._refused: frozenset[str] = frozenset()
         self._counting: Callable[[Sequence[Message]], Awaitable[int | None]] | None = None
         self._counted: dict[tuple[Message, ...], tuple[int, float]] = {}
@@ -124,7 +127,8 @@ class ChatServer:
         self, generation: Generation, extra: Mapping[str, Any]
     ) -> AsyncIterator[AsyncIterator[Piece]]:
         """Opens an answer; ``extra`` goes into the request. Leaving closes the connection."""
-        body = {**_request_body(generation), **extra}
+        messages = self._sent(generation.messages)
+        body = {"messages": messages, **_request_body(generation), **extra}
         refused = self._refused
         while True:
             sent = _without(body, refused)
@@ -174,13 +178,13 @@ class ChatServer:
 
     async def _count_chat(self, messages: Sequence[Message]) -> int | None:
         url = f"{self.address.api}/chat/completions/input_tokens"
-        found = await self.offered("POST", url, {"messages": _wire_messages(messages)})
+        found = await self.offered("POST", url, {"messages": self._sent(messages)})
         return whole_number(field(found, "input_tokens"))
 
     async def _count_template(self, messages: Sequence[Message]) -> int | None:
         """An older llama-server's: the template first, then the tokens of what it makes."""
         root = self.address.root
-        body = {"messages": _wire_messages(messages)}
+        body = {"messages": self._sent(messages)}
         found = await self.offered("POST", f"{root}/apply-template", body)
         if not isinstance(prompt := field(found, "prompt"), str):
             return None
@@ -190,11 +194,15 @@ class ChatServer:
 
     async def _count_messages(self, messages: Sequence[Message]) -> int | None:
         """vLLM's."""
-        body = {"messages": _wire_messages(messages), "add_generation_prompt": True}
+        body = {"messages": self._sent(messages), "add_generation_prompt": True}
         found = await self.offered("POST", f"{self.address.root}/tokenize", body)
         return whole_number(field(found, "count"))
 
     # --- below ---
+
+    def _sent(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        plain = self._plain
+        return [{"role": each.role, "content": plain(whole(each.content))} for each in messages]
 
     @asynccontextmanager
     async def _chat_request(self, body: Mapping[str, Any]) -> AsyncIterator[httpx.Response]:
@@ -259,8 +267,8 @@ class ChatServer:
 
 
 def _request_body(generation: Generation) -> dict[str, Any]:
+    """All but the messages."""
     body: dict[str, Any] = {
-        "messages": _wire_messages(generation.messages),
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": generation.max_tokens,
@@ -299,7 +307,3 @@ def _is_stream(kind: str) -> bool:
     charset = re.search(r"charset=[\"']?([\w-]+)", parameters)
     plain = charset is None or charset[1] in {"utf-8", "utf8", "us-ascii"}
     return head.strip() == "text/event-stream" and plain
-
-
-def _wire_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": each.role, "content": whole(each.content)} for each in messages]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
 
 from backends.address import Address
+from backends.plain import plainly
 from engine.contract.errors import Failed
 
 if TYPE_CHECKING:
@@ -40,11 +41,20 @@ async def connect(
     key: str = "",
     connect_s: float = 5.0,
     silence_s: float = 300.0,
+    control: Iterable[str] = (),
 ) -> ChatServer:
-    """A client for the server; nothing is sent yet."""
+    """A client for the server; nothing is sent yet. ``control``: the model's control tokens."""
 
     def build() -> ChatServer:
-        return _import()(name, address, explain, key=key, connect_s=connect_s, silence_s=silence_s)
+        return _import()(
+            name,
+            address,
+            explain,
+            key=key,
+            connect_s=connect_s,
+            silence_s=silence_s,
+            plain=plainly(control),
+        )
 
     return await asyncio.to_thread(build)
 

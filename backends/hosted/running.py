@@ -36,6 +36,7 @@ class _Look:
     """What was found out while the child started. ``identified`` "": no states are kept."""
 
     library: str
+    control: Sequence[str]
     identified: str = ""
     digest: str | None = None
 
@@ -66,7 +67,7 @@ class Running:
             raise
         try:
             look = (await looking)[1]
-            server = await _connect(setup, child)
+            server = await _connect(setup, child, look.control)
         except BaseException:
             await child.stop()
             raise
@@ -150,13 +151,14 @@ class Running:
                 return
 
 
-async def _connect(setup: Setup, child: Child) -> ChatServer:
+async def _connect(setup: Setup, child: Child, control: Sequence[str]) -> ChatServer:
     return await connect(
         setup.name,
         Address.unix(child.socket),
         partial(_explain, setup, child),
         key=child.key,
         silence_s=setup.patience.silence_s,
+        control=control,
     )
 
 
@@ -179,16 +181,17 @@ def _look(setup: Setup) -> _Look:
     """What can be found out on disk while the child starts; the model is read ahead for it."""
     with suppress(OSError):  # The child says what is wrong with the file.
         read_ahead(setup.model)
+    control = setup.host.control(setup.model)
     try:
         library = f"{setup.host.label} {version(setup.host.package)}"
     except PackageNotFoundError:
         library = setup.host.label
     if setup.states is None:
-        return _Look(library)
+        return _Look(library, control)
     try:
         setup.states.prepare()
         identified = identity(setup.model)
-        return _Look(library, identified, setup.states.known(identified))
+        return _Look(library, control, identified, setup.states.known(identified))
     except OSError as error:
         _log.info("no states are kept: %s", error)
-        return _Look(library)
+        return _Look(library, control)

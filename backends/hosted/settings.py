@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,14 +19,16 @@ class Host:
 
     ``module`` is run there, and serves a part of llama.cpp's HTTP interface on a unix socket (see
     ``backends.hosted.hosting``). ``package`` is the distribution that it needs, ``label`` what
-    people call it, ``install`` what to do where it is missing. ``slots``: how many answers at a
-    time it can give at most, 0 where that is no matter of the library.
+    people call it, ``install`` what to do where it is missing. ``control`` reads a model's control
+    tokens from its files, none where they cannot be read. ``slots``: how many answers at a time
+    it can give at most, 0 where that is no matter of the library.
     """
 
     module: str
     package: str
     label: str
     install: str
+    control: Callable[[Path], Sequence[str]]
     features: frozenset[Feature] = field(default_factory=frozenset)
     slots: int = 0
 

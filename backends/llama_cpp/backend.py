@@ -7,7 +7,7 @@ from pathlib import Path
 from backends.hosted.backend import Hosted
 from backends.hosted.settings import Host, Options, Patience, Setup
 from backends.hosted.states import StateStore
-from backends.llama_cpp.gguf import check_gguf
+from backends.llama_cpp.gguf import check_gguf, control_tokens
 from engine.contract.backend import Feature
 
 INSTALL = "Install it (pip install xllamacpp), or use another model: arcanum model list"
@@ -16,6 +16,7 @@ XLLAMACPP = Host(
     "xllamacpp",
     "llama.cpp (xllamacpp)",
     INSTALL,
+    control_tokens,
     frozenset({Feature.SCHEMA, Feature.LOGPROBS}),
 )
 

@@ -13,7 +13,15 @@ from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
-from backends.llama_cpp.header import BLOCKS, Header, Tensor, Value, read_header
+from backends.llama_cpp.header import (
+    BLOCKS,
+    Header,
+    Tensor,
+    Value,
+    read_header,
+    read_numbers,
+    read_texts,
+)
 from backends.shape import MAX_LAYERS, NONSENSE, Shape, Wrong, amount, cache_a_token, number
 from engine.contract.base import visible
 from engine.contract.errors import ModelFailed
@@ -21,6 +29,10 @@ from engine.contract.errors import ModelFailed
 REPLACE = "Download the file again, or use another model: arcanum model list"
 _MAX_PARTS = 1000
 _PART = re.compile(r"(?s)(.*)-(\d{5})-of-(\d{5})\.gguf")
+_TOKENS, _TYPES = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
+# Types of a token: unknown, and control.
+_NO_TEXT = {2, 3}
+_MAX_CONTROL = 20_000
 _LAYER = re.compile(r"blk\.(\d{1,4})\.")
 # `general.file_type`, where it says more than the type of most tensors does.
 _MIXED = {
@@ -51,6 +63,19 @@ def read_gguf(path: Path) -> Shape:
     what cannot be a model, or is not all there.
     """
     return _read(path, _identity(path))
+
+
+def control_tokens(path: Path) -> list[str]:
+    """The model's tokens that are no text; none where the file cannot be read. Some 30 ms."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            places = read_header(file, size).places
+            types = read_numbers(file, size, places[_TYPES])
+            which = [at for at, kind in enumerate(types) if kind in _NO_TEXT]
+            return read_texts(file, size, places[_TOKENS], which[:_MAX_CONTROL])
+    except (OSError, ValueError, KeyError, Wrong):
+        return []
 
 
 def _identity(path: Path) -> tuple[int, ...]:
@@ -139,7 +164,7 @@ def _shape(header: Header, tensors: list[Tensor], size: int) -> Shape:
     head = embedding // most if most else 0
     key, value = of("attention.key_length", head), of("attention.value_length", head)
     before, layers, after = _weigh(tensors, count)
-    vocabulary = header.counts.get("tokenizer.ggml.tokens", 0) or of("vocab_size")
+    vocabulary = header.counts.get(_TOKENS, 0) or of("vocab_size")
     return Shape(
         name=visible(str(values.get("general.name", "")))[:200],
         architecture=visible(kind)[:64],

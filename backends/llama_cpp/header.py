@@ -8,7 +8,7 @@ https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
@@ -99,13 +99,13 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """``values``: the metadata that is short. ``counts``: how long each array is.
-
-    ``data``: where the tensors' data begin.
+    """``values``: the metadata that is short. ``counts``: how long each array is, and ``places``
+    where it begins. ``data``: where the tensors' data begin.
     """
 
     values: dict[str, Value]
     counts: dict[str, int]
+    places: dict[str, int]
     tensors: tuple[Tensor, ...]
     data: int
 
@@ -127,10 +127,12 @@ def read_header(file: BinaryIO, size: int) -> Header:
         raise Wrong(NONSENSE)
     values: dict[str, Value] = {}
     counts: dict[str, int] = {}
+    places: dict[str, int] = {}
     for _ in range(pairs):
         key = cursor.text(_MAX_KEY)
         kind = cursor.number(_U32)
         if kind == _ARRAY:
+            places[key] = cursor.at
             counts[key], found = _array(cursor)
             if found:
                 values[key] = found
@@ -141,7 +143,31 @@ def read_header(file: BinaryIO, size: int) -> Header:
     if not isinstance(aligned, int) or not 0 < aligned <= 65_536 or aligned & (aligned - 1):
         raise Wrong(NONSENSE)
     data = -(-cursor.at // aligned) * aligned
-    return Header(values, counts, _sized(infos, size - data), data)
+    return Header(values, counts, places, _sized(infos, size - data), data)
+
+
+def read_numbers(file: BinaryIO, size: int, place: int) -> tuple[int | float | bool, ...]:
+    """All numbers of an array; none where it is one of texts. Raises Wrong, OSError."""
+    cursor = _Cursor(file, size, place)
+    form, count = _SCALARS.get(cursor.number(_U32)), cursor.number(_U64)
+    if form is None:
+        return ()
+    return tuple(each[0] for each in form.iter_unpack(cursor.take(count * form.size)))
+
+
+def read_texts(file: BinaryIO, size: int, place: int, which: Iterable[int]) -> list[str]:
+    """Some texts of an array, in its order; none where it holds no texts. Raises Wrong, OSError."""
+    cursor = _Cursor(file, size, place)
+    kind, count = cursor.number(_U32), cursor.number(_U64)
+    found: list[str] = []
+    at = 0
+    for each in which:
+        if kind != _TEXT or not at <= each < count:
+            break
+        cursor.skip_texts(each - at)
+        found.append(cursor.start_of_text(_MAX_TEXT))
+        at = each + 1
+    return found
 
 
 def _sized(tensors: tuple[Tensor, ...], end: int) -> tuple[Tensor, ...]:
@@ -197,13 +223,13 @@ def _tensors(cursor: _Cursor, count: int) -> Iterator[Tensor]:
 class _Cursor:
     """Reads on and never back. ``at`` is the position in the file."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: BinaryIO, size: int, at: int = 0) -> None:
         self._file = file
         self._size = size
         self._end = min(size, MAX_HEADER)
         self._window = b""
-        self._start = 0
-        self.at = 0
+        self._start = at
+        self.at = at
 
     def number(self, form: struct.Struct) -> int:
         return int(form.unpack(self.take(form.size))[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 from backends.hosted.backend import Hosted
 from backends.hosted.settings import Host, Options, Patience, Setup
 from backends.hosted.states import StateStore
-from backends.mlx.folder import check_mlx
+from backends.mlx.folder import check_mlx, control_tokens
 from engine.contract.backend import Feature
 
 MLX_LM = Host(
@@ -15,6 +15,7 @@ MLX_LM = Host(
     package="mlx-lm",
     label="mlx-lm",
     install="Install it (make mlx), or use another model: arcanum model list",
+    control=control_tokens,
     features=frozenset({Feature.SCHEMA, Feature.LOGPROBS}),
     slots=1,
 )

@@ -60,6 +60,24 @@ def read_mlx(folder: Path) -> Shape:
         raise ModelFailed(f"The MLX folder {name} {visible(str(error))[:300]}", REPLACE) from error
 
 
+def control_tokens(folder: Path) -> list[str]:
+    """The model's tokens that are no text; none where its tokenizer does not list them. Blocks."""
+    tokenizer = folder / _TOKENIZERS[0]
+    if not tokenizer.is_file():
+        return []
+    try:
+        with tokenizer.open("rb") as file:
+            head = file.read(_MAX_CONFIG * 8).decode("utf-8", "replace")
+        # What is read stops there: the vocabulary that follows may have tens of megabytes.
+        if (begin := re.search(r'"added_tokens"\s*:\s*(?=\[)', head)) is None:
+            return []
+        added, _ = json.JSONDecoder().raw_decode(head, begin.end())
+    except (OSError, ValueError, RecursionError):
+        return []
+    special = [each for each in added if isinstance(each, dict) and each.get("special") is True]
+    return [str(each.get("content", "")) for each in special]
+
+
 def _read(folder: Path) -> Shape:
     if not stat.S_ISDIR(folder.stat().st_mode):
         raise Wrong("is not a folder")

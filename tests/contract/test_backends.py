@@ -400,6 +400,17 @@ async def test_any_text_is_only_text(subject: Subject, name: str) -> None:
     assert await subject.backend.count_tokens(messages) > 0
 
 
+async def test_no_text_is_a_control_token(subject: Subject) -> None:
+    if not subject.real:
+        pytest.skip("it has no tokens")
+
+    async def takes(text: str) -> int:
+        return await subject.backend.count_tokens([SYSTEM, Message("user", f"a {text * 20} b")])
+
+    # As control tokens they are one each.
+    assert await takes("<|im_end|>") >= await takes("") + 3 * 20
+
+
 async def test_a_prompt_without_messages_is_an_answer_or_an_error_of_ours(
     subject: Subject,
 ) -> None:

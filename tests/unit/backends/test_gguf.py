@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.llama_cpp.gguf import check_gguf, read_gguf
+from backends.llama_cpp.gguf import check_gguf, control_tokens, read_gguf
 from backends.llama_cpp.header import MAX_HEADER
 from backends.shape import Shape
 from engine.contract.errors import ModelFailed
@@ -50,6 +50,30 @@ def test_the_bundled_model_is_what_llama_cpp_says_it_is() -> None:
     assert shape.size == bundled().stat().st_size
     assert shape.tied
     assert shape.template
+
+
+@pytest.mark.model
+def test_the_control_tokens_of_the_bundled_model_are_known() -> None:
+    found = control_tokens(bundled())
+    assert found[:3] == ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    assert len(found) == 17
+    assert "<filename>" in found
+
+
+def test_control_tokens_are_found_wherever_they_are(tmp_path: Path) -> None:
+    values, tensors = llama()
+    path = write(tmp_path / "m.gguf", values, tensors)
+    assert control_tokens(path) == ["<t0>", "<t1>", "<t2>"]
+    types = values.pop("tokenizer.ggml.token_type")
+    assert control_tokens(write(path, values, tensors)) == []
+    types[299], types[0] = 2, 4
+    for odd, found in ((types, ["<t1>", "<t2>", "<t299>"]), (types * 2, None), (["a"] * 3, [])):
+        both = {"tokenizer.ggml.token_type": odd, **values}
+        told = control_tokens(write(path, both, tensors))
+        assert told == (["<t1>", "<t2>", "<t299>"] if found is None else found)
+    assert control_tokens(tmp_path / "gone.gguf") == []
+    path.write_bytes(b"GGUF" + b"\xff" * 400)
+    assert control_tokens(path) == []
 
 
 def test_heads_may_differ_by_layer_and_keys_from_values(tmp_path: Path) -> None:

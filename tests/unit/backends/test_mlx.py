@@ -17,7 +17,7 @@ from backends.hosted.settings import Options
 from backends.llama_cpp.backend import LlamaCpp
 from backends.llama_cpp.gguf import read_gguf
 from backends.mlx.backend import Mlx
-from backends.mlx.folder import read_mlx
+from backends.mlx.folder import control_tokens, read_mlx
 from engine.contract.backend import Generation, Message, ModelState, Piece
 from engine.contract.errors import ModelFailed
 from tests.fakes.llama_server import bundled
@@ -243,6 +243,23 @@ async def test_what_is_no_model_is_named(
     assert caught.value.hint
     assert backend.info().state is ModelState.FAILED
     assert not psutil.Process().children()
+
+
+def test_control_tokens_are_found_before_the_vocabulary(folder: Path) -> None:
+    assert control_tokens(folder) == ["<|im_start|>", "<|im_end|>"]
+    tokenizer = folder / "tokenizer.json"
+    added = '{"added_tokens": [{"content": "<x>", "special": true}, {"content": "y"}, 7], '
+    for written, found in (
+        (added + "cut off", ["<x>"]),
+        ('{"added_tokens": [{"content"', []),
+        ('{"added_tokens": ' + "[" * 100_000, []),
+        ("\xff", []),
+    ):
+        tokenizer.write_text(written)
+        assert control_tokens(folder) == found
+    tokenizer.unlink()
+    os.mkfifo(tokenizer)
+    assert control_tokens(folder) == [], "nobody writes into it"
 
 
 async def test_a_missing_folder_and_a_file_are_named(tmp_path: Path) -> None:
