@@ -192,7 +192,7 @@ class Conversation:
         finally:
             self._asking = None
             left = tuple(
-                chat.ended(e, "stopped", "not asked") if e.status == "queued" else e
+                chat.ended(e, "unasked") if e.status == "queued" else e
                 for e in self.chat.exchanges
             )
             self._put(replace(self.chat, exchanges=left))

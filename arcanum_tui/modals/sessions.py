@@ -15,9 +15,10 @@ from textual.widgets import Input
 from arcanum_tui.actions import bindings
 from arcanum_tui.modals.ask import AskDialog
 from arcanum_tui.modals.picker import Picker
+from arcanum_tui.state import sessions
 from arcanum_tui.state.export import file_name
-from arcanum_tui.state.grid import Column, Piece, Row, muted
-from arcanum_tui.state.text import ago, number, plural
+from arcanum_tui.state.grid import Row
+from arcanum_tui.state.text import number, plural
 from arcanum_tui.work import restart, start
 from engine.contract import memory
 from engine.contract.base import Name
@@ -33,14 +34,6 @@ _BAD_NAME = "That is no name: visible characters, no /, not beginning with -."
 SETTLE_S = 0.15
 """Conversations are looked through once no key came for so long."""
 
-COLUMNS = (
-    Column(),
-    Column(most=24),
-    Column(grow=True, least=12),
-    Column(right=True, rank=1),
-    Column(right=True, rank=2),
-)
-
 
 class SessionsDialog(Picker[str]):
     """Dismissed with a name. What is typed filters, by what was said too, and names a new one."""
@@ -50,7 +43,7 @@ class SessionsDialog(Picker[str]):
     def __init__(self, known: Sequence[SessionSummary], current: str) -> None:
         keys = (("F2", "rename"), ("F5", "export"), ("F8", "delete"))
         placeholder = "Words of it, or a new name"
-        super().__init__("Which conversation?", COLUMNS, placeholder, "go there", *keys)
+        super().__init__("Which conversation?", sessions.COLUMNS, placeholder, "go there", *keys)
         self._known, self._found, self._current = tuple(known), tuple(known), current
 
     # --- the list -------------------------------------------------------------------------------
@@ -61,30 +54,13 @@ class SessionsDialog(Picker[str]):
         names = {s.name for s in found}
         # What was only said in it comes behind what is called so.
         found += [s for s in self._found if s.name not in names] if words else []
-        rows = [self._row(s) for s in found]
+        now = self.control_center.clock()
+        rows = [sessions.row(s, self._current, now) for s in found]
         if not words and self._current not in names:
-            rows.insert(0, self._begun(self._current, "nothing was said yet"))
+            rows.insert(0, sessions.begun(self._current, self._current, "nothing was said yet"))
         if words and text.strip() not in {s.name for s in found}:
-            rows.append(self._begun(text.strip(), "begin a new one"))
+            rows.append(sessions.begun(text.strip(), self._current, "begin a new one"))
         return rows
-
-    def _row(self, session: SessionSummary) -> Row:
-        here = session.name == self._current
-        title = session.title if session.title != session.name else ""
-        return Row(
-            (
-                Piece("▸" if here else " ", "key"),
-                Piece(session.name, "strong" if here else "plain"),
-                muted(title),
-                muted(plural(session.turns, "turn")),
-                muted(ago(session.last_at, self.control_center.clock())),
-            ),
-            session.name,
-        )
-
-    def _begun(self, name: str, what: str) -> Row:
-        mark = Piece("▸" if name == self._current else "+", "key")
-        return Row((mark, Piece(name, "strong"), Piece(what, "info"), muted(""), muted("")), name)
 
     def on_mount(self) -> None:
         restart(self, "find", self._find, "")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import TextArea
 
 from arcanum_tui.actions import bindings
 from arcanum_tui.screens.turns import Turns
-from arcanum_tui.state import waiting
+from arcanum_tui.state import sessions, waiting
 from arcanum_tui.state.chat import RUNNING, WAITING, Exchange, Wish
 from arcanum_tui.state.grid import Piece, fit
 from arcanum_tui.state.model import State
@@ -21,6 +22,7 @@ from arcanum_tui.state.pace import context_use, live
 from arcanum_tui.state.text import number, plural
 from arcanum_tui.widgets.bars import EndsLine
 from arcanum_tui.widgets.chips import Chips
+from arcanum_tui.widgets.lines import Lines
 from arcanum_tui.widgets.prompt import Prompt
 from arcanum_tui.widgets.transcript import Transcript
 from arcanum_tui.work import restart
@@ -28,13 +30,16 @@ from engine.contract import model
 from engine.contract.agent0 import MAX_ATTACHED, Attachment
 from engine.contract.errors import ArcanumError
 
-if TYPE_CHECKING:
-    from engine.contract.memory import SessionSummary
-
 TICK_S = 0.1
 """Seconds that are counted on the screen move so often."""
 
 MOST_ATTACHED = 8
+
+RULED = 7
+"""Cells of a heading's line that are no text."""
+
+WIDE = 160
+"""From so many cells on the other conversations stand beside this one."""
 
 
 class Agent(Turns):
@@ -65,15 +70,20 @@ class Agent(Turns):
         return ("prompt", "turns", "agent", "app")
 
     def body(self) -> Iterable[Widget]:
-        yield EndsLine(id="session", ruled=True)
-        yield Transcript(id="transcript")
-        yield EndsLine(id="numbers")
-        yield Chips(id="chips")
-        yield Prompt(
-            id="prompt",
-            asked=lambda: self.conversation.chat.questions,
-            stop=self.stop_answer,
+        talk = Vertical(
+            EndsLine(id="session", ruled=True),
+            Transcript(id="transcript"),
+            EndsLine(id="numbers"),
+            Chips(id="chips"),
+            Prompt(
+                id="prompt",
+                asked=lambda: self.conversation.chat.questions,
+                stop=self.stop_answer,
+            ),
+            id="talk",
         )
+        beside = Lines(id="beside", title="CONVERSATIONS", columns=sessions.BESIDE)
+        yield Horizontal(talk, beside)
 
     def on_mount(self) -> None:
         self._ticking = self.set_interval(TICK_S, self.show_chat, pause=True)
@@ -126,15 +136,17 @@ class Agent(Turns):
         now = center.stopwatch()
         loading_s = now - center.model_since
         state = center.state
-        self.query_one("#session", EndsLine).show(
-            self._heading(), waiting.head(state, loading_s, self._trouble)
-        )
+        left = self._heading()
+        room = self.query_one("#talk").size.width - sum(cell_len(p.text) for p in left) - RULED
+        right = waiting.head(state, loading_s, self._trouble, room)
+        self.query_one("#session", EndsLine).show(left, right)
 
         def says(index: int, exchange: Exchange) -> tuple[Piece, ...]:
             ahead = sum(1 for e in chat.exchanges[:index] if e.status in WAITING)
             return waiting.waits_for(exchange, ahead, state, loading_s, now)
 
         self.transcript.show(chat, self._empty(), says)
+        self._show_beside()
         self._show_numbers(now)
         self._show_chips()
         waits = any(e.status in WAITING for e in chat.exchanges)
@@ -144,17 +156,34 @@ class Agent(Turns):
 
     def _heading(self) -> list[Piece]:
         chat = self.conversation.chat
-        sessions: Iterable[SessionSummary] = self.control_center.state.sessions
-        title = next((s.title for s in sessions if s.name == chat.session), "")
+        known = self.control_center.state.sessions
+        title = next((s.title for s in known if s.name == chat.session), "")
+        first = chat.exchanges[0].question if chat.exchanges else ""
         left = [Piece("AGENT-0", "title"), Piece(f"  {chat.session}", "strong")]
         if chat.exchanges:
             count = plural(len(chat.exchanges), "turn")
             left.append(Piece(f"  {'over ' if chat.more else ''}{count}", "muted"))
         if chat.busy:
-            left.append(Piece("  ● answering, Esc stops", "info"))
-        elif title and title != chat.session and self.size.width >= 100:
+            left.append(Piece("  ● answering", "info"))
+        elif title and not f"{chat.session} {first}".startswith(title) and self.size.width >= 100:
             left.append(Piece(f"  {fit(title, min(cell_len(title), 40))}", "muted"))
         return left
+
+    def _show_beside(self) -> None:
+        """The other conversations, where there is room for them."""
+        lines, center = self.query_one("#beside", Lines), self.control_center
+        lines.display = self.size.width >= WIDE
+        if lines.display:
+            current = self.conversation.chat.session
+            lines.show(sessions.beside(center.state.sessions, current, center.clock()))
+
+    def on_resize(self) -> None:
+        self.show_chat()
+
+    def on_lines_chosen(self, message: Lines.Chosen) -> None:
+        if message.row is not None:
+            self._converse(message.row.key)
+            self.action_write()
 
     def _empty(self) -> tuple[Piece, ...]:
         chat = self.conversation.chat
@@ -170,7 +199,7 @@ class Agent(Turns):
         used, context = chat.context
         info = self.control_center.state.model
         context = context or (info.context if info is not None and not info.simulated else 0)
-        width = self.size.width
+        width = self.query_one("#talk").size.width
         right = context_use(used, context, max(24, width // 2))
         room = width - sum(cell_len(p.text) for p in right) - 4
         running = next((e.pace for e in chat.exchanges if e.status in RUNNING), None)
@@ -226,7 +255,7 @@ class Agent(Turns):
         """An edit is left, an answer stopped, the line gone to; only then the screen goes."""
         if self.leave_edit() or self.conversation.stop():
             return
-        if self.transcript.has_focus:
+        if not self.prompt.has_focus:
             self.action_write()
         else:
             super().back()

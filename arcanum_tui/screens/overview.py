@@ -102,6 +102,8 @@ class Overview(View):
                 first.focus()
 
     def _show_machines(self) -> None:
+        if not self.composed:
+            return  # A gauge that came while the screen goes.
         now = self.control_center.clock()
         self._fill("machines", blocks.machines(tuple(self._samples), now, self._trouble))
         self._arrange()

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from engine.contract.memory import Turn
 
 Status = Literal[
-    "queued", "asked", "writing", "done", "stopped", "failed", "interrupted", "needs", "elsewhere"
+    "queued",
+    "asked",
+    "writing",
+    "done",
+    "stopped",
+    "failed",
+    "interrupted",
+    "needs",
+    "unasked",
+    "elsewhere",
 ]
 
 RUNNING = frozenset({"asked", "writing"})
@@ -185,7 +194,7 @@ def answered(chat: Chat, approvals: Mapping[int, str]) -> Chat:
     """What became of the approvals that questions wait for, by their states."""
     ends = {"denied": "you said no", "expired": "nobody answered in time"}
     exchanges = tuple(
-        replace(e, status="stopped", approval_id=None, note=ends[state])
+        replace(e, status="unasked", approval_id=None, note=ends[state])
         if e.status == "needs" and (state := approvals.get(e.approval_id or 0, "")) in ends
         else e
         for e in chat.exchanges

@@ -30,6 +30,7 @@ ENDS: dict[str, tuple[str, Tone]] = {
     "writing": ("● writing", "info"),
     "done": ("✓", "ok"),
     "stopped": ("○ stopped by you", "warn"),
+    "unasked": ("○ not asked", "warn"),
     "failed": ("✗ failed", "bad"),
     "interrupted": ("! interrupted: the engine ended before the answer did", "warn"),
     "needs": ("▲ nothing was sent yet", "warn"),

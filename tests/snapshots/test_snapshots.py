@@ -5,6 +5,7 @@ After a wanted change: ``pytest tests/snapshots --snapshot-update``, and look at
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import PurePath
 
@@ -13,6 +14,9 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from arcanum_tui.app import ArcanumApp
+from arcanum_tui.screens.agent import Agent
+from engine.contract.agent0 import ASK, TextAttachment
+from engine.contract.errors import ModelFailed, NeedsApproval
 from tests.fakes.fake_client import FakeEngine
 from tests.fakes.fake_world import NOW, World
 from tests.fakes.sample import lived_in
@@ -64,7 +68,9 @@ def _compare(
     size: tuple[int, int],
 ) -> bool:
     engine = FakeEngine(world)
-    app = ArcanumApp(engine.connect, theme=theme, animations=False, clock=lambda: NOW)
+    app = ArcanumApp(
+        engine.connect, theme=theme, animations=False, clock=lambda: NOW, stopwatch=lambda: 100.0
+    )
 
     async def before(pilot: Pilot[None]) -> None:
         it = Desk(app, engine, pilot)
@@ -104,3 +110,121 @@ def test_huge_overview(snap_compare: SnapCompare) -> None:
         await it.sees("#4 PURGE · nas · photos")
 
     assert _compare(snap_compare, lived_in(), huge, "dark", (200, 60))
+
+
+# --- Agent-0 --------------------------------------------------------------------------------------
+
+ANSWER = """\
+## Finding large files
+
+You can find the **ten largest** with `du` and *sort* them:
+
+```sh
+du -ah /srv/films | sort -rh | head -n 10
+```
+
+1. `-a` counts files, not only folders
+2. `-h` prints sizes that people can read
+   - 1.2G, 410M, 映画
+   - see [the manual](https://man7.org/linux/man-pages/man1/du.1.html)
+
+| Option | Meaning | Default |
+|:-------|:--------|--------:|
+| `-a` | every file | off |
+| `-d N` | how deep it looks | ∞ |
+
+> Nothing is deleted: this only ~~writes~~ *reads*.
+"""
+
+
+def _talk() -> World:
+    """A conversation with a branch; Markdown in its last answer."""
+    world = lived_in()
+    world.talk.titles |= {"main": "A turquoise bike", "garden": "Peas in March"}
+    first = world.add_turn("main", "Which are the largest films?", "I cannot know that.")
+    world.add_turn("main", "Which films are the largest?", ANSWER, parent_id=first.parent_id)
+    return world
+
+
+async def _answer(it: Desk) -> None:
+    await it.press("2")
+    await it.sees("this only writes reads.", "◂ 2/2 ▸" if it.app.size.height > 24 else "∞")
+
+
+async def _writing(it: Desk) -> None:
+    await _answer(it)
+    it.world.go_on = asyncio.Semaphore(30)
+    it.world.pieces = [f"{word} " for word in ANSWER.split(" ")]
+    await it.type("and by folder?")
+    await it.answer("enter")
+    await it.sees("head -n", "30 tok")
+    await it.type("typed meanwhile")
+    screen = it.app.screen
+    assert isinstance(screen, Agent)
+    screen.attach(TextAttachment(name="notes.txt", text="x" * 3_200))
+
+
+async def _selected(it: Desk) -> None:
+    await _answer(it)
+    await it.press("ctrl+t")
+
+
+async def _went_wrong(it: Desk) -> None:
+    await _answer(it)
+    it.engine.broken[ASK.name] = ModelFailed("The model crashed: SIGKILL.", "It is loaded anew.")
+    await it.type("hello")
+    await it.answer("enter")
+    await it.sees("✗ failed")
+    it.engine.broken[ASK.name] = NeedsApproval("x", "y", 4)
+    await it.type("ask the other machine")
+    await it.answer("enter")
+    await it.sees("▲ nothing was sent yet")
+
+
+async def _sessions(it: Desk) -> None:
+    await _answer(it)
+    await it.press("ctrl+o")
+    await it.sees("Which conversation?", "Peas in March")
+
+
+async def _models(it: Desk) -> None:
+    await _answer(it)
+    await it.press("ctrl+l")
+    await it.sees("Which model?", "qwen3-8b")
+
+
+async def _attaching(it: Desk) -> None:
+    await _answer(it)
+    await it.press("ctrl+g")
+    await it.sees("Attach what?")
+    await it.type("film-00001")
+    await it.sees("film-000019.mkv")
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"),
+    [*LOOKS, ("dark", (200, 60))],
+    ids=lambda v: v if isinstance(v, str) else f"{v[0]}x{v[1]}",
+)
+@pytest.mark.parametrize("scene", [_answer, _writing], ids=lambda s: s.__name__[1:])
+def test_conversation(
+    snap_compare: SnapCompare,
+    scene: Callable[[Desk], Awaitable[None]],
+    theme: str,
+    size: tuple[int, int],
+) -> None:
+    assert _compare(snap_compare, _talk(), scene, theme, size)
+
+
+@pytest.mark.parametrize(
+    ("scene", "size"),
+    [
+        (_selected, (120, 36)), (_went_wrong, (80, 24)), (_sessions, (80, 24)),
+        (_models, (120, 36)), (_attaching, (120, 36)),
+    ],
+    ids=lambda v: v.__name__[1:] if callable(v) else f"{v[0]}x{v[1]}",
+)  # fmt: skip
+def test_around_a_conversation(
+    snap_compare: SnapCompare, scene: Callable[[Desk], Awaitable[None]], size: tuple[int, int]
+) -> None:
+    assert _compare(snap_compare, _talk(), scene, "dark", size)

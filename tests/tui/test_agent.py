@@ -37,7 +37,7 @@ async def test_an_answer_appears_as_it_is_written() -> None:
     assert world.go_on is not None
     async with desk(world) as it:
         await _ask(it, "what colour is it")
-        await it.sees("› what colour is it", "● answering, Esc stops")
+        await it.sees("› what colour is it", "● answering")
         world.go_on.release()
         await it.sees("Your")
         assert "turquoise.\n" not in it.screen_text.split("what colour is it")[1]

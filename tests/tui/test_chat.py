@@ -128,7 +128,7 @@ def test_what_is_asked_again_goes_where_it_stood() -> None:
     assert Exchange("x", wish=Wish()).again is None
 
 
-@pytest.mark.parametrize(("state", "status"), [("denied", "stopped"), ("pending", "needs")])
+@pytest.mark.parametrize(("state", "status"), [("denied", "unasked"), ("pending", "needs")])
 def test_a_question_that_waits_for_an_approval_follows_it(state: str, status: str) -> None:
     held = sent(PAST, "c")
     needs = replace(chat.ended(held.exchanges[2], "needs"), approval_id=5)

@@ -358,7 +358,7 @@ async def test_what_an_answer_waits_for_is_said() -> None:
         world.go_on.release()
         await it.sees("● writing · Esc stops", "first ", "1 tok", "301 of 2,048")
         await it.press("ctrl+x")
-        await it.sees("○ stopped by you · not asked")
+        await it.sees("○ not asked")
 
 
 async def test_a_question_that_would_leave_the_machine_leads_to_its_card() -> None:
@@ -371,7 +371,7 @@ async def test_a_question_that_would_leave_the_machine_leads_to_its_card() -> No
         await it.sees(f"#{number} PRUNE")
         it.world.change_approval(number, state=ApprovalState.DENIED)
         await it.press("f2")
-        await it.sees("○ stopped by you · you said no")
+        await it.sees("○ not asked · you said no")
         # What a yes led to is the same question, once.
         it.world.add_turn("main", "far away", "From there.")
         it.world.emit(memory.TurnOpened(session="main", turn_id=4, at=NOW))
