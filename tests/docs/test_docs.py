@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
+import tomllib
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -13,16 +15,26 @@ from typing import Any, cast, get_args
 import pytest
 from pydantic import BaseModel
 
+from arcanum_tui.actions import ACTIONS, key_name
+from arcanum_tui.cli import converse
 from arcanum_tui.cli.command import Command
 from arcanum_tui.cli.main import GROUPS
+from backends.hosted.keeping import WORTH
+from backends.wrappers.fair import MOST_OF_A_SESSION, MOST_WAITING
+from engine.agent0.schema import bounded
 from engine.config import Config, load
+from engine.contract.agent0 import MAX_ATTACHED
 from engine.contract.base import PathRef
 from engine.contract.jobs import JobStarted
+from engine.contract.memory import MAX_QUESTION
 from engine.contract.operation import Kind, every
+from engine.home import Home
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+AGENT0 = (ROOT / "docs" / "agent0.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -211,3 +223,124 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert file.exists(), f"{page.name}: {target}"
         if anchor and file.suffix == ".md":
             assert anchor in anchors(file.read_text("utf-8")), f"{page.name}: {target}"
+
+
+# --- make, locks, marks -------------------------------------------------------------------------
+
+
+def targets() -> set[str]:
+    """What ``make help`` lists."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    lines = re.findall(r"(?m)^([a-z ]+):.*## ", makefile)
+    return {target for line in lines for target in line.split()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_make_target_exists(page: Path) -> None:
+    named = re.findall(r"(?m)(?:^|`)make ([a-z]+)", page.read_text("utf-8"))
+    assert set(named) <= targets()
+
+
+def test_contributing_tells_every_target_lock_and_mark() -> None:
+    for target in targets() - {"help"}:
+        assert f"make {target}" in CONTRIBUTING
+    for lock in ROOT.glob("requirements*.lock"):
+        assert f"`{lock.name}`" in CONTRIBUTING
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    for mark in project["tool"]["pytest"]["ini_options"]["markers"]:
+        name = re.split(r"[(:]", mark, maxsplit=1)[0]
+        assert f"@pytest.mark.{name}" in CONTRIBUTING
+
+
+# --- Agent-0 ------------------------------------------------------------------------------------
+
+
+@cache
+def source() -> str:
+    """All that can say something to a person, with texts that are several literals made one."""
+    python = [f for part in ("arcanum_tui", "backends", "engine") for f in (ROOT / part).rglob("*")]
+    files = [f for f in python if f.suffix == ".py"] + [ROOT / "tools" / "llama"]
+    text = "\n".join(file.read_text("utf-8") for file in files)
+    return re.sub(r"\"\s*\n\s*f?\"", "", text)
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the tables below a heading, up to the next one; without their first lines."""
+    body = re.split(r"(?m)^#{2,3} ", AGENT0.partition(f" {heading}\n")[2])[0]
+    tables = re.findall(r"(?m)^\|[-|]+\|\n((?:\|.+\|\n)+)", body)
+    return [line[2:-2].split(" | ") for table in tables for line in table.splitlines()]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", AGENT0)
+
+
+def test_its_configuration_is_valid(tmp_path: Path) -> None:
+    for number, block in enumerate(blocks("toml")):
+        (tmp_path / f"{number}.toml").write_text(block, "utf-8")
+        load(tmp_path / f"{number}.toml")
+
+
+def test_its_settings_exist() -> None:
+    known = {key for key, _ in settings()}
+    assert set(re.findall(r"`(model\.[\w.]+)(?: = [^`]+)?`", AGENT0)) <= known
+
+
+def test_its_keys_do_what_it_says() -> None:
+    said = rows("On the screen")
+    assert len(said) > 10
+    for key, about in said:
+        assert any(
+            key.strip("`") in map(key_name, action.keys) and action.help == about
+            for action in ACTIONS
+        ), key
+
+
+def test_its_words_of_a_conversation_are_those_of_the_help() -> None:
+    said = dict(rows("In a shell"))
+    told = re.findall(r"(?m)^(/.+?)  +(.+)$", converse.HELP)
+    assert {f"`{word}`": about for word, about in told} == said
+
+
+def test_its_schema_can_be_used() -> None:
+    (schema,) = map(json.loads, blocks("json"))
+    assert bounded(schema)["properties"].keys() == {"colours"}
+
+
+def test_what_model_info_shows_is_shown() -> None:
+    shown = next(block for block in blocks("text") if block.startswith("name "))
+    for line in shown.splitlines():
+        assert f'"{re.split("  +", line)[0].strip()[:9].strip()}' in source(), line
+
+
+def test_its_files_are_where_it_says() -> None:
+    home = Home(Path("config.toml"), Path("data"), Path("run"))
+    named = {cells[0] for cells in rows("What is kept on disk")}
+    kept = {home.state_file.name, f"{home.states.name}/", home.log_file.name, "models/"}
+    assert named == {f"`{name}`" for name in kept}
+    assert "/arcanum/wheels" in (ROOT / "tools" / "wheels").read_text("utf-8")
+
+
+def test_its_limits_are_those_of_the_program() -> None:
+    for number, what in (
+        (MAX_QUESTION, "characters"),
+        (MAX_ATTACHED, "characters in all"),
+        (MOST_WAITING, "requests may wait"),
+        (MOST_OF_A_SESSION, "of one conversation"),
+        (WORTH, "tokens are new"),
+    ):
+        assert f"{number:,} {what}" in " ".join(AGENT0.split())
+
+
+def test_its_messages_are_those_of_the_program() -> None:
+    messages = rows("When something goes wrong")
+    assert len(messages) > 15
+    for message in re.findall("`(.+?)`", "".join(cells[0] for cells in messages)):
+        for part in message.split("…"):
+            assert part.strip() in source(), message
+
+
+def test_its_variables_are_read() -> None:
+    tools = "".join((ROOT / "tools" / name).read_text("utf-8") for name in ("llama", "wheels"))
+    for name in re.findall(r"`([A-Z]+_[A-Z_]+|CUDACXX)`", AGENT0):
+        assert name in source() + tools or name in CONFIGURATION
