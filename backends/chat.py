@@ -103,22 +103,22 @@ class ChatServer:
                 return None
             return await self._reply(response, empty=True)
 
-    async def count(self, messages: Sequence[Message]) -> int | None:
+    async def count(self, messages: Sequence[Message], *, again: bool = True) -> int | None:
         """Tokens of the prompt by the server's own count; None where it offers none.
 
-        Sends the messages: only to be asked of a server on this machine.
+        Sends the messages: only to be asked of a server on this machine. Whoever is to answer them
+        next need not have them counted ``again``: what was said a moment ago will do, once.
         """
+        asked = tuple(messages)
+        count, at = self._counted.pop(asked, (None, 0.0))
+        if not again and count is not None and time.monotonic() - at < _MOMENT_S:
+            return count
         count = await self._ask_count(messages)
-        if count is not None:
-            self._counted[tuple(messages)] = count, time.monotonic()
+        if again and count is not None:
+            self._counted[asked] = count, time.monotonic()
             while len(self._counted) > _MAX_COUNTED:
                 del self._counted[next(iter(self._counted))]
         return count
-
-    def just_counted(self, messages: Sequence[Message]) -> int | None:
-        """What ``count`` said of them a moment ago, once: whoever answers need not ask again."""
-        count, at = self._counted.pop(tuple(messages), (None, 0.0))
-        return count if time.monotonic() - at < _MOMENT_S else None
 
     # --- answers ---
 

@@ -194,9 +194,7 @@ class OpenAIHttp:
             generation = replace(generation, logprobs=0)
         if not served.context:
             return generation
-        tokens, exact = server.just_counted(generation.messages), True
-        if tokens is None:
-            tokens, exact = await self._count(generation.messages)
+        tokens, exact = await self._count(generation.messages, again=False)
         room = served.context - tokens
         if room <= 0:
             if exact or served.cuts:
@@ -205,11 +203,11 @@ class OpenAIHttp:
         # Some servers refuse a request whose longest answer would not fit behind its prompt.
         return replace(generation, max_tokens=min(generation.max_tokens, room))
 
-    async def _count(self, messages: Sequence[Message]) -> tuple[int, bool]:
-        """Tokens, and whether that is exact."""
+    async def _count(self, messages: Sequence[Message], *, again: bool = True) -> tuple[int, bool]:
+        """Tokens, and whether that is exact. ``again`` as ``ChatServer.count`` has it."""
         if self.local:
             server = await self._opened()
-            if self._counts and (count := await server.count(messages)) is not None:
+            if self._counts and (count := await server.count(messages, again=again)) is not None:
                 return count, True
             self._counts = False
         return estimate_prompt(messages), False

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from weakref import WeakSet
 
 from backends import runtimes
 from backends.fitting import Wishes, choose
@@ -46,7 +47,8 @@ class LocalModels:
         self._settings = settings
         self._environ = environ
         folder = settings.states
-        self.states = StateStore(folder, settings.state_bytes) if folder is not None else None
+        self._states = StateStore(folder, settings.state_bytes) if folder is not None else None
+        self._made: WeakSet[Hosted] = WeakSet()
 
     def create(self, kind: str, model: Path) -> Hosted:
         """Cheap: the machine is looked at when the model is loaded. Raises Unavailable."""
@@ -58,9 +60,19 @@ class LocalModels:
             _HOSTS[runtime.library],
             settings.runtime_dir,
             Options(settings.threads, settings.context, settings.parallel),
-            states=self.states if settings.state_bytes else None,
+            states=self._states if settings.state_bytes else None,
         )
-        return Hosted(name, check, setup, partial(self._options, kind, model))
+        made = Hosted(name, check, setup, partial(self._options, kind, model))
+        self._made.add(made)
+        return made
+
+    async def forget(self, session: str) -> None:
+        """Removes what any of them keeps of this conversation. Raises OSError."""
+        if self._states is None:
+            return
+        await asyncio.to_thread(self._states.forget, session)
+        for made in tuple(self._made):
+            made.forget(session)
 
     async def place(self, kind: str, model: Path) -> Placement:
         """Where it would run now. Raises Unavailable, ModelFailed."""

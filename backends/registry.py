@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -132,9 +131,7 @@ class Catalog:
         self._observers.append(observer)
 
     async def forget_session(self, session: str) -> None:
-        states = self._local.states
-        if states is not None:
-            await asyncio.to_thread(states.forget, session)
+        await self._local.forget(session)
 
     @property
     def hub(self) -> Hub:

@@ -123,6 +123,11 @@ class Hosted:
             if ending is not None:
                 await asyncio.wait({ending})
 
+    def forget(self, session: str) -> None:
+        """What it holds of a conversation in memory goes, once its states are forgotten."""
+        if self._running is not None:
+            self._running.keeper.forget(session_name(session))
+
     def extra(self, port: type[P]) -> P | None:
         return self if port is KeepsState else None  # type: ignore[return-value]
 
@@ -197,19 +202,16 @@ class Hosted:
     async def _count(
         self, messages: Sequence[Message], *, again: bool = True
     ) -> tuple[Running, int]:
-        """What a prompt takes in the child that is to read it; what was just counted will do where
-        it need not be done ``again``."""
+        """``again`` as ``ChatServer.count`` has it."""
         running = await self._ready()
-        if not again and (count := running.server.just_counted(messages)) is not None:
-            return running, count
         try:
-            return running, await running.count(messages)
+            return running, await running.count(messages, again=again)
         except Failed:
             if running.child.alive:
                 raise
         # It ended since the last question, and nobody had noticed: no reason to fail this one.
         running = await self._ready()
-        return running, await running.count(messages)
+        return running, await running.count(messages, again=again)
 
     @asynccontextmanager
     async def _seated(self, name: str, messages: tuple[Message, ...]) -> AsyncIterator[_Seat]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,9 @@ class Keeper:
             yield slot
         finally:
             slot.busy = False
-            if slot.name and slot.unsaved >= WORTH:
+            if self._is_forgotten(slot):
+                self._start_erasing(slot)
+            elif slot.name and slot.unsaved >= WORTH:
                 loop = asyncio.get_running_loop()
                 slot.resting = loop.call_later(self._rest_s, self._save_at_rest, slot)
 
@@ -96,6 +98,12 @@ class Keeper:
             self._save_at_rest(slot)
         await self._settled()
 
+    def forget(self, name: str) -> None:
+        """Has the server forget what it holds of a conversation that was forgotten on disk."""
+        for slot in self._slots.all:
+            if slot.name == name and not slot.busy and self._is_forgotten(slot):
+                self._start_erasing(slot)
+
     async def close(self) -> None:
         """The server is gone: ends what still goes on here."""
         for slot in self._slots.all:
@@ -113,7 +121,8 @@ class Keeper:
     async def _make_ready(self, slot: Slot, name: str, prefix: str) -> None:
         if slot.saving is not None:
             await asyncio.wait({slot.saving})
-        if name and slot.name == name:
+        forgotten = self._states.times_forgotten(name) if self._states is not None else 0
+        if name and slot.name == name and slot.forgotten == forgotten:
             return
         if slot.unsaved and slot.name:
             await asyncio.wait({self._start_saving(slot)})
@@ -123,7 +132,13 @@ class Keeper:
             slot.tokens = await self._restore(slot, name)
         if prefix and not slot.tokens and not has_begun:
             slot.tokens = await self._restore(slot, prefix)
-        slot.name = name
+        slot.name, slot.forgotten = name, forgotten
+
+    def _is_forgotten(self, slot: Slot) -> bool:
+        """Whether its conversation was forgotten since it came."""
+        if self._states is None or not slot.name:
+            return False
+        return self._states.times_forgotten(slot.name) != slot.forgotten
 
     # --- to disk ---
 
@@ -135,30 +150,51 @@ class Keeper:
             self._start_saving(slot)
 
     def _start_saving(self, slot: Slot) -> asyncio.Task[None]:
+        return self._start(slot, self._save(slot))
+
+    def _start_erasing(self, slot: Slot) -> None:
+        if slot.resting is not None:
+            slot.resting.cancel()
+            slot.resting = None
+        slot.clear()
+        self._start(slot, self._erase(slot, slot.saving))
+
+    def _start(self, slot: Slot, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task of its own: whoever waits may leave, and the file is looked after all the same."""
-        slot.saving = asyncio.create_task(self._save(slot))
-        return slot.saving
+        task = slot.saving = asyncio.create_task(work)
+
+        def done(_: asyncio.Task[None]) -> None:
+            if slot.saving is task:
+                slot.saving = None
+
+        task.add_done_callback(done)
+        return task
+
+    async def _erase(self, slot: Slot, saving: asyncio.Task[None] | None) -> None:
+        if saving is not None:
+            await asyncio.wait({saving})
+        try:
+            await self._act(slot, "erase")
+        except Failed as error:  # Whatever is read there next takes its place.
+            _log.info("a slot was not erased: %s", error.message)
 
     async def _save(self, slot: Slot) -> None:
-        try:
-            if self._states is None or not self.key:
-                return
-            if slot.tokens * self._per_token > self._states.max_bytes:
-                return
-            name = slot.name
-            if (last := self._keeping.get(name)) is not None:
-                await asyncio.wait({last})
-            if (file := await self._write(slot, self._states)) is not None:
-                task = asyncio.create_task(self._keep(file, name, slot.tokens))
-                self._keeping[name] = task
-                task.add_done_callback(lambda done: self._kept(name, done))
-        finally:
-            slot.saving = None
+        name, forgotten, tokens = slot.name, slot.forgotten, slot.tokens
+        if self._states is None or not self.key or not name or self._is_forgotten(slot):
+            return
+        if tokens * self._per_token > self._states.max_bytes:
+            return
+        if (last := self._keeping.get(name)) is not None:
+            await asyncio.wait({last})
+        if (file := await self._write(slot, name, self._states)) is not None:
+            task = asyncio.create_task(self._keep(file, name, tokens, forgotten))
+            self._keeping[name] = task
+            task.add_done_callback(lambda done: self._kept(name, done))
 
-    async def _write(self, slot: Slot, states: StateStore) -> str | None:
+    async def _write(self, slot: Slot, name: str, states: StateStore) -> str | None:
         """Has the server write what is in the slot to a new file; None where it could not."""
         try:
-            file = await asyncio.to_thread(states.name_file, slot.name, self.key)
+            file = await asyncio.to_thread(states.name_file, name, self.key)
         except OSError as error:
             _log.info("a state was not saved: %s", error)
             return None
@@ -172,11 +208,12 @@ class Keeper:
         slot.unsaved = 0
         return file
 
-    async def _keep(self, file: str, name: str, tokens: int) -> None:
+    async def _keep(self, file: str, name: str, tokens: int, forgotten: int) -> None:
         """Makes a written file the state of its conversation."""
         assert self._states is not None
         try:
-            size = await asyncio.to_thread(self._states.keep, file, name, self.key, tokens)
+            keep = self._states.keep
+            size = await asyncio.to_thread(keep, file, name, self.key, tokens, forgotten)
         except OSError as error:
             _log.info("a state was not kept: %s", error)
         else:
@@ -218,7 +255,7 @@ class Keeper:
             _log.info("a state could not be read: %s", error)
         return 0
 
-    async def _act(self, slot: Slot, action: str, file: str) -> dict[str, Any]:
+    async def _act(self, slot: Slot, action: str, file: str = "") -> dict[str, Any]:
         url = f"{self._server.address.root}/slots/{slot.number}?action={action}"
         reply = await self._server.fetch("POST", url, {"filename": file})
         return reply if isinstance(reply, dict) else {}

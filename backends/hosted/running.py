@@ -91,10 +91,10 @@ class Running:
         await self.keeper.close()
         await self.child.stop()
 
-    async def count(self, messages: Sequence[Message]) -> int:
-        """Tokens of the whole prompt."""
+    async def count(self, messages: Sequence[Message], *, again: bool = True) -> int:
+        """Tokens of the whole prompt. ``again`` as ``ChatServer.count`` has it."""
         async with self.pulse():
-            count = await self.server.count(messages)
+            count = await self.server.count(messages, again=again)
         return estimate_prompt(messages) if count is None else count
 
     @asynccontextmanager

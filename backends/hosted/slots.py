@@ -14,7 +14,8 @@ class Slot:
     """A place in the server that holds what one conversation's model has read.
 
     ``name``: whose that is, "" where nobody comes back to it. ``messages`` begin it, ``tokens`` is
-    how many it holds; of those ``unsaved`` are on no disk. ``saving`` writes it there now.
+    how many it holds; of those ``unsaved`` are on no disk. ``forgotten``: how often that
+    conversation had been when it came. ``saving`` writes it to disk now, or erases it.
     """
 
     number: int
@@ -22,6 +23,7 @@ class Slot:
     messages: tuple[Message, ...] = ()
     tokens: int = 0
     unsaved: int = 0
+    forgotten: int = 0
     busy: bool = False
     used: int = 0
     saving: asyncio.Task[None] | None = None

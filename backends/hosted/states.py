@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -73,7 +74,7 @@ class StateStore:
         self.folder = folder
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._forgotten: set[str] = set()
+        self._forgotten: Counter[str] = Counter()
 
     def prepare(self) -> None:
         """Makes the folder private, and removes what processes that were killed left in it."""
@@ -119,10 +120,11 @@ class StateStore:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(self.folder))
         return f"{name}-{key}-{os.getpid()}-{secrets.token_hex(8)}.kv"
 
-    def keep(self, file: str, name: str, key: str, tokens: int) -> int:
+    def keep(self, file: str, name: str, key: str, tokens: int, forgotten: int = 0) -> int:
         """Makes the file that was written the state of ``name``, and bounds the whole.
 
-        Returns its size in bytes.
+        ``forgotten``: how often that was forgotten when what is in the file was asked; where it
+        was once more since, the file is removed. Returns its size in bytes.
         """
         path = self.folder / file
         try:
@@ -130,7 +132,7 @@ class StateStore:
             size, digest = digest_of(path)
             _sync(path)
             with self._lock:
-                if name in self._forgotten:
+                if self._forgotten[name] != forgotten:
                     path.unlink()
                     return size
                 record = self._record(name, key)
@@ -168,12 +170,16 @@ class StateStore:
             self._drop(self._record(name, key))
 
     def forget(self, session: str) -> None:
-        """Removes every state of a conversation, for good: none is kept of it from now on."""
+        """Removes every state of a conversation; none of what was asked so far is kept any more."""
         name = session_name(session)
         with self._lock:
-            self._forgotten.add(name)
+            self._forgotten[name] += 1
             for path in self.folder.glob(f"{name}-*"):
                 path.unlink(missing_ok=True)
+
+    def times_forgotten(self, name: str) -> int:
+        """How often it was forgotten since this process began."""
+        return self._forgotten[name]
 
     # --- below ---
 

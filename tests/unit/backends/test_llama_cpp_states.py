@@ -243,14 +243,75 @@ async def test_nobody_takes_up_what_another_said(runs: Runs) -> None:
     assert usage.cached_tokens == 0
 
 
-async def test_a_forgotten_conversation_is_not_kept_again(runs: Runs) -> None:
+def forget(runs: Runs, *backends: LlamaCpp) -> None:
+    runs.store.forget("ana")
+    for each in backends:
+        each.forget("ana")
+
+
+async def test_a_forgotten_conversation_begins_anew(runs: Runs) -> None:
+    backend = runs.start()
+    answer, _ = await says(backend)
+    await says(backend, OTHER, "ben")
+    await runs.rested("ana")
+    forget(runs, backend)
+    assert [path.name.split("-")[0] for path in runs.states()] != [session_name("ana")]
+    assert runs.record("ana") is None
+    again, usage = await says(backend)
+    assert again == answer
+    assert usage.cached_tokens == 0, "not from the disk, and not from memory"
+    await backend.unload()
+    again, usage = await says(backend)
+    assert again == answer
+    assert kept(usage), "what was said since is kept"
+
+
+async def test_nothing_of_a_forgotten_conversation_is_kept_when_it_rests(runs: Runs) -> None:
     backend = runs.start()
     await says(backend)
-    await runs.rested("ana")
-    runs.store.forget("ana")
-    await says(backend, most=30)
+    forget(runs)  # A backend that nobody tells looks for itself.
     await backend.unload()
     assert runs.states() == []
+
+
+async def test_what_is_answered_while_it_is_forgotten_is_not_kept(runs: Runs) -> None:
+    backend = runs.start()
+    async with backend.stream(Generation(prompt(), 30, session="ana")) as stream:
+        await anext(stream)
+        forget(runs, backend)
+        async for _ in stream:
+            pass
+    _, usage = await says(backend)
+    assert usage.cached_tokens == 0
+    await runs.rested("ana")
+    assert len(runs.states()) == 1
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_what_is_saved_while_it_is_forgotten_is_removed(
+    runs: Runs, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = runs.start()
+    await says(backend)
+    act = Keeper._act
+
+    async def interrupted(self: Keeper, slot: Any, action: str, file: str = "") -> Any:
+        if action == "save" and moment == "before":
+            forget(runs, backend)
+        reply = await act(self, slot, action, file)
+        if action == "save" and moment == "after":
+            assert (runs.store.folder / file).exists()
+            forget(runs, backend)
+        return reply
+
+    monkeypatch.setattr(Keeper, "_act", interrupted)
+    await backend.save()
+    monkeypatch.undo()
+    assert runs.states() == []
+    _, usage = await says(backend)
+    assert usage.cached_tokens == 0
+    await backend.unload()
+    assert len(runs.states()) == 1
 
 
 async def test_no_room_for_states_is_no_trouble(runs: Runs) -> None:
@@ -279,7 +340,7 @@ async def test_a_process_that_is_harmed_while_it_saves_costs_only_the_state(
     answer, _ = await says(backend)
     act = Keeper._act
 
-    async def harmed(self: Keeper, slot: Any, action: str, file: str) -> Any:
+    async def harmed(self: Keeper, slot: Any, action: str, file: str = "") -> Any:
         if action == "save":
             pid = backend.info().pid
             assert pid is not None
@@ -302,7 +363,7 @@ async def test_a_restore_that_ends_the_process_is_not_tried_again(
     await backend.unload()
     act = Keeper._act
 
-    async def harmed(self: Keeper, slot: Any, action: str, file: str) -> Any:
+    async def harmed(self: Keeper, slot: Any, action: str, file: str = "") -> Any:
         if action == "restore":
             pid = backend.info().pid
             assert pid is not None
@@ -335,7 +396,7 @@ async def test_leaving_at_any_stage_harms_nobody(
     stages: list[str] = []
     act = Keeper._act
 
-    async def noted(self: Keeper, slot: Any, action: str, file: str) -> Any:
+    async def noted(self: Keeper, slot: Any, action: str, file: str = "") -> Any:
         stages.append(action)
         return await act(self, slot, action, file)
 

@@ -27,10 +27,10 @@ def store(tmp_path: Path) -> StateStore:
     return made
 
 
-def put(store: StateStore, name: str, content: bytes, key: str = KEY) -> Path:
+def put(store: StateStore, name: str, content: bytes, key: str = KEY, forgotten: int = 0) -> Path:
     file = store.name_file(name, key)
     (store.folder / file).write_bytes(content)
-    store.keep(file, name, key, len(content) // 10)
+    store.keep(file, name, key, len(content) // 10, forgotten)
     return store.folder / file
 
 
@@ -143,8 +143,16 @@ def test_a_forgotten_conversation_leaves_nothing_for_any_model(store: StateStore
     store.forget("ana")
     assert not any(name.startswith(ANA) for name in names(store))
     assert store.find(BEN, KEY) is not None
-    put(store, ANA, b"what its slot still held")
-    assert not any(name.startswith(ANA) for name in names(store)), "nothing is kept of it again"
+    before, now = 0, store.times_forgotten(ANA)
+    put(store, ANA, b"what its slot still held", forgotten=before)
+    assert not any(name.startswith(ANA) for name in names(store))
+    assert store.times_forgotten(BEN) == before
+    kept = put(store, ANA, b"what was said since", forgotten=now)
+    assert kept.exists(), "it begins anew"
+    put(store, ANA, b"what an older answer left", forgotten=before)
+    found = store.find(ANA, KEY)
+    assert found is not None
+    assert found.file == kept.name
 
 
 def test_what_the_killed_left_behind_is_removed(store: StateStore) -> None:
