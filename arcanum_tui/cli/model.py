@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from arcanum_tui.cli.command import Command, Group, Invocation, value
 from arcanum_tui.cli.follow import add_detach, job
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import number, plural, size
-from engine.contract import model
-from engine.contract.errors import Invalid
+from engine.contract import engine, model
+from engine.contract.base import Empty
+from engine.contract.errors import Cancelled, Invalid
 from engine.contract.model import BenchResult, ModelInfo, ModelLine, ModelList, PlacementInfo
 
 _ABILITIES = {
@@ -22,7 +25,7 @@ _ABILITIES = {
     "state": "keeps what it has read",
     "embeddings": "embeddings",
 }
-_ADDRESS = re.compile(r"https?://|unix:")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|unix:", re.IGNORECASE)
 
 # --- showing ------------------------------------------------------------------------------------
 
@@ -49,7 +52,7 @@ def show_info(found: ModelInfo, terminal: Terminal) -> None:
 
 def _state(found: ModelInfo) -> str:
     parts = [f"{found.state}{f': {found.reason}' if found.reason else ''}"]
-    if found.load_s is not None:
+    if found.load_s is not None and found.state == "ready":
         parts.append(f"loaded in {_seconds(found.load_s)}")
     if found.pid:
         takes = f" takes {size(found.memory)}" if found.memory else ""
@@ -79,6 +82,8 @@ def _placement(place: PlacementInfo | None) -> Iterator[tuple[str, str]]:
         parts = (("weights", place.weights), ("context", place.cache), ("buffers", place.compute))
         yield "needs", f"{size(needs)}: {', '.join(f'{what} {size(n)}' for what, n in parts)}"
     free = [f"{size(place.free_ram)} in this machine"] if place.free_ram else []
+    if place.budget:
+        free.append(f"{size(place.budget)} for all models together (memory_mib)")
     if place.free:
         free.append(f"{size(place.free)} on the GPU, of which it takes {size(place.on_device)}")
     if free:
@@ -119,11 +124,12 @@ def show_list(found: ModelList, terminal: Terminal) -> None:
 def show_added(found: ModelLine, terminal: Terminal) -> None:
     about = f", {size(found.size)}" if found.size else ""
     terminal.line(f"✓ {found.name}: {found.description}{about}", "ok")
-    terminal.note(f"To use it: arcanum model use {found.name}")
+    terminal.note(f"To use it: arcanum model use {quote(found.name)}")
 
 
 def show_removed(found: ModelLine, terminal: Terminal) -> None:
-    terminal.line(f"✓ {found.name} is off the list; its files stay", "ok")
+    stays = "" if found.endpoint else "; its files stay"
+    terminal.line(f"✓ {found.name} is off the list ({found.description}){stays}", "ok")
 
 
 def show_bench(found: BenchResult, terminal: Terminal) -> None:
@@ -138,7 +144,9 @@ def show_bench(found: BenchResult, terminal: Terminal) -> None:
         ),
     ]
     if (kept := found.first_token_kept_s) is not None:
-        sooner = f", {found.first_token_s / kept:,.0f} times sooner" if kept else ""
+        sooner = (
+            f", {times:,.0f} times sooner" if (times := found.first_token_s / kept) >= 2 else ""
+        )
         rows.append(("", _seconds(kept), f"with the prompt kept{sooner}"))
     rows.append(
         ("answer", f"{found.new_tokens_per_s:,.1f}/s", f"{number(found.new_tokens)} tokens")
@@ -165,7 +173,8 @@ async def add(run: Invocation) -> int:
         return await job(replace(run, command=replace(run.command, operation=model.DOWNLOAD)))
     if run.options.detach:
         raise Invalid("--detach is for downloads.", "Leave it out.")
-    request = run.request(source=source if _ADDRESS.match(source) else _whole_path(source))
+    whole = not source or _ADDRESS.match(source)
+    request = run.request(source=source if whole else _whole_path(source))
     async with run.client() as client:
         return run.tell(value(await client.call(model.ADD, request)))
 
@@ -173,6 +182,27 @@ async def add(run: Invocation) -> int:
 def _whole_path(path: str) -> str:
     """The engine may run in another folder."""
     return str(Path(path).expanduser().absolute())
+
+
+# --- loading and measuring ----------------------------------------------------------------------
+
+
+async def load(run: Invocation) -> int:
+    """Loads it, and says where it cannot stay: an engine of this command's own ends with it."""
+    request = run.request()
+    async with run.client() as client:
+        code = run.tell(value(await client.call(run.operation, request)))
+        if value(await client.call(engine.STATUS, Empty())).pid == os.getpid():
+            run.terminal.note("It is freed again now: no engine runs that keeps it (arcanum serve)")
+        return code
+
+
+async def bench(run: Invocation) -> int:
+    """Follows it like any job, of which nothing is kept where it is stopped."""
+    try:
+        return await job(run)
+    except Cancelled as error:
+        raise Cancelled(error.message, "Nothing was measured.") from None
 
 
 GROUP = Group(
@@ -200,7 +230,13 @@ GROUP = Group(
             ),
         ),
         Command("remove", model.REMOVE, show_removed, examples=("arcanum model remove qwen",)),
-        Command("load", model.LOAD, show_info, examples=("arcanum model load",)),
+        Command(
+            "load",
+            model.LOAD,
+            show_info,
+            run=load,
+            examples=("arcanum model load",),
+        ),
         Command(
             "unload",
             model.UNLOAD,
@@ -211,7 +247,7 @@ GROUP = Group(
             "bench",
             model.BENCH,
             show_bench,
-            run=job,
+            run=bench,
             add=add_detach,
             examples=("arcanum model bench", "arcanum model bench qwen --rounds 5 --json"),
         ),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backends.shape import amount
 from engine.contract.backend import Download
 from engine.contract.base import visible
 from engine.contract.errors import Invalid, NotFound
@@ -162,6 +163,6 @@ def _offer(models: Mapping[str, Sequence[Entry]]) -> str:
     if not models:
         return "It holds no GGUF file at all."
     sized = sorted((sum(each.size for each in parts), name) for name, parts in models.items())
-    shown = ", ".join(f"{name} ({size / 1e9:.2f} GB)" for size, name in sized[:_MOST_SHOWN])
+    shown = ", ".join(f"{name} ({amount(size)})" for size, name in sized[:_MOST_SHOWN])
     more = f", and {len(sized) - _MOST_SHOWN} more" if len(sized) > _MOST_SHOWN else ""
     return f"It holds: {shown}{more}."

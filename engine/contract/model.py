@@ -29,7 +29,8 @@ class PlacementInfo(Wire):
 
     ``weights``, ``cache`` (keys and values of the context) and ``compute`` add up to what it
     needs; ``on_device`` of that lies in the GPU's own memory. ``free`` is what the device has free,
-    ``free_ram`` the machine. ``faster`` says what to install, or to set, to go faster.
+    ``free_ram`` the machine; ``budget`` bounds all models together, 0 where nothing does.
+    ``faster`` says what to install, or to set, to go faster.
     """
 
     library: str
@@ -43,6 +44,7 @@ class PlacementInfo(Wire):
     on_device: int = 0
     free: int = 0
     free_ram: int = 0
+    budget: int = 0
     fits: bool = True
     faster: tuple[str, ...] = ()
 

@@ -51,14 +51,14 @@ class AddedModels:
         """Looks at it and adds it. Raises Refused for a duplicate, and what ``examine`` raises."""
         async with self._changing:
             found = await self._catalog.examine(source, name, model, key_env)
-            self._refuse_twin(found)
+            await self._refuse_twin(found)
             await self._keep((*self._models, replace(found, downloaded=downloaded)))
-            return self.choice(found.name)
+            return await self.choice(found.name)
 
     async def remove(self, name: str) -> ModelChoice:
         """Takes it off the list. Raises NotFound, or Refused where nobody added it."""
         async with self._changing:
-            choice = self.choice(name)
+            choice = await self.choice(name)
             left = tuple(each for each in self._models if each.name != name)
             if len(left) == len(self._models):
                 raise Refused(
@@ -68,27 +68,34 @@ class AddedModels:
             await self._keep(left)
             return choice
 
-    def choice(self, name: str) -> ModelChoice:
+    async def known(self) -> tuple[ModelChoice, ...]:
+        """All that is known without a network. Files are looked at, and a disk may be slow."""
+        return await asyncio.to_thread(self._catalog.choices)
+
+    async def find(self, name: str) -> ModelChoice | None:
+        return next((each for each in await self.known() if each.name == name), None)
+
+    async def choice(self, name: str) -> ModelChoice:
         """The model of that name. Raises NotFound."""
-        for each in self._catalog.choices():
-            if each.name == name:
-                return each
-        raise NotFound(f"There is no model named {visible(name)!r}.", "arcanum model list")
+        if (found := await self.find(name)) is None:
+            raise NotFound(f"There is no model named {visible(name)!r}.", "arcanum model list")
+        return found
 
-    def taken(self, name: str) -> bool:
-        return any(each.name == name for each in self._catalog.choices())
+    async def refuse_taken(self, name: str) -> None:
+        """Raises Refused where a model has that name."""
+        if await self.find(name) is not None:
+            raise Refused(
+                f"There is a model named {visible(name)} already.", "Give it another --name."
+            )
 
-    def _refuse_twin(self, found: AddedModel) -> None:
+    async def _refuse_twin(self, found: AddedModel) -> None:
         twin = next((each for each in self._models if _same(each, found)), None)
         if twin is not None:
             raise Refused(
                 f"That model is on the list already, as {visible(twin.name)}.",
                 f"arcanum model use {visible(twin.name)}",
             )
-        if self.taken(found.name):
-            raise Refused(
-                f"There is a model named {visible(found.name)} already.", "Give it another --name."
-            )
+        await self.refuse_taken(found.name)
         if len(self._models) >= _MOST:
             raise Refused(f"{_MOST} models were added already.", "Remove one: arcanum model list")
 

@@ -12,9 +12,7 @@ from pathlib import Path
 from engine.contract.backend import Download, Hub
 from engine.contract.errors import Busy
 from engine.contract.ports import JobControl
-
-_LOOK_EVERY_S = 0.2
-"""How soon a pause, or a stop, is noticed."""
+from engine.models.stopping import LOOK_EVERY_S
 
 
 class Downloads:
@@ -60,14 +58,14 @@ async def _until_paused(fetching: asyncio.Task[Path], job: JobControl) -> None:
         going = asyncio.create_task(job.checkpoint())
         try:
             # A job that may go on says so at once.
-            await asyncio.wait({going}, timeout=_LOOK_EVERY_S)
+            await asyncio.wait({going}, timeout=LOOK_EVERY_S)
             if not going.done():
                 return
             going.result()
         finally:
             going.cancel()
             await asyncio.wait({going})
-        await asyncio.wait({fetching}, timeout=_LOOK_EVERY_S)
+        await asyncio.wait({fetching}, timeout=LOOK_EVERY_S)
 
 
 def _telling(download: Download, job: JobControl) -> Callable[[int, int], None]:

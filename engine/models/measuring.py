@@ -93,7 +93,10 @@ def check(backend: Backend, name: str) -> None:
     """Raises Refused for what is not measured: no model at all, or one of another machine."""
     info = backend.info()
     if info.simulated:
-        raise Refused(f"{visible(name)} is no model: there is nothing to measure.", "model list")
+        raise Refused(
+            f"{visible(name)} is no model: there is nothing to measure.",
+            "arcanum model list",
+        )
     if not info.local:
         raise Refused(
             f"{visible(name)} runs on another machine: measuring would send text there.",

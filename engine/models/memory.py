@@ -63,9 +63,17 @@ class Room:
             f"{visible(name)} does not fit into memory: it needs {size(wanted.needs)}, "
             f"{self._free(wanted)}. "
             + (f"Loaded: {named}{more}." if held else "No other model is loaded."),
-            ("Free one (arcanum model unload NAME), use" if held else "Use")
-            + " a smaller model, or a smaller context (context in config.toml).",
+            f"{self._first()} a smaller model, or a smaller context (context in config.toml).",
         )
+
+    def _first(self) -> str:
+        """What to do, up to where it is the same for all."""
+        if not self.held:
+            return "Use"
+        wait = (
+            "Ask again when an answer has ended, free" if any(e.busy for e in self.held) else "Free"
+        )
+        return f"{wait} one (arcanum model unload NAME), use"
 
     def _free(self, wanted: Placement) -> str:
         parts = []

@@ -10,7 +10,7 @@ from engine.contract import model as words
 from engine.contract.backend import Backend, ModelChoice, Placement
 from engine.contract.base import Empty, visible
 from engine.contract.call import Call
-from engine.contract.errors import Busy, Failed, Invalid, NotFound, Refused
+from engine.contract.errors import Busy, Failed, Invalid, ModelFailed, NotFound, Refused
 from engine.contract.ports import Concern, JobControl, Models, Severity
 from engine.ground import Ground
 from engine.models import telling
@@ -18,6 +18,7 @@ from engine.models.added import AddedModels
 from engine.models.downloading import Downloads
 from engine.models.measuring import Measuring, check
 from engine.models.pool import Loaded, Pool
+from engine.models.stopping import stopping
 
 _SETTING = "model.use"
 _FALLBACK = "scripted"
@@ -104,9 +105,9 @@ class ModelsRoom:
         """Tells the faces how the model is now."""
         self._ground.bus.publish(words.ModelChanged(info=self.info(), machine=self._ground.machine))
 
-    def _told(self, model: Loaded) -> words.ModelInfo:
+    def _told(self, model: Loaded, size: int = 0) -> words.ModelInfo:
         because = self._because if model is self._current else ""
-        return telling.info(model, because, self._ground.config.model)
+        return telling.info(model, because, self._ground.config.model, size)
 
     def _changed(self, name: str) -> None:
         self._ground.metrics.models_loaded.set(self._pool.count())
@@ -133,13 +134,17 @@ class ModelsRoom:
     async def _full(self, name: str) -> words.ModelInfo:
         """With its placement, and with what its process takes."""
         model = self._pool.peek(name) or Loaded(name, self._catalog.create(name), self._pool)
-        found = self._told(model)
-        memory = await telling.memory_of(found.pid) if found.pid else 0
+        choice = await self._added.find(name)
+        place, reason = None, ""
         try:
             place = await self._catalog.place(name)
         except Failed as error:  # What cannot be placed can still be told of, with the reason.
-            reason = found.reason or visible(error.message)
-            return found.model_copy(update={"memory": memory, "reason": reason})
+            reason = visible(error.message)
+        pid = model.backend.info().pid
+        memory = await telling.memory_of(pid) if pid else 0
+        found = self._told(model, choice.size if choice is not None else 0)
+        if reason:
+            return found.model_copy(update={"memory": memory, "reason": found.reason or reason})
         if place is not None and model.ready and model.placement is not None:
             # Where it runs, not where it would go now; what is free is read anew.
             place = replace(model.placement, free=place.free, free_ram=place.free_ram)
@@ -159,7 +164,7 @@ class ModelsRoom:
         }
 
     async def _list(self, _request: Empty, _call: Call) -> words.ModelList:
-        found = (*self._catalog.choices(), *await self._catalog.discover())
+        found = (*await self._added.known(), *await self._catalog.discover())
         return words.ModelList(models=tuple(self._line(choice) for choice in found))
 
     def _line(self, choice: ModelChoice) -> words.ModelLine:
@@ -209,14 +214,19 @@ class ModelsRoom:
 
     async def _download(self, request: words.DownloadModel, job: JobControl) -> words.ModelLine:
         hub = self._catalog.hub
-        download = await hub.look_up(request.source)
+        download = await stopping(hub.look_up(request.source), job)
         name = request.name or ""
-        if name and self._added.taken(name):
-            raise Refused(
-                f"There is a model named {visible(name)} already.", "Give it another --name."
-            )
+        if name:
+            await self._added.refuse_taken(name)
         place = await self._downloads.fetch(hub, download, job)
-        return self._line(await self._added.add(str(place), name, downloaded=True))
+        try:
+            return self._line(await self._added.add(str(place), name, downloaded=True))
+        except ModelFailed as error:
+            raise ModelFailed(
+                error.message,
+                f"It came just as the hub has it, and stays in {visible(str(place.parent))}:"
+                " delete it, and take another model.",
+            ) from error
 
     async def _bench(self, request: words.BenchModel, job: JobControl) -> words.BenchResult:
         name = request.name or self._current.name
@@ -225,7 +235,12 @@ class ModelsRoom:
             raise Busy("A model is being measured already.", "arcanum jobs list shows it.")
         self._measured = True
         try:
-            async with self._pool.copy(name) as backend:
-                return await self._measuring.measure(backend, name, request, job)
+            return await stopping(self._measure(name, request, job), job)
         finally:
             self._measured = False
+
+    async def _measure(
+        self, name: str, request: words.BenchModel, job: JobControl
+    ) -> words.BenchResult:
+        async with self._pool.copy(name) as backend:
+            return await self._measuring.measure(backend, name, request, job)

@@ -12,9 +12,13 @@ from engine.models import memory
 from engine.models.pool import Loaded
 
 
-def info(model: Loaded, because: str, config: ModelConfig) -> ModelInfo:
-    """Without its placement and memory, which take a look at the machine."""
+def info(model: Loaded, because: str, config: ModelConfig, size: int = 0) -> ModelInfo:
+    """Without its placement and memory, which take a look at the machine.
+
+    ``size`` is what its files take, for as long as its backend has not looked at them.
+    """
     it = model.backend.info()
+    size = it.size or size
     return ModelInfo(
         name=visible(model.name),
         backend=it.backend,
@@ -23,12 +27,12 @@ def info(model: Loaded, because: str, config: ModelConfig) -> ModelInfo:
         reason=visible(it.reason or model.failure),
         chosen_because=because,
         context=it.context,
-        size=it.size,
+        size=size,
         pid=it.pid,
         endpoint=visible(it.endpoint),
         local=it.local,
         simulated=it.simulated,
-        max_new_tokens=config.most_new_tokens(it.size),
+        max_new_tokens=config.most_new_tokens(size),
         library=visible(it.library),
         device=visible(it.device),
         parallel=it.parallel,
@@ -51,6 +55,7 @@ def placement(place: Placement, budget: int, *, loaded: bool) -> PlacementInfo:
         on_device=place.on_device,
         free=place.free,
         free_ram=place.free_ram,
+        budget=budget,
         fits=loaded or memory.fits(place, budget),
         faster=tuple(visible(each) for each in place.faster),
     )

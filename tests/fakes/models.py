@@ -55,7 +55,10 @@ class RehearsedCatalog:
         self.forgotten: list[str] = []
 
     def choices(self) -> tuple[ModelChoice, ...]:
-        mine = tuple(ModelChoice(name, "rehearsed", "for tests") for name in self.models)
+        mine = tuple(
+            ModelChoice(name, "rehearsed", "for tests", size=self.sizes.get(name, 0))
+            for name in self.models
+        )
         return mine + tuple(
             ModelChoice(
                 each.name,

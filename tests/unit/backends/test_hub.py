@@ -86,7 +86,7 @@ async def test_of_several_one_must_be_picked(hub: HubServer) -> None:
     one = client(hub)
     with pytest.raises(Invalid, match="3 models: pick one") as caught:
         await one.look_up(f"hf:{REPO}")
-    assert "small-Q8_0.gguf (0.01 GB)" in caught.value.hint
+    assert "small-Q8_0.gguf (6.14 MB)" in caught.value.hint
     assert "mmproj" not in caught.value.hint
     for source in (f"hf:{REPO}:Q8_0", f"hf:{REPO}:q8_0", f"hf:{REPO}/small-Q8_0.gguf"):
         assert (await one.look_up(source)).names == ("small-Q8_0.gguf",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from engine.contract.base import now
+from engine.contract.engine import Status
+from engine.contract.errors import EXIT_FAILED
 from engine.contract.jobs import Job, JobStarted, JobState
 from engine.contract.model import BenchResult, ModelInfo, ModelLine, ModelList, PlacementInfo
 from tests.unit.cli.answers import Answers
@@ -97,13 +100,14 @@ def test_a_path_is_added_as_it_is_found_from_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     answers = Answers({"model.add": LINE})
-    for source in ("a.gguf", "/b.gguf", "http://nas:1/v1", "unix:/run/s"):
+    for source in ("a.gguf", "/b.gguf", "http://nas:1/v1", "unix:/run/s", "S3://bucket/a"):
         assert arcanum("model", "add", source, answers=answers).code == 0
     assert [request["source"] for _, request in answers.requests] == [
         f"{tmp_path}/a.gguf",
         "/b.gguf",
         "http://nas:1/v1",
         "unix:/run/s",
+        "S3://bucket/a",
     ]
 
 
@@ -121,12 +125,60 @@ def test_what_is_on_a_hub_is_downloaded_and_followed(arcanum: Arcanum) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [("hf:a/b", "--model", "m"), ("/a.gguf", "--detach"), ("hf:a b",), ("hf:",)]
+    "line", [("hf:a/b", "--model", "m"), ("/a.gguf", "--detach"), ("hf:a b",), ("hf:",), ("",)]
 )
 def test_what_does_not_go_together_is_wrong_usage(arcanum: Arcanum, line: tuple[str]) -> None:
     answers = Answers({})
     assert arcanum("model", "add", *line, answers=answers).code == 64
     assert answers.requests == []
+
+
+def test_a_name_that_a_shell_would_split_is_quoted_to_be_used(arcanum: Arcanum) -> None:
+    spaced = LINE.model_copy(update={"name": "my own"})
+    ran = arcanum("model", "add", "/a.gguf", answers=Answers({"model.add": spaced}))
+    assert "arcanum model use 'my own'" in ran.err
+
+
+def test_what_is_taken_off_the_list_says_where_its_files_are(arcanum: Arcanum) -> None:
+    file = LINE.model_copy(update={"description": "/m/qwen.gguf, run here"})
+    ran = arcanum("model", "remove", "qwen", answers=Answers({"model.remove": file}))
+    assert ran.out == "✓ qwen is off the list (/m/qwen.gguf, run here); its files stay\n"
+    far = LINE.model_copy(update={"description": "big of http://nas", "endpoint": "http://nas"})
+    ran = arcanum("model", "remove", "qwen", answers=Answers({"model.remove": far}))
+    assert ran.out == "✓ qwen is off the list (big of http://nas)\n"
+
+
+def test_a_load_says_where_it_cannot_last(arcanum: Arcanum) -> None:
+    def status(pid: int) -> Status:
+        return Status(
+            machine="nas", version="1", pid=pid, host="command", started_at=now(), home="/h",
+            needs_you=0, broken=0, unknown=0, concerns=(), services=(),
+        )  # fmt: skip
+
+    own = {"model.load": info(), "engine.status": status(os.getpid())}
+    assert "freed again now" in arcanum("model", "load", answers=Answers(own)).err
+    other = {"model.load": info(), "engine.status": status(os.getpid() + 1)}
+    assert "freed" not in arcanum("model", "load", answers=Answers(other)).err
+
+
+def test_a_budget_is_told_and_a_load_time_only_of_what_is_loaded(arcanum: Arcanum) -> None:
+    place = PlacementInfo(
+        library="x", device="CPU", because="so", free_ram=9_000_000_000, budget=1_000_000_000,
+        fits=False,
+    )  # fmt: skip
+    answers = Answers({"model.info": info(placement=place, state="unloaded", pid=None)})
+    text = " ".join(arcanum("model", "info", answers=answers).out.split())
+    assert "9.0 GB in this machine, 1.0 GB for all models together (memory_mib) · ! it does" in text
+    assert "loaded in" not in text
+
+
+def test_a_bench_that_is_stopped_does_not_speak_of_carrying_on(arcanum: Arcanum) -> None:
+    stopped = done("model.bench", LINE)[0].model_copy(update={"state": JobState.CANCELLED})
+    script = {"model.bench": JobStarted(job_id=3), "jobs.follow": [stopped]}
+    ran = arcanum("model", "bench", answers=Answers(script))
+    assert ran.code == EXIT_FAILED
+    assert "Nothing was measured." in ran.err
+    assert "kept" not in ran.err
 
 
 def test_a_bench_is_a_small_table(arcanum: Arcanum) -> None:
@@ -153,3 +205,15 @@ def test_a_bench_is_a_small_table(arcanum: Arcanum) -> None:
         "answer 81.2/s 64 tokens",
         "memory 230 MB of its process",
     ]
+
+
+def test_what_is_kept_and_saves_nothing_is_not_praised(arcanum: Arcanum) -> None:
+    result = BenchResult(
+        name="tiny", model="tiny", library="", device="", load_s=1.5, first_token_s=0.02,
+        first_token_kept_s=0.04, prompt_tokens=512, prompt_tokens_per_s=640, new_tokens=64,
+        new_tokens_per_s=81.25, memory=0,
+    )  # fmt: skip
+    script = {"model.bench": JobStarted(job_id=3), "jobs.follow": done("model.bench", result)}
+    ran = arcanum("model", "bench", "tiny", answers=Answers(script))
+    assert "with the prompt kept" in ran.out
+    assert "sooner" not in ran.out

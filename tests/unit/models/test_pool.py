@@ -85,9 +85,14 @@ async def test_what_does_not_fit_is_refused_with_the_numbers_and_nobody_leaves_f
         "d does not fit into memory: it needs 2.0 GB, this machine has 500 MB free. "
         "Loaded: a 1.0 GB, b 1.0 GB (in use)."
     )
-    assert caught.value.hint.startswith("Free one (arcanum model unload NAME)")
+    assert caught.value.hint.startswith("Ask again when an answer has ended, free one (arcanum")
     assert states(catalog)["a"] == "ready"
 
+    catalog.sizes["d"] = 3 * GB
+    with pytest.raises(Unavailable) as caught:
+        await use(pool, "d")
+    assert caught.value.hint.startswith("Free one (arcanum model unload NAME), use a smaller")
+    catalog.sizes["d"] = 2 * GB
     await use(pool, "d")  # b is idle now: both leave.
     assert states(catalog) == {"a": "unloaded", "b": "unloaded", "c": "unloaded", "d": "ready"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from backends.hub import HubClient, HubPatience
 from engine.clients.local import LocalClient
 from engine.config import Config, ModelConfig
 from engine.contract import jobs, model, telemetry
-from engine.contract.backend import AddedModel, Observation
+from engine.contract.backend import AddedModel, ModelChoice, Observation
 from engine.contract.base import Empty
 from engine.contract.engine import STATUS
 from engine.contract.errors import Invalid, ModelFailed, NotFound, Refused, Unavailable
@@ -80,6 +81,10 @@ async def test_a_model_is_told_with_where_it_would_run_and_whether_it_fits(home:
         assert other.placement is not None
         assert other.placement.fits
         assert (other.library, other.device) == ("rehearsed", "CPU")
+        # Before it is loaded the file tells how much it may answer.
+        assert (other.size, other.max_new_tokens) == (2 * GB, 1024)
+        catalog.sizes["two"] = 1_000_000
+        assert (await info(client, "two")).max_new_tokens == 160
         with pytest.raises(NotFound):
             await info(client, "three")
 
@@ -91,6 +96,7 @@ async def test_a_configured_budget_decides_what_fits(home: Home) -> None:
         assert small.placement is not None
         assert large.placement is not None
         assert (small.placement.fits, large.placement.fits) == (True, False)
+        assert small.placement.budget == 1500 * 1024 * 1024
         with pytest.raises(Unavailable, match=r"needs 2\.0 GB, 1\.6 GB are left of the 1\.6 GB"):
             await done(client, model.LOAD, model.AnyModel(name="two"))
 
@@ -106,6 +112,33 @@ async def test_the_list_tells_states_and_origins(home: Home) -> None:
             "mine": "unloaded",
         }
         assert (found["mine"].origin, found["one"].in_use) == ("added", True)
+
+
+async def test_a_disk_that_hangs_holds_up_nobody_else(home: Home) -> None:
+    """What there is takes a look at each model's file."""
+    looking, disk = threading.Event(), threading.Event()
+
+    class Hangs(RehearsedCatalog):
+        def choices(self) -> tuple[ModelChoice, ...]:
+            looking.set()
+            assert disk.wait(5)
+            return super().choices()
+
+    catalog = Hangs({"one": RehearsedBackend()})
+    disk.set()
+    async with engine_with(home, {}, catalog=catalog) as client:
+        await done(client, jobs.LIST, jobs.ListJobs())
+        await info(client)
+        looking.clear()
+        disk.clear()
+        listing = asyncio.create_task(done(client, model.LIST, Empty()))
+        try:
+            await until(looking.is_set)
+            await done(client, jobs.LIST, jobs.ListJobs())
+            assert not listing.done()
+        finally:
+            disk.set()
+        assert [line.name for line in (await listing).models] == ["one"]
 
 
 async def test_a_model_that_cannot_be_loaded_is_an_error_and_stays_the_choice(home: Home) -> None:
@@ -293,6 +326,39 @@ async def test_a_download_of_what_must_be_picked_says_what_there_is(
         assert "other.gguf" in last.error.hint
 
 
+async def test_a_hub_that_says_nothing_is_left_at_once(home: Home, server: HubServer) -> None:
+    never = asyncio.Event()
+
+    async def silent(_reply: object, _asked: object) -> bool:
+        return await never.wait()
+
+    server.misbehave = silent
+    async with engine_with(home, {}, catalog=downloading(server, home)) as client:
+        request = model.DownloadModel(source=f"hf:{REPO}")
+        number = await started(client, model.DOWNLOAD, request)
+        await until(lambda: bool(server.asked))
+        async with asyncio.timeout(3):
+            await done(client, jobs.CANCEL, JobId(id=number))
+        assert (await job(client, number)).state is jobs.JobState.CANCELLED
+
+
+async def test_what_came_whole_and_is_no_model_is_told_with_where_it_lies(
+    home: Home, server: HubServer
+) -> None:
+    class Refuses(RehearsedCatalog):
+        async def examine(self, source: str, name: str, model: str, key_env: str) -> AddedModel:
+            raise ModelFailed("It is not a GGUF model.", "Download the file again.")
+
+    catalog = Refuses({"one": RehearsedBackend()}, hub=HubClient(server.url, environ={}))
+    async with engine_with(home, {}, catalog=catalog) as client:
+        request = model.DownloadModel(source=f"hf:{REPO}")
+        last = await ended(client, await started(client, model.DOWNLOAD, request))
+        assert last.error is not None
+        assert last.error.message == "It is not a GGUF model."
+        assert str(home.data / "models" / "maker--small-GGUF") in last.error.hint
+        assert "again" not in last.error.hint
+
+
 # --- measuring ----------------------------------------------------------------------------------
 
 
@@ -317,6 +383,19 @@ async def test_a_bench_measures_a_copy_and_leaves_nothing(home: Home) -> None:
         assert len(sessions) == 2
         beginnings = {each.messages[0].content[:8] for each in one.heard}
         assert len(beginnings) == 2  # No round finds what another has read.
+
+
+async def test_a_bench_that_is_stopped_ends_amid_a_load(home: Home) -> None:
+    never = RehearsedBackend(load_hold=asyncio.Event())
+    async with engine_with(home, {}, catalog=RehearsedCatalog({"one": never})) as client:
+        number = await started(client, model.BENCH, model.BenchModel())
+        await until(lambda: never.deeds == ["load"])
+        async with asyncio.timeout(3):
+            await done(client, jobs.CANCEL, JobId(id=number))
+        assert (await job(client, number)).state is jobs.JobState.CANCELLED
+        again = await started(client, model.BENCH, model.BenchModel())  # It is nobody's any more.
+        await until(lambda: never.deeds == ["load", "load"])
+        await done(client, jobs.CANCEL, JobId(id=again))
 
 
 async def test_what_runs_elsewhere_or_is_no_model_is_not_measured(home: Home) -> None:
