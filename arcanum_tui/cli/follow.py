@@ -89,12 +89,18 @@ def progress_line(of: Job) -> str:
     """``films  31 %  1,204 of 3,900 files  210 files/s  ETA 18 m``."""
     p = of.progress
     share = f"{percent(p.done, p.total):.0f} %" if p.total else ""
-    whole = f" of {_amount(p, p.total)}" if p.total is not None else ""
     rate = f"{_amount(p, p.rate)}/s" if p.rate else ""
     eta = f"ETA {span(p.eta_s)}" if p.eta_s is not None else ""
     state = "" if of.state is JobState.RUNNING else of.state
-    parts = (of.subject, share, f"{_amount(p, p.done)}{whole}", rate, eta, state, p.note)
+    parts = (of.subject, share, _so_far(p), rate, eta, state, p.note)
     return "  ".join(part for part in parts if part)
+
+
+def _so_far(progress: Progress) -> str:
+    if progress.total is None:
+        return _amount(progress, progress.done)
+    done = number(progress.done) if progress.unit != "bytes" else size(progress.done)
+    return f"{done} of {_amount(progress, progress.total)}"
 
 
 def _amount(progress: Progress, count: float) -> str:
