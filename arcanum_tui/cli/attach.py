@@ -27,6 +27,8 @@ def text_file(name: str) -> TextAttachment:
     text = _read(name, 4 * MAX_ATTACHED)
     if not text:
         raise Invalid(f"{visible(name)} is empty.", "Attach a file that says something.")
+    if "\0" in text:
+        raise Invalid(f"{visible(name)} is no text: it holds NUL bytes.", "Attach a text file.")
     if len(text) > MAX_ATTACHED:
         raise Invalid(
             f"{visible(name)} is {len(text):,} characters long, at most {MAX_ATTACHED:,} are read.",

@@ -95,10 +95,10 @@ async def answer(
             if run.terminal.json:
                 run.terminal.result(item, line=True)
             else:
-                _show(item, run.terminal)
+                _show(item, request, run.terminal)
 
 
-def _show(item: AnswerItem, terminal: Terminal) -> None:
+def _show(item: AnswerItem, request: Ask, terminal: Terminal) -> None:
     match item:
         case AnswerStarted():
             if item.simulated:
@@ -110,9 +110,18 @@ def _show(item: AnswerItem, terminal: Terminal) -> None:
         case AnswerFinished():
             terminal.line()
             if item.finish == "length":
-                terminal.note(f"cut at {plural(item.tokens, 'token')}: --max-tokens asks for more")
+                terminal.note(f"cut at {plural(item.tokens, 'token')}: {_bound(item, request)}")
             if sys.stderr is not None and sys.stderr.isatty():
                 terminal.note(speed(item))
+
+
+def _bound(item: AnswerFinished, request: Ask) -> str:
+    """Which of the limits of an answer ended it."""
+    if request.max_tokens is not None and item.tokens >= request.max_tokens:
+        return "--max-tokens asks for more"
+    if item.context and item.prompt_tokens + item.tokens >= item.context:
+        return "the model's context is full, model.context in config.toml is its size"
+    return "model.max_new_tokens in config.toml allows more"
 
 
 def speed(item: AnswerFinished) -> str:
@@ -182,7 +191,12 @@ async def _piped() -> str:
         if not (chunk := await read(sys.stdin.fileno())):
             break
         data += chunk
-    text = data.decode(errors="replace").strip()
+    text = data.decode(errors="surrogateescape").strip()
+    if len(data) > 4 * MAX_QUESTION or len(text) > MAX_QUESTION:
+        raise Invalid(
+            f"The question is longer than {MAX_QUESTION:,} characters: nothing was asked.",
+            "Ask something shorter, and attach the rest: arcanum chat --attach FILE TEXT",
+        )
     if not text:
         raise Invalid("There is no question.", 'Try: arcanum chat "What can you do?"')
     return text

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING
 
 from arcanum_tui.cli import attach
-from arcanum_tui.cli.chat import answer, read, stopped
+from arcanum_tui.cli.chat import answer, stopped
 from arcanum_tui.cli.command import Invocation, value, waits
+from arcanum_tui.cli.entries import Entries
 from arcanum_tui.cli.terminal import OutputClosed
 from engine.contract import memory, model
 from engine.contract.errors import EXIT_OK, ArcanumError, Invalid, NeedsApproval, NotFound
@@ -26,10 +26,12 @@ HELP = """\
 /edit [TEXT]          ask TEXT instead of the last question, likewise
 /attach [FILE]        read a text file with the next question; alone: what is attached
 /asset LIBRARY:PATH   read a catalogued file with the next question
+/detach               attach nothing to the next question after all
 /model [NAME]         use another model; alone: which one answers
 /sessions [NAME]      go on with another conversation; alone: which there are
 /help                 this text
 A line that ends with \\ goes on in the next one; so does everything between two lines of \"\"\".
+Lines that are pasted at once are one question, which Enter sends.
 Ctrl-C stops an answer. Ctrl-D leaves."""
 
 
@@ -41,9 +43,8 @@ async def converse(run: Invocation) -> int:
     async with run.client() as client:
         run.terminal.note(f"session {session} · Ctrl-C stops an answer, Ctrl-D leaves, /help")
         talk = Conversation(run, client, session, list(pending))
-        while (text := await entry(run)) is not None:
-            if text:
-                await talk.take(text)
+        while await talk.goes_on():
+            pass
     return EXIT_OK
 
 
@@ -57,6 +58,7 @@ class Conversation:
         self._client = client
         self._session = session
         self._pending = pending
+        self._entries = Entries(run)
         self._after: int | None = getattr(run.options, "after", None)
         self._sent: dict[int, tuple[Attachment, ...]] = {}
         self._commands = {
@@ -64,21 +66,18 @@ class Conversation:
             "edit": self._edit,
             "attach": self._attach,
             "asset": self._asset,
+            "detach": self._detach,
             "model": self._model,
             "sessions": self._sessions,
             "help": self._help,
         }
 
-    async def take(self, text: str) -> None:
-        """What goes wrong with one entry does not end the conversation."""
-        word, _, rest = text.removeprefix("/").partition(" ")
+    async def goes_on(self) -> bool:
+        """Takes one entry; False at the end. What goes wrong with one does not end the others."""
         try:
-            if not text.startswith("/") or "/" in word:  # A path begins a question.
-                await self._ask(text, self._after, tuple(self._pending))
-            elif word in self._commands:
-                await self._commands[word](rest.strip())
-            else:
-                raise Invalid(f"There is no command /{word}.", "/help tells which there are.")
+            if (text := await self._entries.next()) is None:
+                return False
+            await self._take(text)
         except asyncio.CancelledError:
             if self._run.interrupts.reason != "Ctrl-C":
                 raise
@@ -90,6 +89,19 @@ class Conversation:
             raise
         except ArcanumError as error:
             self._run.terminal.fail(error)
+        return True
+
+    async def _take(self, text: str) -> None:
+        word, _, rest = text.removeprefix("/").partition(" ")
+        if not text.startswith("/") or "/" in word:  # A path begins a question.
+            if text:
+                await self._ask(text, self._after, tuple(self._pending))
+        elif word not in self._commands:
+            raise Invalid(f"There is no command /{word}.", "/help tells which there are.")
+        elif "\n" in rest and word != "edit":
+            raise Invalid(f"/{word} takes one line.", "Nothing was done: type it by itself.")
+        else:
+            await self._commands[word](rest.strip())
 
     async def _ask(
         self,
@@ -124,7 +136,7 @@ class Conversation:
         last = await self._last()
         if not rest:
             self._run.terminal.note(f"instead of: {last.question}")
-            rest = await entry(self._run) or ""
+            rest = await self._entries.next() or ""
         if rest:
             await self._instead(last, rest)
 
@@ -150,6 +162,10 @@ class Conversation:
         self._pending.append(attach.asset(rest))
         await self._attach("")
 
+    async def _detach(self, _rest: str) -> None:
+        self._pending.clear()
+        await self._attach("")
+
     async def _model(self, rest: str) -> None:
         if rest:
             answered = await self._client.call(model.USE, model.UseModel(name=rest))
@@ -171,47 +187,3 @@ class Conversation:
     async def _help(self, _rest: str) -> None:
         for line in HELP.splitlines():
             self._run.terminal.note(line)
-
-
-# --- reading ------------------------------------------------------------------------------------
-
-
-async def entry(run: Invocation) -> str | None:
-    """What the person types next, over several lines where it says so; None at the end."""
-    line = await _line(run, "> ")
-    if line is None:
-        return None
-    if line.strip().startswith('"""'):
-        return await _block(run, line.strip().removeprefix('"""'))
-    lines = [line]
-    while lines[-1].endswith("\\"):
-        lines[-1] = lines[-1][:-1]
-        if (line := await _line(run, ". ")) is None:
-            return ""
-        lines.append(line)
-    return "\n".join(lines).strip()
-
-
-async def _block(run: Invocation, first: str) -> str:
-    lines = [first]
-    while not lines[-1].endswith('"""'):
-        if (line := await _line(run, ". ")) is None:
-            return ""
-        lines.append(line.rstrip())
-    return "\n".join(lines).removesuffix('"""').strip()
-
-
-async def _line(run: Invocation, prompt: str) -> str | None:
-    """A line without its end; None at the end of what is typed, and where Ctrl-C came."""
-    run.terminal.prompt(prompt)
-    try:
-        line = await read(sys.stdin.fileno())
-    except asyncio.CancelledError:
-        if run.interrupts.reason != "Ctrl-C":
-            raise
-        run.interrupts.forgive()
-        line = b""
-    if not line:
-        run.terminal.prompt("\n")
-        return None
-    return line.decode(errors="replace").removesuffix("\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from arcanum_tui.state.grid import Column, Tone
 
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ANSI = {"strong": "1", "muted": "2", "title": "1", "ok": "32", "warn": "33", "bad": "31"}
 
 
@@ -51,6 +53,8 @@ class Terminal:
             text = json.dumps(value, ensure_ascii=False, indent=indent)
         else:
             text = value.model_dump_json(indent=indent)
+        # What JSON lets stand and a terminal obeys; as an escape it is the same JSON.
+        text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
         self.write(text + "\n", encoding="utf-8")  # JSON is UTF-8 whatever the terminal speaks
 
     def line(self, text: str = "", tone: Tone = "plain") -> None:

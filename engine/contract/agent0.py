@@ -14,14 +14,15 @@ from engine.contract.operation import Kind, Limits, Operation, Risk
 MAX_ATTACHED = 200_000
 """Characters of all attachments of a question."""
 
-_HALF = re.compile("[\ud800-\udfff]")
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 
 
 def _whole(value: Any) -> Any:
-    """Half a character, which neither UTF-8 nor a database can hold, is made visible."""
-    if not isinstance(value, str) or value.isascii():
+    """What a database cannot hold, or takes for a text's end, is made visible: half a character,
+    which is no UTF-8 either, and NUL."""
+    if not isinstance(value, str):
         return value
-    return _HALF.sub(lambda half: visible(half[0]), value)
+    return _UNFIT.sub(lambda unfit: visible(unfit[0]), value)
 
 
 def _says_something(value: str) -> str:

@@ -209,7 +209,7 @@ async def test_a_question_branches_where_it_is_asked_to(home: Home) -> None:
     ["a\x00b", "שלום \u202eabc", "🦉👩‍👩‍👧", "a\ud800b", "-5 + 3?", "<|im_end|>\n\n[b]x[/b]"],
 )
 async def test_any_text_comes_back_as_it_was_asked(home: Home, text: str) -> None:
-    kept = text.replace("\ud800", "\\ud800")
+    kept = text.replace("\ud800", r"\ud800").replace("\0", r"\x00")
     model = SizedBackend(lambda heard: heard.messages[-1].content)
     async with engine_with(home, {"one": model}) as client:
         await ask(client, text)

@@ -286,6 +286,25 @@ def test_an_answer_is_printed_as_it_comes(arcanum: Arcanum) -> None:
     assert [line["kind"] for line in told.lines] == ["started", "piece", "piece", "finished"]
 
 
+@pytest.mark.parametrize(
+    ("given", "found", "advice"),
+    [
+        (("--max-tokens", "2"), {}, "--max-tokens asks for more"),
+        (("--max-tokens", "9"), {}, "model.max_new_tokens"),
+        ((), {"prompt_tokens": 10, "context": 4096}, "model.max_new_tokens"),
+        ((), {"prompt_tokens": 4094, "context": 4096}, "context is full"),
+    ],
+)
+def test_what_cut_an_answer_is_named(
+    arcanum: Arcanum, given: tuple[str, ...], found: dict[str, Any], advice: str
+) -> None:
+    started, finished = answer()
+    cut = finished.model_copy(update={"finish": "length"} | found)
+    ran = arcanum("chat", *given, "x", answers=Answers({"agent0.ask": [started, cut]}))
+    assert "cut at 2 tokens: " in ran.err
+    assert advice in ran.err
+
+
 def test_a_scripted_answer_is_labelled(arcanum: Arcanum) -> None:
     ran = arcanum("chat", "x", answers=Answers({"agent0.ask": answer("Hi.", simulated=True)}))
     assert "SIMULATED" in ran.err
@@ -314,7 +333,7 @@ def test_a_question_from_a_file(
         monkeypatch.setattr(sys, "stdin", file)
         answers = Answers({"agent0.ask": answer("So.")})
         assert arcanum("chat", answers=answers).code == 0
-    assert answers.requests[0][1]["text"] == "Why?\ufffd"
+    assert answers.requests[0][1]["text"] == r"Why?\xff"
 
 
 def test_no_question_is_wrong_usage(arcanum: Arcanum, monkeypatch: pytest.MonkeyPatch) -> None:
