@@ -33,6 +33,7 @@ _MOMENT_S = 1.0
 # What a request can do without, or say otherwise ("" is without), where a server refuses it.
 _OTHERWISE = {
     "stream_options": "",
+    "return_progress": "",
     "top_logprobs": "",
     "logprobs": "",
     "temperature": "",

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from backends.address import Address
 from backends.connect import Trouble, connect
@@ -117,7 +117,10 @@ class OpenAIHttp:
     async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
         server = await self._opened()
         generation = await self._fitted(server, generation)
-        async with server.chat(generation, {"model": self._served.model}) as pieces:
+        extra: dict[str, Any] = {"model": self._served.model}
+        if self._served.progress:
+            extra["return_progress"] = True
+        async with server.chat(generation, extra) as pieces:
             yield pieces
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:

@@ -42,6 +42,8 @@ class Served:
 
     ``cuts``: a prompt over the context is cut, or answered with nothing, without a word.
     ``settled`` is False where the server will know better once it has loaded the model.
+    ``progress``: where it is asked to, it tells how far it has read a prompt, and so notices who
+    leaves.
     """
 
     model: str
@@ -51,6 +53,7 @@ class Served:
     features: frozenset[Feature] = EVERYTHING
     cuts: bool = False
     settled: bool = True
+    progress: bool = False
 
 
 async def describe(server: ChatServer, name: str, model: str, environ: Mapping[str, str]) -> Served:
@@ -90,6 +93,7 @@ async def _llama_server(server: ChatServer, model: str) -> Served:
         _called("llama.cpp", field(props, "build_info")),
         whole_number(field(field(props, "default_generation_settings"), "n_ctx")) or 0,
         whole_number(field(props, "total_slots")) or 1,
+        progress=True,
     )
 
 

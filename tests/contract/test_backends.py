@@ -60,8 +60,7 @@ class Subject:
     ``busy``: how many answers it works on. ``loads``: how many copies are loaded, or how often
     its server was asked what it is; None where nothing is. ``real``: a model is behind it.
     ``leaves``: who leaves while it reads a prompt is noticed; prompts of the tiny model are read
-    at once, and llama.cpp's server notices when it next has something to send, which is the first
-    token where no progress is asked for. ``ends``: its answers end by themselves.
+    at once. ``ends``: its answers end by themselves.
     """
 
     backend: Backend
@@ -153,7 +152,7 @@ async def llama_server_over_a_socket(folder: Path) -> AsyncIterator[Subject]:
 
 def a_real_server(url: str) -> Subject:
     backend = OpenAIHttp(EndpointSettings("real", url, key_env="K"), environ={"K": KEY})
-    return Subject(backend, lambda: slots_in_use(url, KEY), leaves=False)
+    return Subject(backend, lambda: slots_in_use(url, KEY))
 
 
 @asynccontextmanager

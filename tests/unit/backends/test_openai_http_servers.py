@@ -42,6 +42,7 @@ async def test_a_llama_server_is_asked_for_its_slots_and_its_tokenizer() -> None
     }
     tokens = {"/apply-template": {"prompt": "<user>hello"}, "/tokenize": {"tokens": [1] * 60}}
     server = OpenAIServer(models=lists(MODEL, owner="llamacpp"), extra={"/props": props} | tokens)
+    server.takes.add("return_progress")
     async with of(server) as backend:
         info = backend.info()
         assert (info.context, info.parallel) == (64, 3)
@@ -51,6 +52,7 @@ async def test_a_llama_server_is_asked_for_its_slots_and_its_tokenizer() -> None
         assert await backend.count_tokens(ask().messages) == 60
         assert len(await pieces_of(backend)) == 5
         assert server.asked("/v1/chat/completions")[0].body["max_tokens"] == 4, "what fits behind"
+        assert server.asked("/v1/chat/completions")[0].body["return_progress"] is True
         asked = len(server.requests)
         await backend.count_tokens(ask("another").messages)
         assert len(server.requests) == asked + 2, "it knows by now how this server counts"
