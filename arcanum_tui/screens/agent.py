@@ -158,14 +158,15 @@ class Agent(Turns):
         chat = self.conversation.chat
         known = self.control_center.state.sessions
         title = next((s.title for s in known if s.name == chat.session), "")
-        first = chat.exchanges[0].question if chat.exchanges else ""
+        # A title that is only the beginning of the first question tells nothing.
+        begins = not chat.exchanges or chat.exchanges[0].question.startswith(title.rstrip("…"))
         left = [Piece("AGENT-0", "title"), Piece(f"  {chat.session}", "strong")]
         if chat.exchanges:
             count = plural(len(chat.exchanges), "turn")
             left.append(Piece(f"  {'over ' if chat.more else ''}{count}", "muted"))
         if chat.busy:
             left.append(Piece("  ● answering", "info"))
-        elif title and not f"{chat.session} {first}".startswith(title) and self.size.width >= 100:
+        elif self.size.width >= 100 and title != chat.session and not begins:
             left.append(Piece(f"  {fit(title, min(cell_len(title), 40))}", "muted"))
         return left
 

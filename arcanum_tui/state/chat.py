@@ -179,7 +179,8 @@ def _merged(local: Exchange | None, turn: Turn) -> Exchange:
     if known.status in RUNNING:
         return known
     status: Status = "elsewhere" if turn.status == "open" else turn.status
-    note = known.note if local and status == known.status and known.note else turn.note
+    theirs = "" if turn.note == turn.status else turn.note
+    note = known.note if local and status == known.status and known.note else theirs
     return replace(
         known,
         status=status,

@@ -83,20 +83,22 @@ class Document:
         self._leaf: _Leaf | None = None
         self._items: list[_Item] = []
         self._quotes = self._barred = 0
-        self._blank = self._any = self._growing = False
+        self._blank = self._any = self._growing = self._cut = False
 
     def feed(self, text: str) -> None:
         """More of the text came."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._long(line)
-        while len(self._rest) > LONGEST:
-            self._line(self._rest[:LONGEST])
-            self._rest = self._rest[LONGEST:]
+            self._line(self._short(line))
+        self._rest = self._short(self._rest)
 
-    def _long(self, line: str) -> None:
-        for start in range(0, len(line) or 1, LONGEST):
-            self._line(line[start : start + LONGEST])
+    def _short(self, line: str) -> str:
+        """The end of a line; so much before it that it is not too long is settled."""
+        while len(line) > LONGEST:
+            self._line(line[:LONGEST])
+            self._cut = True
+            line = line[LONGEST:]
+        return line
 
     def end(self) -> None:
         """No more comes."""
@@ -125,11 +127,19 @@ class Document:
     # --- lines ----------------------------------------------------------------------------------
 
     def _line(self, line: str) -> None:
-        line = line.removesuffix("\r").expandtabs(4)
-        quotes, text = _unquote(line)
-        leaf = self._leaf
-        if leaf is not None and leaf.kind == "code" and quotes >= leaf.quotes:
-            self._code(_unquote(line, leaf.quotes)[1], leaf)
+        line, leaf = line.removesuffix("\r"), self._leaf
+        cut, self._cut = self._cut, False
+        if leaf is not None and leaf.kind == "code":
+            if cut:
+                self._code_goes_on(line, leaf)
+                return
+            quotes, text = _unquote(line, leaf.quotes)
+            if quotes == leaf.quotes:
+                self._code(text, leaf)
+                return
+        quotes, text = _unquote(line.expandtabs(4))
+        if cut and leaf is not None and leaf.kind == "text":
+            self._add(leaf, line)
             return
         continues = leaf is not None and leaf.kind == "text" and _begins(text) is None
         if quotes != self._quotes and not (quotes < self._quotes and continues and text.strip()):
@@ -248,6 +258,11 @@ class Document:
         leaf.add(line)
         self._emit(self._block(line))
 
+    def _code_goes_on(self, line: str, leaf: _Leaf) -> None:
+        """The rest of a line that was too long."""
+        leaf.lines[-1] += line
+        self._emit([replace(made, joint=made.joint.strip("\n")) for made in self._block(line)])
+
     # --- making lines ---------------------------------------------------------------------------
 
     def _room(self) -> int:
@@ -320,7 +335,7 @@ class Document:
 
     def _block(self, text: str, tone: Tone = "plain") -> list[Line]:
         """A line of code, wrapped to the room there is and padded: its ground is a block."""
-        text, room = clean(text), self._room() - 2
+        text, room = clean(text.expandtabs(4)), self._room() - 2
         found, before = [], 0
         for start, end in breaks(text, room):
             part = text[start:end]

@@ -57,8 +57,8 @@ def _sizes(rows: Sequence[Sequence[str]], count: int, room: int) -> list[int]:
     found = [1] * count
     for row in rows:
         for index, cell in enumerate(row):
-            shown = "".join(p.text for p in inline(cell))
-            found[index] = max(found[index], *(cell_len(part) for part in shown.split("\n")))
+            lines = flow(inline(cell), room)
+            found[index] = max(found[index], *(_width(line) for line in lines))
     if sum(found) <= room:
         return found
     # The widest give way, all to the same width.
@@ -69,6 +69,10 @@ def _sizes(rows: Sequence[Sequence[str]], count: int, room: int) -> list[int]:
             break
         spare -= size
     return [min(size, max(NARROWEST, most)) for size in found]
+
+
+def _width(line: Line) -> int:
+    return sum(cell_len(p.text) for p in line.pieces)
 
 
 def _row(
@@ -84,7 +88,7 @@ def _row(
                 pieces.append(Piece(" │ ", "rule"))
             parts = column[index].pieces if index < len(column) else ()
             parts = tuple(Piece(p.text, "strong", p.look + "b") for p in parts) if bold else parts
-            gap = Piece(" " * (size - sum(cell_len(p.text) for p in parts)))
+            gap = Piece(" " * (size - _width(Line(parts))))
             pieces += (gap, *parts) if to_right else (*parts, gap)
         made.append(Line(tuple(pieces)))
     return made

@@ -103,10 +103,14 @@ class TurnLayout:
         else:
             first = len(self) - max(len(self._end), len(old_end))
             first = len(self) if self._end == old_end else max(0, first)
-        head = _head(exchange, self.room)
-        if head != self._head:
-            self._head, first = head, 0
+        if _named(exchange) != _named(old):
+            self._head, first = _head(exchange, self.room), 0
         return first
+
+
+def _named(exchange: Exchange) -> tuple[object, ...]:
+    """What stands before an answer is made of."""
+    return exchange.question, exchange.at, exchange.place, exchange.siblings, exchange.attached
 
 
 def _head(exchange: Exchange, room: int) -> list[Line]:

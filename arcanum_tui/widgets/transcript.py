@@ -69,13 +69,22 @@ class Transcript(Painted, ScrollView, can_focus=True, inherit_bindings=False):
         anchor = None if follows else self._anchor()
         if other or width != self._width:
             self._layouts, self._width = [], width
-        if other or self.selected >= len(chat.exchanges):
-            self.selected = len(chat.exchanges) - 1
+        self.selected = len(chat.exchanges) - 1 if other else self._still_selected(chat)
         repaint = not chat.exchanges or not self._chat.exchanges or other
         self._chat, self._empty, self._live = chat, empty, live
         first = self._match()
         self._place(0 if repaint else first, anchor, follows=follows)
         self._go_on()
+
+    def _still_selected(self, chat: Chat) -> int:
+        """Where the selected turn is now; others may have come before it."""
+        held = self._chat.exchanges
+        if 0 <= self.selected < len(held) and held[self.selected].turn_id is not None:
+            number = held[self.selected].turn_id
+            for index, exchange in enumerate(chat.exchanges):
+                if exchange.turn_id == number:
+                    return index
+        return min(self.selected, len(chat.exchanges) - 1)
 
     @property
     def _at_end(self) -> bool:
@@ -259,9 +268,14 @@ class Transcript(Painted, ScrollView, can_focus=True, inherit_bindings=False):
         if not self._in_sight():
             edge = self.scroll_offset.y + (0 if step > 0 else self.size.height - 1)
             self.selected = self._index(edge)
-        if self.scroll_offset.y <= 0 and step < 0:
-            self.post_message(self.Top())
+        if step < 0:
+            self.on_mouse_scroll_up()
         self.refresh()
+
+    def on_mouse_scroll_up(self) -> None:
+        """What lies above the first line is wanted, if that is in sight."""
+        if self.scroll_offset.y <= 0:
+            self.post_message(self.Top())
 
     def action_first(self) -> None:
         self.select(0)

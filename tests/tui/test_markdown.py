@@ -157,8 +157,19 @@ def test_a_fence_that_nobody_closes_is_code_to_the_end() -> None:
 def test_blocks_of_code_are_found_as_they_were_written() -> None:
     text = "a\n```py\nx = 1\n\n\ty = 2\n```\n- b\n  ~~~~\n  ```\n  z\n  ~~~~\n```sh\nls"
     assert codes(text) == [
-        Code("py", "x = 1\n\n    y = 2"), Code("", "```\nz"), Code("sh", "ls"),
+        Code("py", "x = 1\n\n\ty = 2"), Code("", "```\nz"), Code("sh", "ls"),
     ]  # fmt: skip
+
+
+def test_a_very_long_line_of_code_stays_one_line() -> None:
+    line = "# " + "x " * (2 * LONGEST)
+    assert codes(f"```\n{line}\nend\n```") == [Code("", f"{line}\nend")]
+    document = Document(60)
+    for at in range(0, 9_000, 700):
+        document.feed(f"```\n{line}"[at : min(at + 700, 9_000)])
+        document.tail()
+    joints = [made.joint for made in document.done]
+    assert joints.count("\n") == 1
 
 
 def test_a_table_is_made_to_fit() -> None:

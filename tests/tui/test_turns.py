@@ -64,6 +64,19 @@ async def test_an_answer_is_markdown_and_its_links_are_text() -> None:
         assert set(metas) == {None}
 
 
+async def test_nothing_that_a_model_writes_reaches_the_terminal_as_it_is() -> None:
+    nasty = (
+        "# \x1b]8;;http://evil\x07link\x1b]8;;\x07\n```\x1b[2J\n\x1b]52;c;eA==\x07\n```\n"
+        "|\x9b31m|b|\n|-|-|\n|\u202ea|[c](x\x07y)|\n\n&#27;[31m &#x202e; **\x00** \r end"
+    )
+    async with desk(world(("how?", nasty))) as it:
+        await open_chat(it, "\\x1b]8;;http://evil\\x07link", "│ \\x1b]52;c;eA==\\x07", "\\x9b31m")
+        await it.sees("\\u202ea", "[31m \\u202e \\x00 \\r end")
+        assert all(c.isprintable() or c == "\n" for c in it.screen_text)
+        await it.press("ctrl+t", "y")
+        await it.until(lambda: it.app.clipboard == nasty)
+
+
 async def test_blocks_appear_while_they_are_written() -> None:
     made = lived_in()
     made.go_on = asyncio.Semaphore(0)
