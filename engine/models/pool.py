@@ -1,7 +1,8 @@
 """The loaded models: one copy for all who ask, freed when idle or when another needs the memory.
 
 Who uses a model holds a lease. A model without leases is idle: a timer frees it, or a load that
-needs its memory does, the least recently used first. What it has read is saved before.
+needs its memory does, the least recently used first. What it has read is saved before. A load
+waits a while for the answer that is in its way; nobody's answer is broken off for it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from engine.models.once import Once
 _log = logging.getLogger("arcanum.models")
 _SAVE_WITHIN_S = 30.0
 _SAVE_AT_STOP_S = 3.0
+_WAIT_FOR_ANSWERS_S = 10.0
 
 
 class Loaded:
@@ -97,6 +99,7 @@ class Pool:
         self._models: dict[str, Loaded] = {}
         self._pinned = ""
         self._deciding = asyncio.Lock()
+        self._rested = asyncio.Event()
         self._closed = False
 
     # --- which ----------------------------------------------------------------------------------
@@ -194,6 +197,7 @@ class Pool:
     def _rest(self, model: Loaded) -> None:
         """Nobody may be left who uses it."""
         model.used_at = time.monotonic()
+        self._rested.set()
         if model.leases or self._closed:
             return
         if self._models.get(model.name) is not model:
@@ -244,7 +248,9 @@ class Pool:
 
     async def _make_room(self, model: Loaded) -> Placement | None:
         """Where it goes, once there is room. Raises Unavailable with the numbers."""
+        patient_until = time.monotonic() + _WAIT_FOR_ANSWERS_S
         while True:
+            self._rested.clear()
             wanted = await self._catalog.place(model.name)
             held = self._held(model)
             room = memory.Room(self._budget, tuple(held))
@@ -256,8 +262,20 @@ class Pool:
                 if not idle:
                     return wanted
             elif not idle or room.lacks(wanted, leaving=idle):
-                raise room.refusal(model.name, wanted)
+                refusal = room.refusal(model.name, wanted)
+                if room.lacks(wanted, leaving=room.held):
+                    raise refusal
+                await self._somebody_rests(patient_until - time.monotonic(), refusal)
+                continue
             await min((held[each] for each in idle), key=lambda each: each.used_at).retiring.join()
+
+    async def _somebody_rests(self, within_s: float, refusal: Unavailable) -> None:
+        """Returns when a model has become idle. Raises ``refusal`` where none does."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._rested.wait()
+        except TimeoutError:
+            raise refusal from None
 
     def _held(self, but: Loaded) -> dict[memory.Holding, Loaded]:
         """What else takes memory now."""

@@ -15,6 +15,7 @@ from tests.fakes.rehearsed import RehearsedBackend
 from tests.fakes.waiting import until
 
 GB = 1_000_000_000
+PATIENCE = "engine.models.pool._WAIT_FOR_ANSWERS_S"
 ASK = Generation((Message("user", "?"),), 10)
 READY, UNLOADED = ModelState.READY, ModelState.UNLOADED
 
@@ -33,6 +34,11 @@ def three(**more: RehearsedBackend) -> RehearsedCatalog:
     """Three models of 1 GB on a machine with 2.5 GB for them."""
     models = {name: RehearsedBackend(keeps=True) for name in "abc"} | more
     return RehearsedCatalog(models, sizes=dict.fromkeys(models, GB), memory=5 * GB // 2)
+
+
+@pytest.fixture(autouse=True)
+def _refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PATIENCE, 0.0)
 
 
 async def use(pool: Pool, name: str) -> None:
@@ -63,6 +69,38 @@ async def test_the_least_recently_used_leaves_with_its_state_saved() -> None:
         await use(pool, name)
     assert states(catalog) == {"a": "ready", "b": "unloaded", "c": "ready"}
     assert catalog.models["b"].deeds == ["load", "save", "unload"]
+
+
+async def test_a_load_waits_for_the_answer_that_is_in_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PATIENCE, 5.0)
+    catalog = three()
+    pool = pool_of(catalog, budget=GB)
+    async with pool.lease("a"):
+        asking = asyncio.create_task(use(pool, "b"))
+        third = asyncio.create_task(use(pool, "c"))
+        async with pool.lease("a"):
+            pass  # Another answer that ends is not yet room.
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert catalog.models["b"].deeds == []
+        assert not asking.done()
+    await asyncio.gather(asking, third)  # One after the other has it.
+    assert catalog.models["a"].deeds == ["load", "save", "unload"]
+    assert catalog.taken() == GB
+
+
+async def test_a_load_waits_for_no_answer_that_would_not_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PATIENCE, 60.0)
+    catalog = three()
+    catalog.sizes["b"] = 2 * GB
+    pool = pool_of(catalog, budget=GB)
+    async with asyncio.timeout(1), pool.lease("a"):
+        with pytest.raises(Unavailable, match="does not fit"):
+            await use(pool, "b")
 
 
 async def test_a_budget_bounds_what_the_machine_would_hold() -> None:

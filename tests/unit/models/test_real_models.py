@@ -86,8 +86,9 @@ async def test_one_copy_for_all_the_least_used_leaves_and_its_memory_is_returned
 
 
 async def test_an_unload_ends_the_answer_and_whoever_asks_then_is_served(
-    client: LocalClient,
+    client: LocalClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("engine.models.pool._WAIT_FOR_ANSWERS_S", 0.0)
     pid = (await load(client)).pid
     assert pid is not None
     pieces: list[str] = []
