@@ -67,6 +67,8 @@ class ProfileConfig(_Section):
 
 
 class ModelConfig(_Section):
+    """Which models there are, what runs them, and what they may take."""
+
     gguf: Path | None = Field(None, description="A GGUF file to use instead of the bundled model")
     use: Annotated[str, Field(max_length=300)] | None = Field(
         None, description="The model to start with, as `arcanum model list` names it"
