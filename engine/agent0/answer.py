@@ -58,7 +58,7 @@ async def answering(
     finally:
         # Also when the person stops it, or the face goes away.
         late = (left := call.remaining()) is not None and left <= 0
-        note = "it did not end in time" if late else "stopped"
+        note = "it did not end in time" if late else ""
         await asyncio.shield(answer.keep("failed" if late else "stopped", note))
 
 
@@ -75,7 +75,7 @@ async def _opened(desk: Desk, opening: Awaitable[Turn]) -> Turn:
 async def _close_unasked(desk: Desk, written: asyncio.Future[Turn]) -> None:
     await asyncio.wait({written})
     if not written.cancelled() and written.exception() is None:
-        await desk.turns.close(written.result(), "stopped", "", "stopped", "")
+        await desk.turns.close(written.result(), "stopped", "", "", "")
 
 
 class Answer:

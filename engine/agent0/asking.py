@@ -60,18 +60,12 @@ class Prompts:
         turn: Turn,
         attached: Sequence[Attached],
         most: int,
-        *,
-        recall: bool = True,
     ) -> Prompt:
-        """What ``turn`` asks, for a loaded model. Raises PromptTooLong.
-
-        ``recall`` False: the turn's branch is not the current one, which recall looks into.
-        """
+        """What ``turn`` asks, for a loaded model. Raises PromptTooLong."""
         info = backend.info()
         thread = self._thread(turn.session)
         draft = await self._draft(turn, attached, thread, small=is_small(info.size))
-        if recall:
-            draft = await self._with_facts(draft, turn)
+        draft = await self._with_facts(draft, turn)
         draft, tokens = await fit(backend, draft, most)
         context = backend.info().context
         if not draft.alone:
@@ -117,12 +111,19 @@ class Prompts:
         return Draft(turn.question, tuple(attached), (), turns, small)
 
     async def _with_facts(self, draft: Draft, turn: Turn) -> Draft:
-        """A small model gets facts instead of the turns; attachments are the facts it has."""
+        """A small model gets facts instead of the turns; attachments are the facts it has.
+
+        They come from the branch of the turn, which may not be the current one any more.
+        """
+        if turn.parent_id is None:
+            return draft
         if draft.small and (draft.attached or any(past.attached for past in draft.turns)):
             return draft
         turns = () if draft.small else draft.turns
-        exclude = [turn.id, *(past.turn_id for past in turns)]
-        recalled = await self._turns.recall(turn.session, turn.question, _RECALLED, exclude)
+        exclude = [past.turn_id for past in turns]
+        recalled = await self._turns.recall(
+            turn.session, turn.question, _RECALLED, exclude, last=turn.parent_id
+        )
         facts = telling(recalled, turns)
         return replace(draft, facts=facts, turns=turns) if facts else draft
 

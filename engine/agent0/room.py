@@ -99,9 +99,7 @@ class Agent0Room:
         )
         async with self._models.lease() as backend:
             most = self._bound(request.max_tokens, backend)
-            prompt = await self._prompts.prompt(
-                backend, turn, attached, most, recall=request.after is None
-            )
+            prompt = await self._prompts.prompt(backend, turn, attached, most)
         settled = {"max_tokens": prompt.most, "after": turn.parent_id or 0}
         return request.model_copy(update=settled), attached, prompt
 

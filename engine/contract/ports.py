@@ -98,10 +98,16 @@ class TurnLog(Protocol):
         ...
 
     async def recall(
-        self, session: str, query: str, limit: int, exclude: Sequence[int] = ()
+        self,
+        session: str,
+        query: str,
+        limit: int,
+        exclude: Sequence[int] = (),
+        *,
+        last: int | None = None,
     ) -> list[RecallHit]:
-        """Turns of this session's current branch, and of no other session, that bear on ``query``,
-        best first."""
+        """Turns of this session's branch that ends with ``last`` (None: the current one), and of
+        no other branch or session, that bear on ``query``, best first."""
         ...
 
     async def untitled(self, session: str) -> Turn | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.contract.memory import RecallHit
+from engine.memory import tree
 from engine.store import Database
 
 _WORD = re.compile(r"\w+")
@@ -22,23 +23,30 @@ _EMPTY_WORDS = frozenset(
 )
 
 RECALL = (
-    "SELECT turn.id, turn.question, turn.asked_at, session.name AS session,"
+    f"{tree.UP} SELECT turn.id, turn.question, turn.asked_at, session.name AS session,"  # noqa: S608 - ours
     " bm25(turn_text) AS rank FROM turn_text"
     " JOIN turn ON turn.id = turn_text.rowid JOIN session ON session.id = turn.session_id"
-    " JOIN branch ON branch.session_id = turn.session_id AND branch.turn_id = turn.id"
     " WHERE turn_text MATCH ? AND session.name = ? AND session.deleted_at IS NULL"
-    " AND turn.status != 'open' ORDER BY rank, turn.id DESC LIMIT ?"
+    " AND turn.id IN (SELECT id FROM up) AND turn.status != 'open'"
+    " ORDER BY rank, turn.id DESC LIMIT ?"
 )
 
 
 async def recall(
-    state: Database, session: str, query: str, limit: int, exclude: Sequence[int] = ()
+    state: Database,
+    session: str,
+    query: str,
+    limit: int,
+    exclude: Sequence[int],
+    *,
+    last: int,
 ) -> list[RecallHit]:
-    """Turns of the session's current branch that bear on ``query``, best first, no text twice."""
+    """Turns of the session's branch that ends with the turn ``last`` and that bear on ``query``,
+    best first, no text twice."""
     match = _match(query)
     if not match:
         return []
-    rows = await state.read(RECALL, (match, session, limit + len(exclude) + 32))
+    rows = await state.read(RECALL, (last, 0, match, session, limit + len(exclude) + 32))
     hits: dict[str, RecallHit] = {}
     for row in rows:
         same = " ".join(_WORD.findall(row["question"].lower()))

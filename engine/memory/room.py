@@ -6,6 +6,7 @@ from engine.contract import memory
 from engine.contract.call import Call
 from engine.contract.ports import TurnLog
 from engine.ground import Ground
+from engine.memory import rows
 from engine.memory.deletion import DeleteActs
 from engine.memory.sessions import Sessions
 from engine.memory.turns import Turns
@@ -38,5 +39,6 @@ class MemoryRoom:
         await self._turns.stop()
 
     async def _search(self, request: memory.Search, _call: Call) -> memory.SearchResult:
+        await rows.find(self._ground.state, request.session)
         hits = await self._turns.recall(request.session, request.query, request.limit)
         return memory.SearchResult(hits=tuple(hits))

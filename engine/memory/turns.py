@@ -209,9 +209,21 @@ class Turns:
         return found
 
     async def recall(
-        self, session: str, query: str, limit: int, exclude: Sequence[int] = ()
+        self,
+        session: str,
+        query: str,
+        limit: int,
+        exclude: Sequence[int] = (),
+        *,
+        last: int | None = None,
     ) -> list[RecallHit]:
-        return await recall.recall(self._state, session, query, limit, exclude)
+        if last is None and (last := await self._head(session)) is None:
+            return []
+        return await recall.recall(self._state, session, query, limit, exclude, last=last)
+
+    async def _head(self, session: str) -> int | None:
+        found = await rows.fetch(self._state, "SELECT id FROM session WHERE name = ?", session)
+        return await tree.head(self._state, found[0]["id"]) if found else None
 
     async def untitled(self, session: str) -> Turn | None:
         found = await self._state.read(

@@ -47,7 +47,8 @@ def test_asking_agent0_in_two_processes() -> None:
         "What colour is my bike?",
     ]
     assert told("memory", "search", "turquoise", "--session", "a")["hits"]
-    assert told("memory", "search", "turquoise", "--session", "b")["hits"] == []
+    missing = refused("memory", "search", "turquoise", "--session", "b")
+    assert missing["code"] == "not_found"
 
 
 def test_from_an_empty_folder_to_a_prune_and_back(films: Path) -> None:

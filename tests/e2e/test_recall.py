@@ -147,9 +147,14 @@ async def test_another_session_sees_nothing(home: Home) -> None:
 
 
 async def test_the_isolation_test_can_fail(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the session filter the same check finds the leak."""
-    unfiltered = memory_recall.RECALL.replace("session.name = ?", "? IS NOT NULL")
-    assert unfiltered != memory_recall.RECALL
+    """Without the filters, by session and by branch, the same check finds the leak."""
+    unfiltered = memory_recall.RECALL
+    for filtered, whole in (
+        ("session.name = ?", "? IS NOT NULL"),
+        ("turn.id IN (SELECT id FROM up)", "(SELECT count(*) FROM up) > 0"),
+    ):
+        assert filtered in unfiltered
+        unfiltered = unfiltered.replace(filtered, whole)
     monkeypatch.setattr(memory_recall, "RECALL", unfiltered)
     assert await _told_to_a_asked_in_b(home) != []
 

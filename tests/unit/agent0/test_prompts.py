@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.contract.backend import Generation, Priority, Usage
 from engine.contract.base import PathRef
 from engine.contract.call import Actor, ActorKind, Call
 from engine.contract.errors import Invalid, NotFound, PromptTooLong
+from engine.contract.ports import TurnLog
 from engine.home import Home
 from tests.fakes.house import done
 from tests.fakes.models import engine_with
@@ -37,6 +39,29 @@ async def test_a_prompt_begins_with_all_of_the_one_before(home: Home) -> None:
     assert any("Context: " in message.content for message in model.heard[-1].messages[:-1])
     assert {len(heard.messages) for heard in model.heard} >= {2, 4, 6, 20}
     assert max(len(heard.messages) for heard in model.heard) <= 2 + 2 * 24
+
+
+async def test_what_another_shell_tells_on_another_branch_meanwhile_is_not_recalled(
+    home: Home,
+) -> None:
+    loading = asyncio.Event()
+    model = SizedBackend(size=SMALL, load_hold=loading)
+    async with engine_with(home, {"one": model}) as client:
+        await client._engine.lifecycle.ensure("memory")
+        log = client._engine.ground.use(TurnLog)  # type: ignore[type-abstract]
+
+        async def tell(text: str, **more: Any) -> None:
+            turn = await log.open("main", text, Call(), **more)
+            await log.close(turn, "done", "Noted.", "", "m")
+
+        await tell("My bike has a bell.")
+        asking = asyncio.create_task(ask(client, "What colour is my bike?"))
+        await until(lambda: model.deeds == ["load"])
+        await tell("My bike is black.", after=0)
+        loading.set()
+        await asking
+    assert "bell" in model.texts()[-1]
+    assert "black" not in "".join(model.texts())
 
 
 async def test_turns_that_do_not_fit_are_left_out_in_steps(home: Home) -> None:

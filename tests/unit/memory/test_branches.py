@@ -78,6 +78,16 @@ async def test_only_the_current_branch_is_recalled(house: House) -> None:
     assert await house.found("a", "bike") == ["My bike is red."]
 
 
+async def test_a_question_recalls_from_its_own_branch_whichever_is_current(house: House) -> None:
+    one = await house.say("a", "Hello.")
+    old = await house.say("a", "My bike is red.")
+    new = await house.say("a", "My bike is blue.", after=one.id)
+    for last, texts in ((old, ["My bike is red."]), (new, ["My bike is blue."]), (one, [])):
+        hits = await house.log.recall("a", "bike", 3, last=last.id)
+        assert [hit.text for hit in hits] == texts
+    assert await house.log.recall("b", "bike", 3, last=new.id) == []
+
+
 async def test_a_switch_is_told_and_one_that_changes_nothing_is_not(house: House) -> None:
     one = await house.say("a", "One.")
     two = await house.say("a", "Two.", after=0)

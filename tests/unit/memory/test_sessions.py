@@ -101,7 +101,8 @@ async def test_a_renamed_conversation_keeps_everything_but_its_name(house: House
     assert isinstance(changed, SessionChanged)
     assert (changed.session, changed.change, changed.now_called) == ("a", "renamed", "bikes")
     assert await house.found("bikes", "bike") == ["My bike is red."]
-    assert await house.found("a", "bike") == []
+    with pytest.raises(NotFound, match="no conversation 'a'"):
+        await house.found("a", "bike")
     assert await house.names() == ["bikes"]
     assert house.models.forgotten == ["a"]  # What models keep of it is found by its name.
     with pytest.raises(NotFound, match="no conversation 'a'"):
