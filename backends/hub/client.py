@@ -179,7 +179,7 @@ class HubClient:
                 try:
                     await self._receive(client, url, part, repository, progress)
                 except httpx.TransportError as error:
-                    raise _DroppedError(_broken(part, error)) from error
+                    raise _DroppedError(_broken(part, self._server.said(error))) from error
             except _DroppedError as drop:
                 tries = 1 if part.had - had >= _HEADWAY else tries + 1
                 if tries >= self._patience.tries:
@@ -216,7 +216,7 @@ class HubClient:
                     await asyncio.to_thread(part.append, batch)
                     progress(part.had)
         if part.had < part.size:
-            raise _DroppedError(_broken(part, None))
+            raise _DroppedError(_broken(part))
 
     async def _agree(self, response: httpx.Response, part: Part, repository: str) -> None:
         """Makes the part ready for what comes. Raises what is wrong with it."""
@@ -227,10 +227,10 @@ class HubClient:
             fits = told and int(told[1]) == part.had and told[2] in {"*", str(part.size)}
             if not fits or (part.etag and etag and etag != part.etag):
                 await _in_thread(part, partial(part.anew, ""))
-                raise _DroppedError(_broken(part, None))
+                raise _DroppedError(_broken(part))
         elif status == 416:
             await _in_thread(part, partial(part.anew, ""))
-            raise _DroppedError(_broken(part, None))
+            raise _DroppedError(_broken(part))
         elif status == 200:
             length = response.headers.get("content-length")
             if length is not None and length != str(part.size):
@@ -251,8 +251,7 @@ class HubClient:
             raise error
 
 
-def _broken(part: Part, error: Exception | None) -> Unavailable:
-    why = (visible(str(error))[:200] or type(error).__name__) if error else "it ended early"
+def _broken(part: Part, why: str = "it ended early") -> Unavailable:
     return Unavailable(
         f"{part.name} broke off at {part.had:,} of {part.size:,} bytes: {why}.", AGAIN
     )

@@ -138,8 +138,16 @@ class HubServer:
         return Unavailable(f"{of} answers with status {status}.", "Is the hub's address right?")
 
     def unreachable(self, error: Exception) -> Unavailable:
-        why = visible(str(error))[:200] or type(error).__name__
-        return Unavailable(f"{self.name} cannot be reached: {why}.", "Is the network there?")
+        return Unavailable(
+            f"{self.name} cannot be reached: {self.said(error)}.", "Is the network there?"
+        )
+
+    def said(self, error: Exception) -> str:
+        """The error's words, fit to be shown: what a server sends may repeat our token."""
+        words = str(error)
+        if token := self._token():
+            words = words.replace(token, "…")
+        return visible(words)[:200] or type(error).__name__
 
 
 def _is_loopback(url: httpx.URL) -> bool:

@@ -366,6 +366,22 @@ async def test_nobody_there_is_said(tmp_path: Path) -> None:
 # --- redirects and the token --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", ["/api/", "/resolve/"])
+async def test_a_hub_that_repeats_the_token_does_not_bring_it_into_an_error(
+    hub: HubServer, tmp_path: Path, path: str
+) -> None:
+    async def repeat(reply: Reply, asked: Asked) -> bool:
+        if path in asked.path:
+            await reply.send(f"{asked.headers['authorization']}\r\n\r\n".encode())
+        return path in asked.path
+
+    hub.misbehave = repeat
+    with pytest.raises(Unavailable) as caught:
+        await fetched(hub, tmp_path, ENVIRON)
+    assert "Bearer" in caught.value.message  # So it says what came, but for the token.
+    assert "hf_secret" not in caught.value.message + caught.value.hint
+
+
 async def test_the_token_stays_with_the_hub(hub: HubServer, tmp_path: Path) -> None:
     async with HubServer({NAME: MODEL}).running() as store:
         hub.token, hub.elsewhere = "hf_secret", store.url
