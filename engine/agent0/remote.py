@@ -152,8 +152,9 @@ class RemoteAsk(Elsewhere):
         sends += [f"{memories} memor{'ies' if memories > 1 else 'y'}"] if memories else []
         sends += [f"{one.name} ({len(one.text.encode()):,} bytes)" for one in attached]
         return await self._draft(
-            # A digest has no place for fractions.
-            asked.model_dump(mode="json") | {"temperature": str(asked.temperature or 0)},
+            # A digest has no place for fractions; what is attached stands in the payload, once.
+            asked.model_dump(mode="json")
+            | {"temperature": str(asked.temperature or 0), "attachments": []},
             {"attached": [[one.name, one.text] for one in attached]},
             prompt.messages,
             " · ".join(sends),
