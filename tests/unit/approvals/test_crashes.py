@@ -77,13 +77,15 @@ async def test_an_approver_that_leaves_when_the_yes_was_just_committed_has_said_
 ) -> None:
     number = await asked(client, folder)
     approving = asyncio.create_task(approve(client, number))
-    publish = engine.ground.state._publish
+    writer = engine.ground.state._writer
+    assert writer is not None
+    publish = writer._publish
 
     def leave(event: Event) -> None:
         approving.cancel()
         publish(event)
 
-    monkeypatch.setattr(engine.ground.state, "_publish", leave)
+    monkeypatch.setattr(writer, "_publish", leave)
     with pytest.raises(asyncio.CancelledError):
         await approving
     assert await ended(client, number) is ApprovalState.DONE

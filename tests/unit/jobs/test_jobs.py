@@ -173,13 +173,15 @@ async def test_a_caller_that_leaves_leaves_no_job_that_runs_in_name_only(
 ) -> None:
     """It leaves when the record was just committed, and the work not begun."""
     starting = asyncio.create_task(start(client, steps=1))
-    publish = engine.ground.state._publish
+    writer = engine.ground.state._writer
+    assert writer is not None
+    publish = writer._publish
 
     def leave(event: Event) -> None:
         starting.cancel()
         publish(event)
 
-    monkeypatch.setattr(engine.ground.state, "_publish", leave)
+    monkeypatch.setattr(writer, "_publish", leave)
     with pytest.raises(asyncio.CancelledError):
         await starting
     room.go.release()
