@@ -141,15 +141,17 @@ class Transcript(Painted, ScrollView, can_focus=True, inherit_bindings=False):
             goal = self._starts[self._layouts.index(anchor[0])] + anchor[1]
             if goal != top:
                 self.scroll_to(y=goal, animate=False, immediate=True, force=True)
-        if self.show_vertical_scrollbar:
-            # It is told of no scrolling that was done before it was there.
-            self.vertical_scrollbar.position = self.scroll_y
         if self.scroll_offset.y != top or total < before:
             self.refresh()
         elif first < top + self.size.height:
             # A few lines at the end, not the whole screen a dozen times a second.
             start = max(0, first - top)
             self.refresh(Region(0, start, self.size.width, self.size.height - start))
+
+    def watch_show_vertical_scrollbar(self, shows: bool) -> None:
+        """The scrollbar heard nothing of the scrolling that was done before it was there."""
+        if shows:
+            self.vertical_scrollbar.position = self.scroll_y
 
     # --- laying out a past ----------------------------------------------------------------------
 
