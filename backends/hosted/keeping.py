@@ -199,10 +199,13 @@ class Keeper:
             _log.info("a state was not saved: %s", error)
             return None
         try:
-            if (await self._act(slot, "save", file)).get("n_written") == 0:
-                raise ModelFailed(f"nothing was written to {file}")  # So llama.cpp says it.
-        except Failed as error:
-            _log.info("a state was not saved: %s", error.message)
+            told = (await self._act(slot, "save", file)).get("n_written")
+            size = await asyncio.to_thread(states.size_of, file)
+            # llama.cpp does not notice where the last of what it writes finds no room.
+            if size == 0 or told not in {None, size}:
+                raise ModelFailed(f"{file} was not written whole")
+        except (Failed, OSError) as error:
+            _log.info("a state was not saved: %s", error)
             await asyncio.to_thread(states.discard, file)
             return None
         slot.unsaved = 0

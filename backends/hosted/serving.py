@@ -233,7 +233,7 @@ class _Request(BaseHTTPRequestHandler):
             raise ValueError("filename is not a plain name")
         path = Path(states, name)
         if action == "save":
-            self._in_turn(lambda _: self._reply({"id_slot": 0, "n_saved": runner.save(path)}))
+            self._in_turn(lambda _: self._reply({"id_slot": 0, "n_saved": _saved(runner, path)}))
         elif action == "restore":
             self._in_turn(lambda _: self._reply({"id_slot": 0, "n_restored": runner.restore(path)}))
         else:
@@ -328,6 +328,13 @@ class _Request(BaseHTTPRequestHandler):
             logprobs = {"content": told} if told else None
         if text or logprobs:
             self._event(_chunk({"content": text}, logprobs=logprobs))
+
+
+def _saved(runner: Runner, path: Path) -> int:
+    try:
+        return runner.save(path)
+    except OSError as error:  # Not the client's: it waits to be told.
+        raise _Refused(500, "server_error", str(error)) from error
 
 
 _OBJECT = "chat.completion.chunk"

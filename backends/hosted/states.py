@@ -120,6 +120,10 @@ class StateStore:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(self.folder))
         return f"{name}-{key}-{os.getpid()}-{secrets.token_hex(8)}.kv"
 
+    def size_of(self, file: str) -> int:
+        """Bytes of a file that was written."""
+        return (self.folder / file).stat().st_size
+
     def keep(self, file: str, name: str, key: str, tokens: int, forgotten: int = 0) -> int:
         """Makes the file that was written the state of ``name``, and bounds the whole.
 

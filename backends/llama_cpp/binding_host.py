@@ -88,7 +88,8 @@ class LlamaRunner:
         written = self._library.llama_state_seq_save_file(
             self._llama.ctx, os.fsencode(path), _SEQUENCE, tokens, len(held)
         )
-        if not written:
+        # llama.cpp does not notice where the last of what it writes finds no room.
+        if not written or written != path.stat().st_size:
             raise OSError(f"the state could not be written to {path.name}")
         return len(held)
 

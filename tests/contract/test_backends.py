@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +20,7 @@ import pytest_asyncio
 
 from backends.hosted.backend import Hosted
 from backends.hosted.settings import Options
-from backends.hosted.states import StateStore
+from backends.hosted.states import StateStore, session_name
 from backends.llama_cpp.backend import LlamaCpp
 from backends.llama_cpp.binding import LLAMA_CPP_PYTHON
 from backends.mlx.backend import Mlx
@@ -516,3 +518,37 @@ async def test_its_state_outlives_it(subject: Subject) -> None:
     again = await pieces_of(subject.backend, question)
     assert usage_of(again).cached_tokens >= usage_of(first).prompt_tokens - 1
     assert text_of(again) == text_of(first)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
+async def test_a_disk_that_is_full_costs_no_more_than_the_state(subject: Subject) -> None:
+    backend = subject.backend
+    if Feature.STATE not in subject.features:
+        pytest.skip("it claims to keep no state")
+    assert isinstance(backend, Hosted)
+    states = backend._setup.states
+    assert states is not None
+
+    def of(session: str) -> list[Path]:
+        return list(states.folder.glob(f"{session_name(session)}-*.*"))
+
+    whole = await pieces_of(backend, ask("Name a fruit.", 4, session="whole"))
+    await backend.save()
+    size = max(path.stat().st_size for path in of("whole"))
+    pid = backend.info().pid
+    assert pid is not None
+    for most in (0, size // 2, size - 1):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+        try:
+            pieces = await pieces_of(backend, ask("Name a fruit.", 4, session="torn"))
+            assert text_of(pieces) == text_of(whole)
+            await backend.save()
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        assert of("torn") == [], most
+    assert text_of(await pieces_of(backend, ask("Name a fruit.", 4, session="torn"))) == text_of(
+        whole
+    )
+    await backend.save()
+    assert len(of("torn")) == 2
+    assert backend.info().pid == pid

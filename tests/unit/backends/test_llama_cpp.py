@@ -30,6 +30,9 @@ from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.model
 
+LONG = "Apples are red and bananas are yellow. " * 350
+"""What takes 20 s to read."""
+
 
 @pytest.fixture
 def gguf() -> Path:
@@ -55,6 +58,14 @@ def ask(text: str = "Count from 1 to 500, one number a line.", most: int = 2000)
 async def says(backend: LlamaCpp, generation: Generation) -> str:
     async with backend.stream(generation) as pieces:
         return "".join([piece.text async for piece in pieces])
+
+
+async def is_processing(backend: LlamaCpp) -> bool:
+    """Whether the server works on an answer."""
+    assert backend._running is not None
+    server = backend._running.server
+    slots = await server.fetch("GET", f"{server.address.root}/slots")
+    return any(each["is_processing"] for each in slots)
 
 
 async def fails_after_two_pieces(backend: LlamaCpp, harm: signal.Signals) -> ModelFailed:
@@ -98,6 +109,51 @@ async def test_a_hang_mid_answer_is_one_error_and_the_next_question_works(
     assert "no sign of life for 1 s" in error.message
     await until(lambda: not psutil.pid_exists(pid))
     assert await says(backend, ask("Hello", 3))
+
+
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+async def test_harm_while_the_prompt_is_read_is_one_error_and_the_next_question_works(
+    backend: LlamaCpp, harm: signal.Signals
+) -> None:
+    await backend.load()
+    asking = asyncio.create_task(says(backend, ask(LONG, 3)))
+    await until(lambda: is_processing(backend))
+    os.kill(child_of(backend).pid, harm)
+    async with asyncio.timeout(10):
+        with pytest.raises(ModelFailed) as caught:
+            await asking
+    told = {signal.SIGKILL: "SIGKILL", signal.SIGSTOP: "no sign of life"}
+    assert told[harm] in caught.value.message
+    assert await says(backend, ask("Hello", 3))
+
+
+async def test_leaving_while_the_prompt_is_counted_harms_nobody(
+    backend: LlamaCpp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await backend.load()
+    before = asyncio.all_tasks()
+    counting = asyncio.Event()
+    count = ChatServer._ask_count
+
+    async def noted(self: ChatServer, messages: Sequence[Message]) -> int | None:
+        asyncio.get_running_loop().call_later(0.02, counting.set)
+        return await count(self, messages)
+
+    monkeypatch.setattr(ChatServer, "_ask_count", noted)
+    book = ask("word " * 200_000)  # Counting it takes a tenth of a second at least.
+    for _ in range(backend.info().parallel + 1):
+        counting.clear()
+        for asked in (says(backend, book), backend.count_tokens(book.messages)):
+            asking = asyncio.create_task(asked)
+            await counting.wait()
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+    assert asyncio.all_tasks() == before
+    pid = child_of(backend).pid
+    answers = await asyncio.gather(*(says(backend, ask("Hello", 3)) for _ in range(3)))
+    assert all(answers)
+    assert child_of(backend).pid == pid
 
 
 async def test_both_of_two_answers_get_one_error_each(backend: LlamaCpp) -> None:
@@ -482,15 +538,12 @@ async def test_a_long_prompt_is_not_mistaken_for_a_hang(gguf: Path, tmp_path: Pa
 
 async def test_leaving_while_the_prompt_is_read_frees_the_slot(backend: LlamaCpp) -> None:
     await backend.load()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.5):
-            await says(backend, ask("Apples are red and bananas are yellow. " * 350, 3))
-    assert backend._running is not None
-    server = backend._running.server
+    asking = asyncio.create_task(says(backend, ask(LONG, 3)))
+    await until(lambda: is_processing(backend))
+    asking.cancel()
 
     async def idle() -> bool:
-        slots = await server.fetch("GET", f"{server.address.root}/slots")
-        return not any(each["is_processing"] for each in slots)
+        return not await is_processing(backend)
 
     # Reading all of it takes 20 s.
     await until(idle, within_s=10)

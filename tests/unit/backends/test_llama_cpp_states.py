@@ -355,8 +355,16 @@ async def test_a_process_that_is_harmed_while_it_saves_costs_only_the_state(
     assert (await says(backend))[0] == answer
 
 
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (signal.SIGSEGV, "SIGSEGV"),
+        (signal.SIGKILL, "SIGKILL"),
+        (signal.SIGSTOP, "no sign of life"),
+    ],
+)
 async def test_a_restore_that_ends_the_process_is_not_tried_again(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, harm: signal.Signals, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = runs.start()
     answer, _ = await says(backend)
@@ -367,12 +375,13 @@ async def test_a_restore_that_ends_the_process_is_not_tried_again(
         if action == "restore":
             pid = backend.info().pid
             assert pid is not None
-            os.kill(pid, signal.SIGSEGV)
+            os.kill(pid, harm)
         return await act(self, slot, action, file)
 
     monkeypatch.setattr(Keeper, "_act", harmed)
-    with pytest.raises(ModelFailed, match="SIGSEGV"):
-        await says(backend)
+    with pytest.raises(ModelFailed, match=told):
+        async with asyncio.timeout(10):
+            await says(backend)
     again, usage = await says(backend)
     assert again == answer
     assert usage.cached_tokens == 0

@@ -278,6 +278,10 @@ async def test_states_lie_in_their_folder_and_nowhere_else(served: Served) -> No
     for name in ("", ".", "..", "../a.kv", "/etc/passwd", "a\0b", "none.kv"):
         reply = await served.post("/slots/0?action=restore", {"filename": name})
         assert reply.status_code == 400, name
+    (served.folder / "taken").mkdir()
+    reply = await served.post("/slots/0?action=save", {"filename": "taken"})
+    assert reply.status_code == 500
+    assert "Is a directory" in reply.json()["error"]["message"]
 
 
 def test_a_model_that_cannot_be_loaded_is_the_caller_s_error(tmp_path: Path) -> None:
