@@ -24,7 +24,7 @@ def attachments(files: Sequence[str], assets: Sequence[str]) -> tuple[Attachment
 
 def text_file(name: str) -> TextAttachment:
     """A text file, whole. Raises Invalid."""
-    text = _read(name, 4 * MAX_ATTACHED)
+    text = _read(name, 4 * MAX_ATTACHED, "Attach a text file, or a part of it.")
     if not text:
         raise Invalid(f"{visible(name)} is empty.", "Attach a file that says something.")
     if "\0" in text:
@@ -51,7 +51,7 @@ def asset(place: str) -> AssetAttachment:
 def schema(name: str) -> dict[str, Any]:
     """A JSON schema from a file. Raises Invalid."""
     try:
-        found = json.loads(_read(name, _MAX_SCHEMA))
+        found = json.loads(_read(name, _MAX_SCHEMA, "Give a file with a JSON schema."))
     except (ValueError, RecursionError) as error:
         raise Invalid(f"{visible(name)} is not JSON: {error}.", "Give a JSON schema.") from error
     if not isinstance(found, dict):
@@ -59,20 +59,20 @@ def schema(name: str) -> dict[str, Any]:
     return found
 
 
-def _read(name: str, most: int) -> str:
+def _read(name: str, most: int, instead: str) -> str:
     shown = visible(name)
     try:
         # A pipe or a device could keep us waiting for ever.
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open already
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Invalid(f"{shown} is no file.", "Attach a text file.")
+                raise Invalid(f"{shown} is no file.", instead)
             data = file.read(most + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise Invalid(f"{shown} cannot be read: {reason}.", "Check the name.") from error
     if len(data) > most:
-        raise Invalid(f"{shown} is larger than {most:,} bytes.", "Attach a part of it.")
+        raise Invalid(f"{shown} is larger than {most:,} bytes.", instead)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -64,7 +64,7 @@ async def chat(run: Invocation) -> int:
 
         return await converse(run)
     request = run.request(
-        text=" ".join(words) if words else await _piped(),
+        text=await _given(run),
         attachments=attach.attachments(run.options.attach, run.options.asset),
     )
     async with run.client() as client:
@@ -151,7 +151,7 @@ async def _structure(run: Invocation) -> int:
             "It asks a question of its own, in no conversation.",
         )
     request = agent0.Structure(
-        text=run.request(text=" ".join(run.options.text) or await _piped()).text,
+        text=run.request(text=await _given(run)).text,
         json_schema=attach.schema(run.options.schema),
         max_tokens=given.get("max_tokens"),
     )
@@ -184,10 +184,16 @@ async def read(descriptor: int) -> bytes:
     return os.read(descriptor, _CHUNK)
 
 
+async def _given(run: Invocation) -> str:
+    """The question from the command line, else from a pipe or a file. Raises Invalid."""
+    words = run.options.text
+    return " ".join(words) if words else await _piped()
+
+
 async def _piped() -> str:
-    """The question from a pipe or a file. Raises Invalid where there is none."""
     data = bytearray()
-    while sys.stdin is not None and len(data) <= 4 * MAX_QUESTION:
+    there = sys.stdin is not None and not sys.stdin.isatty()
+    while there and len(data) <= 4 * MAX_QUESTION:
         if not (chunk := await read(sys.stdin.fileno())):
             break
         data += chunk

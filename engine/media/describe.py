@@ -68,6 +68,8 @@ def _text(root: bytes, file: CatalogueFile) -> str:
         _expect(opened, file)
     finally:
         os.close(opened)
+    if len(data) != file.size:  # Some file systems hand over less than there is.
+        raise _ChangedError
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

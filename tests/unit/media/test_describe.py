@@ -58,6 +58,16 @@ def test_a_hostile_name_is_visible(films: Path) -> None:
     assert "\x1b" not in "".join(told.facts)
 
 
+def test_a_part_of_a_text_is_not_taken_for_the_whole(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(films / "a", b"All of it, or nothing.")
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, most: read(descriptor, min(most, 9)))
+    told = describe("films", os.fsencode(films), catalogued(films, b"a"))
+    assert told.text == ""
+
+
 def test_no_link_is_followed(films: Path, tmp_path: Path) -> None:
     write(films / "sub" / "a", b"inside")
     known = catalogued(films, b"sub/a")
