@@ -14,12 +14,13 @@ from typing import Any
 from engine.agent0 import attachments
 from engine.agent0.answer import Answer, Desk, Manner, Prepare, answering, to_its_end
 from engine.agent0.asking import Prompt, Prompts, priority_of
+from engine.agent0.prompt import PLAIN
 from engine.agent0.remote import Check, RemoteAsk, RemoteStructure, only_here
 from engine.agent0.structure import ATTEMPTS, Wanted, structured
 from engine.agent0.titles import Titles
 from engine.contract import agent0
 from engine.contract.agent0 import Ask, Structure, Structured
-from engine.contract.backend import Backend
+from engine.contract.backend import Backend, Message
 from engine.contract.base import now
 from engine.contract.call import Call
 from engine.contract.memory import Turn
@@ -40,6 +41,7 @@ class Agent0Room:
         self._titles = Titles(self._turns, self._models)
 
     async def start(self) -> None:
+        self._models.opens_with((Message("system", PLAIN),))
         door = self._ground.door
         ask, structure = RemoteAsk(self._models, self), RemoteStructure(self._models, self)
         door.stream(agent0.ASK, self._ask, risk=self._risk, high=ask)

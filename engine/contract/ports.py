@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from engine.contract.approvals import Card, Outcome
-from engine.contract.backend import Backend
+from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.media import Library
@@ -37,6 +37,10 @@ class Models(Protocol):
 
         Raises ModelFailed or Unavailable where it cannot be loaded or does not fit.
         """
+        ...
+
+    def opens_with(self, messages: Sequence[Message]) -> None:
+        """Every prompt begins like this: a model that is loaded ahead reads it meanwhile."""
         ...
 
     def tell(self) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from engine.contract import model as words
-from engine.contract.backend import Backend, ModelChoice, Placement
+from engine.contract.backend import Backend, Message, ModelChoice, Placement
 from engine.contract.base import Empty, visible
 from engine.contract.call import Call
 from engine.contract.errors import Busy, Failed, Invalid, ModelFailed, NotFound, Refused
@@ -19,6 +19,7 @@ from engine.models.downloading import Downloads
 from engine.models.measuring import Measuring, check
 from engine.models.pool import Loaded, Pool
 from engine.models.stopping import stopping
+from engine.models.warming import Warming
 
 _SETTING = "model.use"
 _FALLBACK = "scripted"
@@ -50,6 +51,7 @@ class ModelsRoom:
             changed=self._changed,
             loaded=self._loaded,
         )
+        self._warming = Warming(self._pool)
         self._added = AddedModels(ground.settings, ground.models)
         self._downloads = Downloads(ground.home.data / "models")
         self._measuring = Measuring(ground.models, telling.memory_of)
@@ -81,6 +83,7 @@ class ModelsRoom:
         self._ground.probes["model"] = self._concerns
 
     async def stop(self) -> None:
+        await self._warming.stop()
         await self._pool.stop()
 
     def _choose(self, name: str, because: str) -> None:
@@ -100,6 +103,9 @@ class ModelsRoom:
     async def lease(self) -> AsyncIterator[Backend]:
         async with self._pool.lease(self._current.name) as backend:
             yield backend
+
+    def opens_with(self, messages: Sequence[Message]) -> None:
+        self._warming.beginning = tuple(messages)
 
     def tell(self) -> None:
         """Tells the faces how the model is now."""
@@ -201,6 +207,7 @@ class ModelsRoom:
     async def _load(self, request: words.AnyModel, _call: Call) -> words.ModelInfo:
         name = request.name or self._current.name
         await self._pool.open(name)
+        self._warming.begin(name)
         return await self._full(name)
 
     async def _unload(self, request: words.AnyModel, _call: Call) -> words.ModelInfo:
