@@ -170,7 +170,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("sort", ("s",), "sort",
            "By path, by size, by age", "Media", "media", 6),
     Action("ask_about", ("at",), "ask about",
-           "Ask Agent-0 about the selected file", "Media", "media", 6),
+           "Ask Agent-0 about the selected file", "Media", "media", 8),
     # --- approvals
     Action("approve", ("y",), "do it",
            "Say yes to the card that is painted", "Answer", "approvals",
