@@ -85,7 +85,9 @@ def _invalid(error: ValidationError) -> Invalid:
     problem = error.errors(include_url=False)[0]
     name = str(problem["loc"][0]).replace("_", "-") if problem["loc"] else "The request"
     value = visible(str(problem["input"]))[:80]
-    reason = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    reason = problem["msg"].removeprefix("Value error, ")
+    for subject in ("Input should", "String should"):
+        reason = reason.replace(subject, "it should")
     return Invalid(f"{name} {value!r}: {reason}.", "--help after the command tells what it takes.")
 
 

@@ -97,8 +97,9 @@ class AnswerPiece(Wire):
 
 
 class AnswerFinished(Wire):
-    """The answer is durable. ``finish``: stop, length, or stopped (cancelled by the person).
+    """The answer is durable. ``finish``: stop (the model ended) or length.
 
+    An answer that a person stopped, or that failed, ends without one.
     ``cached_tokens`` of the prompt were not read again. ``seconds`` from question to end.
     """
 

@@ -78,6 +78,8 @@ class PathRef(Wire):
 
 
 def _plain_name(value: str) -> str:
+    if "/" in value or value[0] == "-" or value[0].isspace():
+        raise ValueError("must hold no slash, and begin with neither a dash nor a blank")
     if value != visible(value) or not value.strip():
         raise ValueError("must be visible text without control characters")
     return value
@@ -85,7 +87,7 @@ def _plain_name(value: str) -> str:
 
 Name = Annotated[
     str,
-    Field(min_length=1, max_length=64, pattern=r"^[^/\s-][^/\n]*$"),
+    Field(min_length=1, max_length=64),
     AfterValidator(_plain_name),
 ]
 """A name that a person chose: 1–64 visible characters, no slash, not starting with ``-``."""
