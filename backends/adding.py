@@ -42,7 +42,7 @@ async def examine(
     if source.startswith(("http://", "https://", "unix:")):
         found, suggested = await _server(source, model, key_env, environ)
     elif "://" in source or source.startswith("hf:"):
-        hint = "From a hub: arcanum model download hf:owner/repository. " + _FORMS
+        hint = "From a hub: arcanum model add hf:owner/repository. " + _FORMS
         raise Invalid(f"{visible(source)[:200]!r} cannot be added", hint)
     elif model or key_env:
         raise Invalid("Only a server has several models, or a key", _FORMS)
@@ -90,7 +90,10 @@ async def _models(address: Address, key: str) -> list[str]:
     """The names of the server's models, as they can be shown. Raises Unavailable."""
     label = address.label
 
-    async def explain(_: Trouble, detail: str) -> Failed:
+    async def explain(trouble: Trouble, detail: str) -> Failed:
+        if trouble is Trouble.FOREIGN:
+            what = f"{label} does not speak HTTP: {detail}"
+            return Unavailable(what, "Check its address and port.")
         return Unavailable(f"{label} does not answer: {detail}", "Start that server, then add it.")
 
     server = await connect(label, address, explain, key=key, silence_s=_WITHIN_S)

@@ -40,6 +40,10 @@ _OTHERWISE = {
     "max_tokens": "max_completion_tokens",
 }
 _UNKNOWN_REQUEST = {404, 405, 501}
+# How httpx tells of a connection that ended early, or went wrong halfway: it did speak HTTP.
+_ENDED = re.compile(r"disconnected|closed connection|chunk")
+_QUOTED = re.compile(r"illegal .*?bytearray\(b(.*)\)", re.DOTALL)
+_MAX_QUOTED = 80
 
 
 class ChatServer:
@@ -262,6 +266,11 @@ class ChatServer:
             trouble = Trouble.REFUSED
         elif isinstance(error, httpx.TimeoutException | TimeoutError):
             trouble = Trouble.SILENT
+        elif isinstance(error, httpx.RemoteProtocolError) and not _ENDED.search(str(error)):
+            quoted = _QUOTED.match(str(error))
+            said = self.words.say(quoted[1] if quoted else str(error))
+            said = said if len(said) <= _MAX_QUOTED else f"{said[:_MAX_QUOTED]}…"
+            return await self._explain(Trouble.FOREIGN, said)
         else:
             trouble = Trouble.BROKEN
         return await self._explain(trouble, self.words.say(str(error)))

@@ -22,6 +22,7 @@ class Trouble(Enum):
     REFUSED = "nobody answers there"
     BROKEN = "the connection broke off"
     SILENT = "nothing came for too long"
+    FOREIGN = "what answers there does not speak HTTP"
 
 
 Explain = Callable[[Trouble, str], Awaitable[Failed]]

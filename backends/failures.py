@@ -96,7 +96,8 @@ class Wording:
         if status in {401, 403}:
             return Denied(
                 f"{self._name} refused the key, or wants one ({status}){said}",
-                "Check the variable that its key_env names in config.toml.",
+                "Check the variable that holds its key: key_env in config.toml, or --key-env NAME"
+                " of arcanum model add.",
             )
         if status == 404:
             return Denied(
@@ -106,7 +107,8 @@ class Wording:
         if 300 <= status < 400:
             return Denied(
                 f"{self._name} sends requests elsewhere ({status}), which is not followed",
-                "Configure the address that it means, if you trust it.",
+                "Give the address that it means, if you trust it, in config.toml or to"
+                " arcanum model add.",
             )
         if status in {502, 504}:
             return Unavailable(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from backends.chat import ChatServer
 
 _ELSEWHERE = "Start that server, or use another model: arcanum model list"
+_ADDRESS = "Check its address and port, or use another model: arcanum model list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,8 @@ class OpenAIHttp:
             error = Unavailable(f"{name} does not answer: {detail}", _ELSEWHERE)
         elif trouble is Trouble.SILENT:
             error = ModelFailed(f"{name} sent nothing for {self._silence_s:g} s", _ELSEWHERE)
+        elif trouble is Trouble.FOREIGN:
+            error = ModelFailed(f"{name} does not speak HTTP: {detail}", _ADDRESS)
         else:
             error = ModelFailed(f"{name} broke off: {detail}", "Ask again.")
         self._ready, self._reason = False, error.message

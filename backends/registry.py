@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Catalog:
         found: list[ModelChoice] = []
         if (gguf := self._settings.gguf) is not None:
             name = visible(gguf.name)
-            text = f"{name}, from the configuration, run here"
+            text = f"{name}, from the configuration, {_run_here(gguf)}"
             found.append(ModelChoice(_gguf_name(gguf), "llama_cpp", text, size=_size(gguf)))
         for each in self._settings.endpoints:
             text = f"{visible(each.model) or 'the first model'} of the configured server"
@@ -119,10 +120,16 @@ class Catalog:
     async def examine(self, source: str, name: str, model: str, key_env: str) -> AddedModel:
         from backends.adding import examine
 
-        taken = {each.name for each in self.choices()}
+        if name:
+            self.check_name(name)
+        # Each model's file is looked at, and a disk may hang.
+        taken = {each.name for each in await asyncio.to_thread(self.choices)}
         found = await examine(source, name, model, key_env, taken=taken, environ=self._environ)
-        _check_name(found.name)
+        self.check_name(found.name)
         return found
+
+    def check_name(self, name: str) -> None:
+        _check_name(name)
 
     def learn(self, added: Sequence[AddedModel]) -> None:
         self._added = {each.name: each for each in added}
@@ -227,7 +234,8 @@ def _added_choice(added: AddedModel) -> ModelChoice:
     if added.kind == "endpoint":
         text, endpoint, size = f"{visible(added.model)} of the server {where}", where, 0
     else:
-        text, endpoint, size = f"{where}, run here", "", _size(Path(added.place))
+        place = Path(added.place)
+        text, endpoint, size = f"{where}, {_run_here(place)}", "", _size(place)
     origin = "downloaded" if added.downloaded else "added"
     backend = _BACKENDS.get(added.kind, added.kind)
     return ModelChoice(added.name, backend, text, endpoint, size, origin)
@@ -255,6 +263,17 @@ def _gguf_name(path: Path) -> str:
 def _expanded(path: Path) -> Path:
     """``~/`` is the home of whoever runs the engine."""
     return Path.home().joinpath(*path.parts[1:]) if path.parts[:1] == ("~",) else path
+
+
+def _run_here(path: Path) -> str:
+    """What is said behind the name of a file or a folder."""
+    try:
+        _expanded(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "which is not there"
+    except (OSError, ValueError):  # Whoever loads it is told why.
+        pass
+    return "run here"
 
 
 def _size(path: Path) -> int:

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from backends.hosted.folder import STATE_LINK
 from backends.hosted.hosting import host
 from backends.hosted.runner import Ask, Progress, Steps, Token, common
 from backends.hosted.serving import serve
@@ -40,6 +40,7 @@ class MlxRunner:
         import mlx_lm
 
         self._mx = mlx.core
+        self._link = Path(task["socket"]).with_name(STATE_LINK)
         self._model, self._tokenizer, config = mlx_lm.load(
             task["model"],
             tokenizer_config={"trust_remote_code": False},
@@ -83,16 +84,15 @@ class MlxRunner:
         from mlx_lm.models.cache import load_prompt_cache
 
         self.erase()
-        with TemporaryDirectory() as folder:
-            # MLX knows a file by its ending.
-            link = Path(folder, "state.safetensors")
-            link.symlink_to(path)
-            try:
-                cache, told = load_prompt_cache(os.fspath(link), return_metadata=True)
-                read = json.loads(told["tokens"])
-                self._mx.eval([each.state for each in cache])
-            except Exception as error:
-                raise ValueError(f"{path.name} is no state of this model: {error}") from error
+        self._link.symlink_to(path)
+        try:
+            cache, told = load_prompt_cache(os.fspath(self._link), return_metadata=True)
+            read = json.loads(told["tokens"])
+            self._mx.eval([each.state for each in cache])
+        except Exception as error:
+            raise ValueError(f"{path.name} is no state of this model: {error}") from error
+        finally:
+            self._link.unlink()
         if len(cache) != len(self._cache):
             raise ValueError(f"{path.name} is the state of another model")
         self._cache, self._read = cache, read

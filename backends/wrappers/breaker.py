@@ -126,10 +126,15 @@ class Breaker(Wrapper):
         """Raises TryLater where it is to be left alone, or is being tried."""
         if self._failures >= self._most and (self._rests_s > 0 or self._trying):
             raise TryLater(
-                f"{self.inner.info().model} is left alone: {self._why()}",
+                f"{self._name()} is left alone: {self._why()}",
                 "Wait, or use another model: arcanum model list",
                 max(self._rests_s, 0.0),
             )
+
+    def _name(self) -> str:
+        """What people call it: some servers name a model by the whole path of its file."""
+        info = self.inner.info()
+        return info.model.rstrip("/").rpartition("/")[2] or info.backend
 
     @property
     def _rests_s(self) -> float:

@@ -334,6 +334,10 @@ class BackendCatalog(Protocol):
         """
         ...
 
+    def check_name(self, name: str) -> None:
+        """Raises Invalid for what no added model can be called."""
+        ...
+
     def learn(self, added: Sequence[AddedModel]) -> None:
         """From now on these are the added models."""
         ...

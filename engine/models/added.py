@@ -82,7 +82,8 @@ class AddedModels:
         return found
 
     async def refuse_taken(self, name: str) -> None:
-        """Raises Refused where a model has that name."""
+        """Raises Refused where a model has that name, and Invalid where none can have it."""
+        self._catalog.check_name(name)
         if await self.find(name) is not None:
             raise Refused(
                 f"There is a model named {visible(name)} already.", "Give it another --name."

@@ -24,7 +24,7 @@ class Downloads:
 
     async def fetch(self, hub: Hub, download: Download, job: JobControl) -> Path:
         """The model's place once all of it is there. What came stays, however this ends."""
-        folder = self._folder / download.repository.replace("/", "--")
+        folder = self._folder.joinpath(*download.repository.split("/"))
         with self._alone(folder, download):
             await asyncio.to_thread(folder.mkdir, 0o700, parents=True, exist_ok=True)
             while True:

@@ -18,7 +18,7 @@ from engine.contract.backend import (
     Observer,
     Placement,
 )
-from engine.contract.errors import NotFound
+from engine.contract.errors import Invalid, NotFound
 from engine.core.engine import Engine
 from engine.home import Home
 from tests.fakes.rehearsed import RehearsedBackend
@@ -102,6 +102,10 @@ class RehearsedCatalog:
             raise NotFound(f"There is no {source}.")
         found = self._can_add[source]
         return replace(found, name=name or found.name, model=model, key_env=key_env)
+
+    def check_name(self, name: str) -> None:
+        if name == "scripted":
+            raise Invalid(f"{name} stands for something else.")
 
     def learn(self, added: Sequence[AddedModel]) -> None:
         self.added = tuple(added)

@@ -295,7 +295,7 @@ async def is_full_like_lm_studio(reply: Reply, _: Request) -> None:
         (aborts, ModelFailed, "ended with 'abort'"),
         (fails_as_an_event, ModelFailed, "the engine is dead"),
         (is_an_error_in_json, ModelFailed, "Unexpected endpoint"),
-        (is_broken_http, ModelFailed, "broke off"),
+        (is_broken_http, ModelFailed, "does not speak HTTP"),
         (writes_ten_megabytes, ModelFailed, "longer than"),
         (never_says_anything, ModelFailed, "more than it was asked"),
         (thinks_for_ever, ModelFailed, "more than it was asked"),

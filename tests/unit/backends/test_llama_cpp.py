@@ -315,6 +315,29 @@ def test_a_long_runtime_folder_still_gets_a_socket(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_what_the_killed_left_in_the_temporary_folder_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    left = tmp_path / f"arcanum-model-{dead.pid}-abc"
+    left.mkdir()
+    (left / "m.sock").touch()
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "model").touch()
+    (tmp_path / f"arcanum-model-{dead.pid}-link").symlink_to(precious)
+    mine = tmp_path / f"arcanum-model-{os.getpid()}-abc"
+    mine.mkdir()
+    folder = make_folder(tmp_path / ("long" * 30))
+    assert folder.parent == tmp_path
+    assert not left.exists()
+    assert mine.exists()
+    assert (precious / "model").exists(), "whoever may write there can leave a link"
+    remove_folder(folder)
+
+
 # --- files that are no model ---
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from backends.adding import examine
 from backends.openai_http import EndpointSettings, OpenAIHttp
 from engine.contract.backend import Embeds, Feature, ModelState
 from engine.contract.errors import Invalid, ModelFailed, Unavailable
@@ -55,6 +56,39 @@ async def test_a_server_that_went_away_is_said() -> None:
     assert backend.info().state is ModelState.UNLOADED
 
 
+GARBAGE = {
+    "another protocol": b"SSH-2.0-OpenSSH_9.6 \xff\x1b[31m" + b"x" * 500 + b"\r\n\r\n",
+    "a strange version": b"HTTP/9.9 what\r\n\r\n",
+    "a header that is none": b"HTTP/1.1 200 OK\r\nbad " + b"x" * 5000 + b"\r\n\r\n",
+    "no end of a line": b"x" * 200_000,
+}
+
+
+@pytest.mark.parametrize("said", GARBAGE.values(), ids=GARBAGE.keys())
+async def test_what_speaks_another_protocol_is_said_in_short(said: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        backend = OpenAIHttp(EndpointSettings("box", url, MODEL))
+        with pytest.raises(ModelFailed) as using:
+            await says(backend)
+        with pytest.raises(Unavailable) as adding:
+            await examine(url, "", "", "", taken=(), environ={})
+        await backend.unload()
+    for error in (using.value, adding.value):
+        assert url in error.message
+        assert "does not speak HTTP" in error.message
+        assert len(error.message) < 200
+        assert error.message.isprintable()
+        assert "bytearray" not in error.message
+        assert "address and port" in error.hint
+        assert "Start that server" not in error.hint
+
+
 # --- keys ---
 
 
@@ -97,7 +131,8 @@ async def test_a_wrong_key_is_said() -> None:
         backend = OpenAIHttp(EndpointSettings("box", server.url, MODEL))
         with pytest.raises(Unavailable, match="refused the key") as caught:
             await says(backend)
-        assert "key_env" in caught.value.hint
+        assert "key_env in config.toml" in caught.value.hint
+        assert "--key-env NAME" in caught.value.hint
         await backend.unload()
 
 

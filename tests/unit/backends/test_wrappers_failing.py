@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -175,6 +176,23 @@ async def opened(stage: Stage, clock: Clock) -> Breaker:
         clock.now += 1
         await fails(breaker)
     return breaker
+
+
+@pytest.mark.parametrize(
+    ("model", "called"),
+    [("/srv/models/qwen-3b.gguf", "qwen-3b.gguf"), ("owner/name", "name"), ("", "staged")],
+)
+async def test_a_model_that_is_left_alone_is_called_by_its_name(
+    clock: Clock, model: str, called: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(DOWN, DOWN, DOWN)
+    info = replace(stage.info(), backend="staged", model=model)
+    monkeypatch.setattr(stage, "info", lambda: info)
+    breaker = Breaker(stage, clock=clock)
+    for _ in range(3):
+        clock.now += 1
+        await fails(breaker)
+    assert (await fails(breaker)).message.startswith(f"{called} is left alone")
 
 
 async def test_then_one_request_tries_and_closes_it(clock: Clock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from backends.hub import HubClient, HubPatience
 from engine.clients.local import LocalClient
 from engine.config import Config, ModelConfig
 from engine.contract import jobs, model, telemetry
-from engine.contract.backend import AddedModel, ModelChoice, Observation
+from engine.contract.backend import AddedModel, Download, ModelChoice, Observation
 from engine.contract.base import Empty
 from engine.contract.engine import STATUS
 from engine.contract.errors import Invalid, ModelFailed, NotFound, Refused, Unavailable
@@ -261,7 +261,7 @@ async def server() -> AsyncIterator[HubServer]:
 
 
 def downloading(server: HubServer, home: Home) -> RehearsedCatalog:
-    place = home.data / "models" / "maker--small-GGUF" / "small.gguf"
+    place = home.data / "models" / "maker" / "small-GGUF" / "small.gguf"
     return two(
         hub=HubClient(server.url, environ={}, patience=HubPatience(backoff_s=0.01)),
         can_add={str(place): replace(MINE, name="small", place=str(place))},
@@ -284,6 +284,38 @@ async def test_a_download_is_added_when_it_is_done(home: Home, server: HubServer
         assert "a model named mine already" in taken.error.message
 
 
+async def test_a_name_that_cannot_be_is_refused_before_the_download(
+    home: Home, server: HubServer
+) -> None:
+    async with engine_with(home, {}, catalog=downloading(server, home)) as client:
+        request = model.DownloadModel(source=f"hf:{REPO}", name="scripted")
+        last = await ended(client, await started(client, model.DOWNLOAD, request))
+        assert last.error is not None
+        assert last.error.code == Invalid.code
+        assert server.files_asked == []
+
+
+async def test_no_two_repositories_share_a_folder(home: Home) -> None:
+    folders: list[Path] = []
+
+    class Busy:
+        async def look_up(self, source: str) -> Download:
+            return Download(source.removeprefix("hf:"), "main", ("m.gguf",), (1,), ("",))
+
+        async def fetch(
+            self, download: Download, folder: Path, progress: Callable[[int, int], None]
+        ) -> Path:
+            folders.append(folder)
+            raise Unavailable("It has too much to do.")
+
+    async with engine_with(home, {}, catalog=two(hub=Busy())) as client:
+        for each in ("a--b/c", "a/b--c", "a/b", "a--b--c/d"):
+            request = model.DownloadModel(source=f"hf:{each}")
+            await ended(client, await started(client, model.DOWNLOAD, request))
+    assert len(set(folders)) == 4
+    assert all(each.is_relative_to(home.data / "models") for each in folders)
+
+
 async def test_a_download_is_paused_cancelled_and_carried_on_with(
     home: Home, server: HubServer
 ) -> None:
@@ -291,7 +323,7 @@ async def test_a_download_is_paused_cancelled_and_carried_on_with(
     request = model.DownloadModel(source=f"hf:{REPO}")
     async with engine_with(home, {}, catalog=downloading(server, home)) as client:
         number = await started(client, model.DOWNLOAD, request)
-        part = home.data / "models" / "maker--small-GGUF" / "small.gguf.part"
+        part = home.data / "models" / "maker" / "small-GGUF" / "small.gguf.part"
         await until(lambda: part.exists() and part.stat().st_size >= 1 << 20)
 
         twin = await ended(client, await started(client, model.DOWNLOAD, request))
@@ -355,7 +387,7 @@ async def test_what_came_whole_and_is_no_model_is_told_with_where_it_lies(
         last = await ended(client, await started(client, model.DOWNLOAD, request))
         assert last.error is not None
         assert last.error.message == "It is not a GGUF model."
-        assert str(home.data / "models" / "maker--small-GGUF") in last.error.hint
+        assert str(home.data / "models" / "maker" / "small-GGUF") in last.error.hint
         assert "again" not in last.error.hint
 
 
