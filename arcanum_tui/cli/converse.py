@@ -11,7 +11,14 @@ from arcanum_tui.cli.command import Invocation, value, waits
 from arcanum_tui.cli.entries import Entries
 from arcanum_tui.cli.terminal import OutputClosed
 from engine.contract import memory, model
-from engine.contract.errors import EXIT_OK, ArcanumError, Invalid, NeedsApproval, NotFound
+from engine.contract.errors import (
+    EXIT_OK,
+    ArcanumError,
+    Disconnected,
+    Invalid,
+    NeedsApproval,
+    NotFound,
+)
 
 if TYPE_CHECKING:
     from engine.contract.agent0 import AnswerStarted, Attachment
@@ -40,22 +47,37 @@ async def converse(run: Invocation) -> int:
     leaves."""
     session = run.request(text="?").session  # A wrong option is told before anything starts.
     pending = attach.attachments(run.options.attach, run.options.asset)
-    async with run.client() as client:
-        run.terminal.note(f"session {session} · Ctrl-C stops an answer, Ctrl-D leaves, /help")
-        talk = Conversation(run, client, session, list(pending))
-        while await talk.goes_on():
-            pass
+    talk = Conversation(run, session, list(pending))
+    run.terminal.note(f"session {session} · Ctrl-C stops an answer, Ctrl-D leaves, /help")
+    while await _with_an_engine(run, talk):
+        pass  # It went away: the next question is for another.
     return EXIT_OK
 
 
-class Conversation:
-    """``pending`` goes with the next question."""
+async def _with_an_engine(run: Invocation, talk: Conversation) -> bool:
+    """Talks as long as the engine is there; False where the person has left."""
+    async with run.client() as client:
+        try:
+            while await talk.goes_on(client):
+                pass
+        except Disconnected as error:
+            if not talk.waiting:
+                run.terminal.fail(error)
+            return True
+    return False
 
-    def __init__(
-        self, run: Invocation, client: EngineClient, session: str, pending: list[Attachment]
-    ) -> None:
+
+class Conversation:
+    """``pending`` goes with the next question.
+
+    ``waiting``: an entry that found no engine there, and was not sent anywhere.
+    """
+
+    _client: EngineClient
+
+    def __init__(self, run: Invocation, session: str, pending: list[Attachment]) -> None:
         self._run = run
-        self._client = client
+        self.waiting = ""
         self._session = session
         self._pending = pending
         self._entries = Entries(run)
@@ -72,11 +94,17 @@ class Conversation:
             "help": self._help,
         }
 
-    async def goes_on(self) -> bool:
-        """Takes one entry; False at the end. What goes wrong with one does not end the others."""
+    async def goes_on(self, client: EngineClient) -> bool:
+        """Takes one entry; False at the end. What goes wrong with one does not end the others.
+
+        Raises Disconnected.
+        """
+        self._client = client
+        again, self.waiting = self.waiting, ""
         try:
-            if (text := await self._entries.next()) is None:
+            if (text := again or await self._entries.next()) is None:
                 return False
+            await self._knock(text, again=bool(again))
             await self._take(text)
         except asyncio.CancelledError:
             if self._run.interrupts.reason != "Ctrl-C":
@@ -85,11 +113,19 @@ class Conversation:
             self._run.interrupts.forgive()
         except NeedsApproval as needed:
             await waits(self._run, self._client, needed.approval_id)
-        except OutputClosed:
+        except (OutputClosed, Disconnected):
             raise
         except ArcanumError as error:
             self._run.terminal.fail(error)
         return True
+
+    async def _knock(self, text: str, *, again: bool) -> None:
+        """An engine may end while nobody asks: whoever ran it has left. The entry waits then."""
+        try:
+            await self._client.snapshot(())
+        except Disconnected:
+            self.waiting = "" if again else text
+            raise
 
     async def _take(self, text: str) -> None:
         word, _, rest = text.removeprefix("/").partition(" ")

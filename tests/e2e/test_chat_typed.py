@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.shell import ARCANUM, Typist, arcanum, environment, refused, told
+from engine.home import Home
+from tests.e2e.shell import ARCANUM, Typist, arcanum, environment, refused, serving, told
 
 pytestmark = pytest.mark.model
 
@@ -105,3 +106,20 @@ def test_a_file_with_nul_is_no_text(tmp_path: Path) -> None:
     odd = tmp_path / "odd.txt"
     odd.write_bytes(b"a\0b")
     assert "holds NUL bytes" in refused("chat", "--attach", str(odd), "What?", code=64)["message"]
+
+
+def test_a_conversation_outlives_the_engine_that_it_began_with(home: Home) -> None:
+    with serving(home) as engine:
+        person = Typist("chat", "--session", "a", "--max-tokens", "4")
+        person.sees("> ")
+        person.types("Hello.\n")
+        person.sees("tok/s")
+        person.sees("> ")
+        engine.kill()
+        engine.wait()
+        person.types("Still there?\n")
+        person.sees("tok/s")
+        person.sees("> ")
+        person.types("\x04")
+        assert person.leaves() == 0
+    assert asked("a") == ["Hello.", "Still there?"]
