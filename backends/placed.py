@@ -24,7 +24,7 @@ from backends.placement import Case, place
 from backends.runtimes import Runtime, installed
 from backends.settings import ModelSettings
 from backends.shape import Shape
-from engine.contract.backend import Placement
+from engine.contract.backend import Observer, Placement
 
 GGUF, MLX = "gguf", "mlx"
 _HOSTS = {
@@ -41,11 +41,20 @@ _DECIDE_THEMSELVES = {"rocm", "vulkan"}
 
 
 class LocalModels:
-    """Makes and places the models of this machine. ``kind`` is gguf or mlx."""
+    """Makes and places the models of this machine. ``kind`` is gguf or mlx.
 
-    def __init__(self, settings: ModelSettings, environ: Mapping[str, str] = os.environ) -> None:
+    ``observer`` is told of what happens to a model without being asked for.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        environ: Mapping[str, str] = os.environ,
+        observer: Observer | None = None,
+    ) -> None:
         self._settings = settings
         self._environ = environ
+        self._observer = observer
         folder = settings.states
         self._states = StateStore(folder, settings.state_bytes) if folder is not None else None
         self._made: WeakSet[Hosted] = WeakSet()
@@ -62,7 +71,7 @@ class LocalModels:
             Options(settings.threads, settings.context, settings.parallel),
             states=self._states if settings.state_bytes else None,
         )
-        made = Hosted(name, check, setup, partial(self._options, kind, model))
+        made = Hosted(name, check, setup, partial(self._options, kind, model), self._observer)
         self._made.add(made)
         return made
 

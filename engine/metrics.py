@@ -89,6 +89,8 @@ class Metrics:
 
     def asked(self, seen: Observation) -> None:
         """A request to a model has ended."""
+        if seen.what == "changed":
+            return
         model = self.model(seen.model)
         self.model_requests.labels(model, seen.what, seen.outcome).inc()
         if seen.what != "stream":

@@ -23,6 +23,8 @@ from engine.contract.backend import (
     KeepsState,
     Message,
     ModelState,
+    Observation,
+    Observer,
     P,
     Piece,
 )
@@ -46,7 +48,9 @@ class Hosted:
 
     ``kind`` is the backend's name. ``check`` looks at the model before a process is started: it
     returns its size in bytes, or raises ModelFailed. ``decide`` makes the options of each load
-    anew, all but how many answers it gives at a time; it may raise Failed.
+    anew, all but how many answers it gives at a time; it may raise Failed. ``observer`` is told of
+    a process that ends by itself, and of one that is started: also for a question, behind the back
+    of whoever looks after loading.
     """
 
     def __init__(
@@ -55,11 +59,13 @@ class Hosted:
         check: Callable[[Path], int],
         setup: Setup,
         decide: Callable[[], Awaitable[Options]] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._kind = kind
         self._check = check
         self._setup = setup
         self._decide = decide
+        self._observer = observer
         self._name = setup.name
         self._loading = SingleFlight()
         self._running: Running | None = None
@@ -160,6 +166,7 @@ class Hosted:
             await asyncio.wait({self._watching})
         begun = time.monotonic()
         self._reason = ""
+        self._tell()
         try:
             if self._decide is not None:
                 self._setup = replace(self._setup, options=await self._decide())
@@ -168,6 +175,8 @@ class Hosted:
         except Failed as error:
             self._reason = error.message
             raise
+        finally:
+            asyncio.get_running_loop().call_soon(self._tell)  # When this run is over.
         self._library = self._running.library
         self._load_s = time.monotonic() - begun
         self._watching = asyncio.create_task(self._watch(self._running))
@@ -178,7 +187,13 @@ class Hosted:
         self._running = None
         if not running.child.unloaded:
             self._reason = f"Its process {running.child.verdict()}"
+            self._tell()
         await running.stop()
+
+    def _tell(self) -> None:
+        if self._observer is not None:
+            seen = Observation(self._name, self._kind, what="changed", seconds=0.0, outcome="ok")
+            self._observer(seen)
 
     async def _leave(self, running: Running) -> None:
         """Ends the child, after what it has read is on disk."""

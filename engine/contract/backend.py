@@ -189,6 +189,9 @@ class Embeds(Protocol):
 class Observation:
     """A request to a backend, when it has ended. ``what``: load, stream, count or embed.
 
+    Or ``changed``, which nobody asked for: the model's process has ended by itself, or was started
+    anew. What is the case now is in the backend's ``info``.
+
     ``outcome``: ok, left (whoever asked went away), or the code of the error. ``waited_s`` is
     the time before its turn came, ``first_s`` until the first piece (None where none came).
     """
@@ -315,6 +318,10 @@ class BackendCatalog(Protocol):
         """Servers that answer on this machine now (Ollama, llama-server), each model a choice."""
         ...
 
+    async def prepare(self) -> None:
+        """Imports what ``create`` needs, without holding up the event loop."""
+        ...
+
     def create(self, name: str) -> Backend:
         """A backend for the named choice, not yet loaded. Raises NotFound or Unavailable."""
         ...
@@ -343,7 +350,7 @@ class BackendCatalog(Protocol):
         ...
 
     def watch(self, observer: Observer) -> None:
-        """Every request to a backend is told to ``observer``, on the event loop."""
+        """Each ``Observation`` of any backend is told to ``observer``, on the event loop."""
         ...
 
     async def forget_session(self, session: str) -> None:

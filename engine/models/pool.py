@@ -26,7 +26,10 @@ _WAIT_FOR_ANSWERS_S = 10.0
 
 
 class Loaded:
-    """A model that is in memory, comes into it or leaves it."""
+    """A model that is in memory, comes into it or leaves it.
+
+    ``told`` is its state as the faces know it.
+    """
 
     def __init__(self, name: str, backend: Backend, pool: Pool) -> None:
         self.name = name
@@ -35,6 +38,7 @@ class Loaded:
         self.failure = ""
         self.leases = 0
         self.used_at = time.monotonic()
+        self.told = ModelState.UNLOADED
         self.loading = Once(lambda: pool.load(self))
         self.retiring = Once(lambda: pool.retire(self))
         self.freeing = Once(lambda: pool.free(self))
@@ -55,10 +59,18 @@ class Loaded:
         return ModelState.FAILED if self.failure else state
 
     @property
+    def moving(self) -> bool:
+        """It is loaded or freed by us now."""
+        return self.loading.running or self.freeing.running
+
+    @property
     def resting(self) -> bool:
         """Nothing is in memory, nothing under way and nobody here."""
-        busy = self.leases or self.loading.running or self.freeing.running
-        return not busy and self.state in {ModelState.UNLOADED, ModelState.FAILED}
+        return (
+            not self.leases
+            and not self.moving
+            and self.state in {ModelState.UNLOADED, ModelState.FAILED}
+        )
 
     def hold(self) -> None:
         self.leases += 1
@@ -101,6 +113,20 @@ class Pool:
         self._deciding = asyncio.Lock()
         self._rested = asyncio.Event()
         self._closed = False
+
+    def look(self) -> None:
+        """Tells of each model whose state has changed by itself: a process may end at any time."""
+        for model in list(self._models.values()):
+            if model.moving or model.state is model.told:
+                continue
+            self._tell(model)
+            model.stay()
+            if not model.leases:
+                self._rest(model)
+
+    def _tell(self, model: Loaded) -> None:
+        model.told = model.state
+        self._changed(model.name)
 
     # --- which ----------------------------------------------------------------------------------
 
@@ -236,12 +262,12 @@ class Pool:
             asyncio.get_running_loop().call_soon(self._ended, model)
 
     def _ended(self, model: Loaded) -> None:
-        self._changed(model.name)
+        self._tell(model)
         if not model.leases:
             self._rest(model)
 
     async def _bring(self, model: Loaded) -> None:
-        self._changed(model.name)
+        self._tell(model)
         started = time.perf_counter()
         await model.backend.load()
         self._loaded(model.backend, time.perf_counter() - started)
@@ -303,7 +329,7 @@ class Pool:
             asyncio.get_running_loop().call_soon(self._freed, model)
 
     def _freed(self, model: Loaded) -> None:
-        self._changed(model.name)
+        self._tell(model)
         self._tidy(model)
 
     async def _save(self, model: Loaded, within_s: float) -> None:

@@ -59,6 +59,8 @@ class ModelsRoom:
 
     async def start(self) -> None:
         self._catalog.watch(self._ground.metrics.asked)
+        self._catalog.watch(lambda _: self._pool.look())
+        await self._catalog.prepare()
         await self._added.read()
         chosen = await self._ground.settings.get(_SETTING)
         configured = self._ground.config.model.use

@@ -43,7 +43,5 @@ class Warming:
                 keeps = backend.extra(KeepsState)  # type: ignore[type-abstract]  # noqa: S610 - no Django
                 if keeps is not None:
                     await keeps.warm(self.beginning)
-        except (
-            ArcanumError
-        ) as error:  # It costs the first question some time, no more.
+        except ArcanumError as error:  # It costs the first question some time, no more.
             _log.info("%s was not warmed up: %s", visible(name), error)

@@ -15,6 +15,7 @@ from engine.contract.backend import (
     Hub,
     ModelChoice,
     ModelState,
+    Observation,
     Observer,
     Placement,
 )
@@ -53,6 +54,7 @@ class RehearsedCatalog:
         self.made: list[tuple[str, RehearsedBackend]] = []
         self.added: tuple[AddedModel, ...] = ()
         self.forgotten: list[str] = []
+        self._observers: list[Observer] = []
 
     def choices(self) -> tuple[ModelChoice, ...]:
         mine = tuple(
@@ -71,6 +73,9 @@ class RehearsedCatalog:
 
     async def discover(self) -> tuple[ModelChoice, ...]:
         return self._found
+
+    async def prepare(self) -> None:
+        """Nothing is imported late."""
 
     def create(self, name: str) -> Backend:
         if name not in {each.name for each in self.choices()}:
@@ -111,7 +116,11 @@ class RehearsedCatalog:
         self.added = tuple(added)
 
     def watch(self, observer: Observer) -> None:
-        self.observer = observer
+        self._observers.append(observer)
+
+    def tell(self, seen: Observation) -> None:
+        for observer in self._observers:
+            observer(seen)
 
     async def forget_session(self, session: str) -> None:
         self.forgotten.append(session)

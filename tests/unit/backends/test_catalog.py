@@ -41,6 +41,24 @@ def test_looking_at_the_catalogue_imports_nothing_heavy() -> None:
     assert told.stdout.strip() == "['bundled', 'scripted'] bundled [] True"
 
 
+@pytest.mark.model
+def test_once_it_is_prepared_making_a_model_imports_nothing() -> None:
+    program = (
+        "import sys, asyncio\n"
+        "from pathlib import Path\n"
+        "from backends.registry import Catalog, ModelSettings\n"
+        "catalog = Catalog(ModelSettings(Path('run')))\n"
+        "asyncio.run(catalog.prepare())\n"
+        "before = set(sys.modules)\n"
+        "catalog.create('bundled')\n"
+        "print(sorted(set(sys.modules) - before))\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[]"
+
+
 def settings(tmp_path: Path, **more: object) -> ModelSettings:
     return ModelSettings(runtime_dir=tmp_path / "run", **more)  # type: ignore[arg-type]
 
@@ -260,6 +278,7 @@ async def test_every_request_is_told_to_who_watches(tmp_path: Path) -> None:
         async for _ in pieces:
             pass
     await backend.unload()
+    seen = [each for each in seen if each.what != "changed"]
     assert [each.what for each in seen] == ["load", "stream"]
     assert {each.outcome for each in seen} == {"ok"}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from backends.registry import Catalog, ModelSettings
 from engine.clients.local import LocalClient
 from engine.config import Config, ModelConfig
 from engine.contract import agent0, jobs, model
+from engine.contract.base import Empty
+from engine.contract.engine import STATUS
 from engine.contract.errors import Unavailable
 from engine.contract.jobs import Job, JobId, JobStarted
 from engine.contract.model import ModelInfo
@@ -133,3 +137,52 @@ async def test_a_bench_of_the_real_model_adds_up(client: LocalClient) -> None:
     assert found.new_tokens_per_s > 1
     assert found.memory > 50 * MIB
     assert processes() <= before
+
+
+async def test_the_death_of_an_idle_model_is_told_and_the_next_question_is_served(
+    client: LocalClient,
+) -> None:
+    seen: list[ModelInfo] = []
+
+    async def listen() -> None:
+        async for event in events:
+            if isinstance(event, model.ModelChanged):
+                seen.append(event.info)  # noqa: PERF401 - it never ends
+
+    async with client.events() as events:
+        listening = asyncio.create_task(listen())
+        pid = (await load(client)).pid
+        assert pid is not None
+        await until(lambda: [each.state for each in seen[-1:]] == ["ready"])
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: seen[-1].state == "failed")
+        told = seen[-1]
+        assert "SIGKILL" in told.reason
+        assert told.pid is None
+        status = await done(client, STATUS, Empty())
+        assert any("SIGKILL" in each.text for each in status.concerns)
+        assert await ask(client, "Say hello.")
+        await until(lambda: seen[-1].state == "ready")
+        told = seen[-1]
+        assert told.pid not in {None, pid}
+        assert told.reason == ""
+        listening.cancel()
+        await asyncio.wait({listening})
+
+
+async def test_one_that_dies_while_nobody_looks_is_not_on_the_list_as_ready(
+    client: LocalClient,
+) -> None:
+    async def state() -> str:
+        found: model.ModelList = await done(client, model.LIST, Empty())
+        return next(each.state for each in found.models if each.name == "b")
+
+    async def is_gone() -> bool:
+        return await state() == "unloaded"
+
+    pid = (await load(client, "b")).pid
+    assert pid is not None
+    assert await state() == "ready"
+    os.kill(pid, signal.SIGKILL)
+    await until(is_gone)
+    assert (await load(client, "b")).pid not in {None, pid}

@@ -449,7 +449,7 @@ async def test_loads_and_requests_are_counted_by_model_and_bounded(home: Home) -
         for number in range(200):
             name = f"model-{number}\n"
             seen = Observation(name, "rehearsed", "stream", 1.0, "ok", 0.2, 0.3, tokens=5)
-            catalog.observer(seen)
+            catalog.tell(seen)
         text = (await done(client, telemetry.METRICS, Empty())).text
     assert 'arcanum_model_load_time_seconds_count{model="rehearsed"} 1.0' in text
     assert "arcanum_models_loaded 1.0" in text
