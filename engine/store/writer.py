@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
 import sqlite3
 import time
@@ -28,6 +29,7 @@ from engine.contract.errors import Internal, StoreFailed
 from engine.contract.events import Event
 from engine.store import schema
 
+_log = logging.getLogger("arcanum.store")
 T = TypeVar("T")
 Row = sqlite3.Row
 Work = Callable[["Transaction"], Awaitable[Any]]
@@ -191,13 +193,20 @@ class Writer:
             else:
                 for job in jobs:
                     if not job.outcome.done():  # Done already: it failed, and is in no commit.
-                        for event in job.transaction.events:
-                            self._publish(event)
+                        self._tell(job.transaction.events)
                     job.succeed()
             finally:
                 self.last_commit_s = time.perf_counter() - started
                 for _ in jobs:
                     self._queue.task_done()
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        """A listener that fails costs neither the writer nor whoever waits: it is committed."""
+        for event in events:
+            try:
+                self._publish(event)
+            except Exception:  # noqa: BLE001 - a listener's own
+                _log.exception("%s #%s was not told", event.kind, event.seq)
 
     def _fail(self, jobs: Sequence[_Job], error: BaseException) -> None:
         for job in jobs:

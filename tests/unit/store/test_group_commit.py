@@ -78,6 +78,23 @@ async def test_one_that_fails_takes_none_of_the_others_along(
     assert [event.job.id for event in published] == [7]  # type: ignore[attr-defined]
 
 
+async def test_a_listener_that_fails_stops_no_write(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[int] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event.job.id)  # type: ignore[attr-defined]
+        if len(heard) == 1:
+            raise LookupError("deaf")
+
+    async with opened(home.state_file, publish=listen) as database:
+        for number in (1, 2):
+            await database.write(lambda tx, number=number: tx.emit(job_event(number)))  # type: ignore[misc]
+    assert heard == [1, 2]
+    assert "deaf" in caplog.text
+
+
 async def test_what_sqlite_took_back_is_acknowledged_to_nobody(
     state: Database, published: list[Event]
 ) -> None:
