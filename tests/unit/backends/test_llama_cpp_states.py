@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,68 +15,18 @@ import pytest
 
 from backends.hosted.fingerprint import digest_of
 from backends.hosted.keeping import Keeper
-from backends.hosted.settings import Options, Patience
 from backends.hosted.states import StateStore, session_name
 from backends.llama_cpp.backend import LlamaCpp
 from engine.contract.backend import (
     Feature,
     Generation,
     KeepsState,
-    Message,
-    ModelState,
-    Usage,
 )
-from engine.contract.errors import ModelFailed
+from tests.fakes.hosted import hit
 from tests.fakes.llama_server import bundled
-from tests.fakes.waiting import until
+from tests.fakes.runs import BANANAS, OTHER, QUESTION, SYSTEM, Runs, kept, prompt, says
 
 pytestmark = pytest.mark.model
-
-SYSTEM = Message("system", "You are brief. " + "Apples are red and bananas are yellow. " * 16)
-"""Some 140 tokens: enough to be worth keeping."""
-QUESTION = "What colour are apples?"
-BANANAS = "What colour are bananas?"
-OTHER = "Write the numbers from one to ten."
-
-
-def prompt(text: str = QUESTION) -> tuple[Message, ...]:
-    return SYSTEM, Message("user", text)
-
-
-class Runs:
-    """Backends over one store, as if one after another were started."""
-
-    def __init__(self, model: Path, base: Path) -> None:
-        self.model = model
-        self.base = base
-        self.store = StateStore(base / "states")
-        self._made: list[LlamaCpp] = []
-
-    def start(self, parallel: int = 2, store: StateStore | None = None) -> LlamaCpp:
-        made = LlamaCpp(
-            self.model,
-            self.base / "run",
-            Options(parallel=parallel, context=2048),
-            Patience(pulse_s=1, rest_s=0.05, leave_s=3),
-            states=store or self.store,
-        )
-        self._made.append(made)
-        return made
-
-    async def end(self) -> None:
-        for each in self._made:
-            await each.unload()
-
-    def states(self) -> list[Path]:
-        return sorted(self.store.folder.glob("*.kv"))
-
-    def record(self, session: str) -> Path | None:
-        return next(iter(self.store.folder.glob(f"{session_name(session)}-*.json")), None)
-
-    async def rested(self, session: str) -> Path:
-        """The state's file, once the conversation has rested and been saved."""
-        await until(lambda: self.record(session) is not None)
-        return next(self.store.folder.glob(f"{session_name(session)}-*.kv"))
 
 
 @pytest.fixture
@@ -85,21 +34,6 @@ async def runs(tmp_path: Path) -> AsyncIterator[Runs]:
     made = Runs(bundled(), tmp_path)
     yield made
     await made.end()
-
-
-async def says(
-    backend: LlamaCpp, text: str = QUESTION, session: str = "ana", most: int = 6
-) -> tuple[str, Usage]:
-    """The answer, and what it took."""
-    async with backend.stream(Generation(prompt(text), most, session=session)) as stream:
-        pieces = [piece async for piece in stream]
-    assert pieces[-1].usage is not None
-    return "".join(piece.text for piece in pieces), pieces[-1].usage
-
-
-def kept(usage: Usage) -> bool:
-    """Whether it read no more than the few tokens that are always read again."""
-    return usage.prompt_tokens - usage.cached_tokens <= 8
 
 
 # --- taken up again ---
@@ -124,8 +58,7 @@ async def test_a_conversation_that_rested_outlives_the_process(
     answer, _ = await says(backend)
     await runs.rested("ana")
     pid = backend.info().pid
-    assert pid is not None
-    os.kill(pid, harm)
+    await hit(backend, harm)
     again, usage = await says(backend)
     assert again == answer
     assert kept(usage)
@@ -327,122 +260,3 @@ async def test_no_room_for_states_is_no_trouble(runs: Runs) -> None:
     assert (await says(tight, most=2))[0] == answer
     await tight.unload()
     assert not list((runs.base / "tight").glob("*.kv"))
-
-
-# --- harm at the wrong moment ---
-
-
-@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
-async def test_a_process_that_is_harmed_while_it_saves_costs_only_the_state(
-    runs: Runs, harm: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backend = runs.start()
-    answer, _ = await says(backend)
-    act = Keeper._act
-
-    async def harmed(self: Keeper, slot: Any, action: str, file: str = "") -> Any:
-        if action == "save":
-            pid = backend.info().pid
-            assert pid is not None
-            os.kill(pid, harm)
-            monkeypatch.setattr(Keeper, "_act", act)
-        return await act(self, slot, action, file)
-
-    monkeypatch.setattr(Keeper, "_act", harmed)
-    async with asyncio.timeout(10):
-        await backend.unload()
-    assert backend.info().state is not ModelState.READY
-    assert (await says(backend))[0] == answer
-
-
-@pytest.mark.parametrize(
-    ("harm", "told"),
-    [
-        (signal.SIGSEGV, "SIGSEGV"),
-        (signal.SIGKILL, "SIGKILL"),
-        (signal.SIGSTOP, "no sign of life"),
-    ],
-)
-async def test_a_restore_that_ends_the_process_is_not_tried_again(
-    runs: Runs, harm: signal.Signals, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backend = runs.start()
-    answer, _ = await says(backend)
-    await backend.unload()
-    act = Keeper._act
-
-    async def harmed(self: Keeper, slot: Any, action: str, file: str = "") -> Any:
-        if action == "restore":
-            pid = backend.info().pid
-            assert pid is not None
-            os.kill(pid, harm)
-        return await act(self, slot, action, file)
-
-    monkeypatch.setattr(Keeper, "_act", harmed)
-    with pytest.raises(ModelFailed, match=told):
-        async with asyncio.timeout(10):
-            await says(backend)
-    again, usage = await says(backend)
-    assert again == answer
-    assert usage.cached_tokens == 0
-
-
-async def test_leaving_at_any_stage_harms_nobody(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backend = runs.start(parallel=1)
-
-    async def left(reached: Callable[[], bool]) -> None:
-        task = asyncio.create_task(says(backend, most=500))
-        await until(reached)
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    await left(lambda: backend.info().state is ModelState.LOADING)
-    answer, _ = await says(backend)
-    await runs.rested("ana")
-    stages: list[str] = []
-    act = Keeper._act
-
-    async def noted(self: Keeper, slot: Any, action: str, file: str = "") -> Any:
-        stages.append(action)
-        return await act(self, slot, action, file)
-
-    monkeypatch.setattr(Keeper, "_act", noted)
-    await says(backend, OTHER, "ben", 60)
-    await left(lambda: "restore" in stages)
-    assert (await says(backend))[0] == answer
-    await says(backend, OTHER, "ben", 60)
-    stages.clear()
-    await left(lambda: "save" in stages)
-    assert (await says(backend))[0] == answer
-    await backend.save()
-    assert len(runs.states()) == 2, "one for each of the two"
-
-
-async def test_who_asks_while_it_is_unloaded_is_served(runs: Runs) -> None:
-    backend = runs.start()
-    answer, _ = await says(backend)
-    pid = backend.info().pid
-    leaving = asyncio.create_task(backend.unload())
-    await asyncio.sleep(0)
-    again, usage = await says(backend)
-    await leaving
-    assert again == answer
-    assert kept(usage)
-    assert backend.info().pid != pid
-
-
-async def test_memory_is_given_back(runs: Runs) -> None:
-    own = psutil.Process()
-    backend = runs.start()
-    await backend.load()
-    before = own.memory_full_info().uss
-    await says(backend)
-    pid = backend.info().pid
-    assert pid is not None
-    assert psutil.Process(pid).memory_info().rss > 100_000_000
-    await backend.unload()
-    assert not psutil.pid_exists(pid)
-    assert own.memory_full_info().uss - before < 20_000_000
