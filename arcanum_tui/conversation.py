@@ -150,7 +150,7 @@ class Conversation:
     def again(self, index: int) -> None:
         """Asks the question at ``index`` again, in the place where it stands."""
         exchange = self.chat.exchanges[index]
-        wish = exchange.wish or Wish()
+        wish = replace(exchange.wish or Wish(), attachments=chat.attachments_of(exchange))
         if exchange.turn_id is not None:
             wish = replace(wish, after=exchange.again, temperature=CREATIVE)
         self._put(chat.again(self.chat, index))
@@ -192,8 +192,7 @@ class Conversation:
         finally:
             self._asking = None
             left = tuple(
-                chat.ended(e, "unasked") if e.status == "queued" else e
-                for e in self.chat.exchanges
+                chat.ended(e, "unasked") if e.status == "queued" else e for e in self.chat.exchanges
             )
             self._put(replace(self.chat, exchanges=left))
             self._catch_up()

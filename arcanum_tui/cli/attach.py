@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.contract.agent0 import MAX_ATTACHED, AssetAttachment, Attachment, TextAttachment
+from engine.contract.agent0 import MAX_ATTACHED, AssetAttachment, TextAttachment
 from engine.contract.base import PathRef, visible
 from engine.contract.errors import Invalid
+
+Named = TextAttachment | AssetAttachment
+"""What a person can attach by naming it."""
 
 _MAX_SCHEMA = 64 * 1024
 _MAX_NAME = 200
 
 
-def attachments(files: Sequence[str], assets: Sequence[str]) -> tuple[Attachment, ...]:
+def attachments(files: Sequence[str], assets: Sequence[str]) -> tuple[Named, ...]:
     """Raises Invalid, naming the one that cannot be attached."""
     return (*map(text_file, files), *map(asset, assets))
 

@@ -11,6 +11,7 @@ from arcanum_tui.cli.command import Invocation, value, waits
 from arcanum_tui.cli.entries import Entries
 from arcanum_tui.cli.terminal import OutputClosed
 from engine.contract import memory, model
+from engine.contract.agent0 import TurnAttachment
 from engine.contract.errors import (
     EXIT_OK,
     ArcanumError,
@@ -75,14 +76,13 @@ class Conversation:
 
     _client: EngineClient
 
-    def __init__(self, run: Invocation, session: str, pending: list[Attachment]) -> None:
+    def __init__(self, run: Invocation, session: str, pending: list[attach.Named]) -> None:
         self._run = run
         self.waiting = ""
         self._session = session
         self._pending = pending
         self._entries = Entries(run)
         self._after: int | None = getattr(run.options, "after", None)
-        self._sent: dict[int, tuple[Attachment, ...]] = {}
         self._commands = {
             "retry": self._retry,
             "edit": self._edit,
@@ -151,10 +151,9 @@ class Conversation:
             text=text, session=self._session, after=after, attachments=attached, **more
         )
 
-        def begun(started: AnswerStarted) -> None:
+        def begun(_started: AnswerStarted) -> None:
             self._pending.clear()
             self._after = None
-            self._sent[started.turn_id] = attached
 
         await answer(self._run, self._client, request, begun)
 
@@ -178,12 +177,7 @@ class Conversation:
 
     async def _instead(self, last: Turn, text: str | None) -> None:
         """Asks in the place of the last question, with what was attached to it."""
-        attached = self._sent.get(last.id, ())
-        if last.attached and not attached:
-            raise Invalid(
-                f"What was attached to that question ({', '.join(last.attached)}) is not at hand.",
-                "Attach it again, and ask.",
-            )
+        attached = (TurnAttachment(turn_id=last.id),) if last.attached else ()
         given = getattr(self._run.options, "temperature", None)
         freely = _FREELY if text is None and given is None else None
         await self._ask(text or last.question, last.parent_id or 0, attached, freely)

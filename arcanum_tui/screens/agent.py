@@ -15,7 +15,7 @@ from textual.widgets import TextArea
 from arcanum_tui.actions import bindings
 from arcanum_tui.screens.turns import Turns
 from arcanum_tui.state import sessions, waiting
-from arcanum_tui.state.chat import RUNNING, WAITING, Exchange, Wish
+from arcanum_tui.state.chat import RUNNING, WAITING, Exchange, Wish, names_of
 from arcanum_tui.state.grid import Piece, fit
 from arcanum_tui.state.model import State
 from arcanum_tui.state.pace import context_use, live
@@ -215,7 +215,7 @@ class Agent(Turns):
         if self.editing is not None:
             at = f" of {self.editing.at}" if self.editing.at else ""
             note = f"another wording of the question{at}; Esc leaves it as it was"
-        self.query_one("#chips", Chips).show([_chip(a) for a in self.attached], note)
+        self.query_one("#chips", Chips).show([self._chip(a) for a in self.attached], note)
 
     # --- asking ---------------------------------------------------------------------------------
 
@@ -272,6 +272,13 @@ class Agent(Turns):
         if attachment is not None:
             self.attach(attachment)
 
+    def _chip(self, attachment: Attachment) -> str:
+        if attachment.kind == "text":
+            return f"{attachment.name}, {number(len(attachment.text))} characters"
+        if attachment.kind == "turn":
+            return ", ".join(names_of(self.conversation.chat, attachment))
+        return attachment.path.display.rpartition("/")[2]
+
     def attach(self, attachment: Attachment) -> None:
         """This goes along with the next question."""
         tell = self.control_center.tell
@@ -325,9 +332,3 @@ class Agent(Turns):
 
         self._trouble = ""
         self.app.push_screen(ModelsDialog(), lambda _name: self.show_chat())
-
-
-def _chip(attachment: Attachment) -> str:
-    if attachment.kind == "text":
-        return f"{attachment.name}, {number(len(attachment.text))} characters"
-    return attachment.path.display.rpartition("/")[2]

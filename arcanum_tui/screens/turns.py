@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from arcanum_tui.screens.base import View
-from arcanum_tui.state.chat import Exchange
+from arcanum_tui.state.chat import Exchange, attachments_of
 from arcanum_tui.state.markdown import codes
 from arcanum_tui.state.text import number, plural
 from arcanum_tui.widgets.prompt import Prompt
@@ -70,11 +70,7 @@ class Turns(View):
         here = self._here()
         if here is None or not self._at_rest():
             return
-        index, exchange = here
-        if exchange.attached and exchange.wish is None:
-            names = ", ".join(exchange.attached)
-            self.control_center.tell(f"Asked without what was attached then: {names}")
-        self.conversation.again(index)
+        self.conversation.again(here[0])
         self._to_the_end()
 
     def _to_the_end(self) -> None:
@@ -86,7 +82,7 @@ class Turns(View):
         if here is None or not self._at_rest():
             return
         self.editing = here[1]
-        self.attached = here[1].wish.attachments if here[1].wish else ()
+        self.attached = attachments_of(here[1])
         self.prompt.put(here[1].question)
         self.set_focus(self.prompt)
         self.show_chat()

@@ -209,7 +209,7 @@ def answered(chat: Chat, approvals: Mapping[int, str]) -> Chat:
 def ask(chat: Chat, question: str, wish: Wish | None = None, at: str = "") -> Chat:
     """A question was sent off the line. Where it branches, what followed that turn goes."""
     wish = replace(wish or Wish(), known=chat.newest)
-    names = tuple(_name(a) for a in wish.attachments)
+    names = tuple(name for a in wish.attachments for name in names_of(chat, a))
     asked = Exchange(question, wish=wish, attached=names, at=at)
     kept = chat.exchanges
     if wish.after is not None:
@@ -222,8 +222,20 @@ def ask(chat: Chat, question: str, wish: Wish | None = None, at: str = "") -> Ch
     return replace(chat, exchanges=(*kept, asked))
 
 
-def _name(attachment: Attachment) -> str:
-    return attachment.name if attachment.kind == "text" else attachment.path.display
+def attachments_of(exchange: Exchange) -> tuple[Attachment, ...]:
+    """What goes along where the question is asked once more."""
+    if exchange.turn_id is not None and exchange.attached:
+        from engine.contract.agent0 import TurnAttachment
+
+        return (TurnAttachment(turn_id=exchange.turn_id),)
+    return exchange.wish.attachments if exchange.wish else ()
+
+
+def names_of(chat: Chat, attachment: Attachment) -> tuple[str, ...]:
+    """What it is called, a name for each text."""
+    if attachment.kind == "turn":
+        return next((e.attached for e in chat.exchanges if e.turn_id == attachment.turn_id), ())
+    return (attachment.name if attachment.kind == "text" else attachment.path.display,)
 
 
 def again(chat: Chat, index: int) -> Chat:

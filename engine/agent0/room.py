@@ -64,7 +64,7 @@ class Agent0Room:
 
     @asynccontextmanager
     async def _ask(self, request: Ask, call: Call) -> AsyncIterator[AsyncIterator[Any]]:
-        attached = await attachments.read(self._ground, request.attachments)
+        attached = await attachments.read(self._ground, request.attachments, request.session)
 
         async def prepare(backend: Backend, turn: Turn) -> Prompt:
             only_here(backend)
@@ -90,7 +90,7 @@ class Agent0Room:
 
     async def foresee(self, request: Ask) -> tuple[Ask, tuple[Attached, ...], Prompt]:
         """The request with its defaults, what is attached, and the prompt; nothing is written."""
-        attached = await attachments.read(self._ground, request.attachments)
+        attached = await attachments.read(self._ground, request.attachments, request.session)
         turn = Turn(
             id=0,
             session=request.session,

@@ -51,7 +51,16 @@ class AssetAttachment(Wire):
     path: PathRef
 
 
-Attachment = Annotated[TextAttachment | AssetAttachment, Field(discriminator="kind")]
+class TurnAttachment(Wire):
+    """What was attached to an earlier turn of the same conversation, read once more."""
+
+    kind: Literal["turn"] = "turn"
+    turn_id: Annotated[int, Field(ge=1)]
+
+
+Attachment = Annotated[
+    TextAttachment | AssetAttachment | TurnAttachment, Field(discriminator="kind")
+]
 
 
 class Ask(Wire):

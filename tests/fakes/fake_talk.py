@@ -43,13 +43,17 @@ class Talk:
         ]
         return turn.model_copy(update={"siblings": tuple(same) if len(same) > 1 else ()})
 
+    def _names(self, attachment: agent0.Attachment) -> tuple[str, ...]:
+        if isinstance(attachment, agent0.TurnAttachment):
+            return next(t.attached for t in self.turns if t.id == attachment.turn_id)
+        if isinstance(attachment, agent0.TextAttachment):
+            return (attachment.name,)
+        return (attachment.path.display,)
+
     def opened(self, request: agent0.Ask) -> memory.Turn:
         if request.session in self.gone:
             raise Refused(f"The conversation {request.session!r} was deleted.", "Undo that first.")
-        names = tuple(
-            a.name if isinstance(a, agent0.TextAttachment) else a.path.display
-            for a in request.attachments
-        )
+        names = tuple(name for a in request.attachments for name in self._names(a))
         where = {} if request.after is None else {"parent_id": request.after or None}
         return self.add(
             request.session, request.text, "", status="open", answered_at=None, attached=names,

@@ -12,7 +12,13 @@ import pytest
 
 from arcanum_tui.app import ArcanumApp
 from engine.contract import memory, model
-from engine.contract.agent0 import ASK, MAX_ATTACHED, AssetAttachment, TextAttachment
+from engine.contract.agent0 import (
+    ASK,
+    MAX_ATTACHED,
+    AssetAttachment,
+    TextAttachment,
+    TurnAttachment,
+)
 from engine.contract.approvals import ApprovalState
 from engine.contract.errors import Failed, ModelFailed, NeedsApproval
 from tests.fakes.fake_client import FakeEngine
@@ -137,6 +143,18 @@ async def test_the_selected_file_of_a_library_is_asked_about() -> None:
         await send(it, "what is it?", "5 tok ·")
         (attached,) = it.engine.requests(ASK)[-1].attachments
         assert attached.path.data == b"Film 000002 (1952)/film-000002.mkv"
+
+
+async def test_a_question_of_an_earlier_day_is_asked_again_with_what_was_attached() -> None:
+    world = World()
+    world.talk.add("main", "When is it?", "On Friday.", attached=("notes.txt",))
+    async with desk(world) as it:
+        await it.press("2")
+        await it.sees("On Friday.")
+        await it.press("ctrl+r")
+        await it.until(lambda: bool(it.engine.requests(ASK)))
+        assert it.engine.requests(ASK)[0].attachments == (TurnAttachment(turn_id=1),)
+        await it.sees("2/2", "⊕ notes.txt")
 
 
 async def test_no_more_than_can_be_taken_is_attached() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.clients.local import LocalClient
 from engine.contract import agent0, media
-from engine.contract.agent0 import AssetAttachment
+from engine.contract.agent0 import AssetAttachment, TurnAttachment
 from engine.contract.backend import Generation, Priority, Usage
 from engine.contract.base import PathRef
 from engine.contract.call import Actor, ActorKind, Call
@@ -155,6 +155,19 @@ async def test_attachments_stand_next_to_their_question_and_stay_with_it(home: H
     async with engine_with(home, {"one": model}) as client:  # Also after a restart.
         await ask(client, "Thanks.")
         assert wanted in model.texts()
+
+
+async def test_what_was_attached_is_read_again_where_a_question_is_asked_again(home: Home) -> None:
+    model = SizedBackend("Hans does.", SMALL)
+    async with engine_with(home, {"m": model}) as client:
+        await ask(client, "Who mends the roof?", attachments=(note("Hans mends the roof."),))
+        (first,) = await turns(client)
+        again = TurnAttachment(turn_id=first.id)
+        await ask(client, "Who mends the roof?", after=0, attachments=(again,))
+        assert "Hans mends the roof." in model.heard[-1].messages[-1].content
+        assert (await turns(client))[0].attached == first.attached
+        with pytest.raises(NotFound):
+            await ask(client, "And here?", session="other", attachments=(again,))
 
 
 async def test_an_attachment_that_does_not_fit_is_refused_by_its_name(home: Home) -> None:
