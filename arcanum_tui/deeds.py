@@ -83,14 +83,14 @@ async def use(engine: Bridge, found: Found, keys: tuple[str, ...]) -> list[str]:
     return names
 
 
-async def export(engine: Bridge, session: str, title: str, path: str) -> int:
+async def export(engine: Bridge, session: str, path: str) -> int:
     """Writes a whole conversation to a new file; how many turns it has. Raises ArcanumError.
 
     It is read whole first, and nothing that is there is overwritten.
     """
     async with engine.stream(memory.EXPORT, memory.OneSession(session=session)) as items:
         turns = [turn async for turn in items]
-    await asyncio.to_thread(_write, path, "".join(pages(title, turns)))
+    await asyncio.to_thread(_write, path, "".join(pages(session, turns)))
     return len(turns)
 
 

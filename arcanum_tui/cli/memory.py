@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from arcanum_tui.cli.command import Command, Group, Invocation, items
 from arcanum_tui.cli.terminal import Terminal
+from arcanum_tui.state.export import heading, page
 from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import moment, plural
 from engine.contract import memory
-from engine.contract.base import now, visible
+from engine.contract.base import now
 from engine.contract.errors import EXIT_OK
 from engine.contract.memory import (
     RestoredSession,
@@ -96,38 +96,7 @@ def show_restored(found: RestoredSession, terminal: Terminal) -> None:
 
 
 def show_exported(turn: Turn, terminal: Terminal) -> None:
-    """One turn as Markdown. What a person or a model wrote stands in fences that it cannot end."""
-    follows = "begins the conversation" if turn.parent_id is None else f"follows #{turn.parent_id}"
-    terminal.write(f"## #{turn.id} · {turn.asked_at:%Y-%m-%d %H:%M:%S} UTC · {follows}\n\n")
-    for name in turn.attached:
-        terminal.write(f"* attached: {fenced(name)}\n")
-    if turn.attached:
-        terminal.write("\n")
-    terminal.write(block(turn.question))
-    how = turn.status if turn.status == "done" else f"{turn.status} {fenced(turn.note)}".rstrip()
-    by = f" · {fenced(turn.model)}" if turn.model else ""
-    terminal.write(f"{how}{by}:\n\n")
-    if turn.answer:
-        terminal.write(block(turn.answer))
-
-
-def block(text: str) -> str:
-    """``text`` as a code block that nothing in it can end; control characters made visible."""
-    shown = visible(text, keep="\n\t")
-    fence = "`" * max(3, _longest_run(shown) + 1)
-    return f"{fence}text\n{shown}\n{fence}\n\n"
-
-
-def fenced(text: str) -> str:
-    """``text`` as a code span on one line; nothing where it is empty."""
-    shown = visible(text)
-    fence = "`" * (_longest_run(shown) + 1)
-    return f"{fence} {shown} {fence}" if shown else ""
-
-
-def _longest_run(text: str) -> int:
-    """Backticks in the longest row of them."""
-    return max((len(run) for run in re.findall("`+", text)), default=0)
+    terminal.write(page(turn))
 
 
 def _add_format(parser: Parser) -> None:
@@ -147,7 +116,7 @@ async def export(run: Invocation) -> int:
         return await items(run)
     request = run.request()
     async with run.client() as client, client.stream(memory.EXPORT, request) as turns:
-        run.terminal.write(f"# Conversation {fenced(request.session)}\n\n")
+        run.terminal.write(heading(request.session))
         async for turn in turns:
             show_exported(turn, run.terminal)
     return EXIT_OK

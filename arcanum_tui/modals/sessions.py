@@ -151,9 +151,8 @@ class SessionsDialog(Picker[str]):
         from arcanum_tui.deeds import export
 
         center = self.control_center
-        title = chosen.title or chosen.name
         try:
-            count = await export(center.engine, chosen.name, title, whole(path))
+            count = await export(center.engine, chosen.name, whole(path))
         except ArcanumError as error:
             self.show_keys(f"{error.message} {error.hint}")
         else:

@@ -262,9 +262,12 @@ async def test_a_conversation_is_exported_and_nothing_is_overwritten(tmp_path: P
             await it.sees(said)
     assert there.read_text() == "mine"
     written = (tmp_path / "new.md").read_text()
-    assert written.startswith("# A bike\n\n## #1 · 2026-11-20 07:42\n\n> My bike is turquoise.\n")
-    assert "*A branch: follows #1.*\n\n> What colour\n> is it?\n\n*With a.txt.*\n" in written
-    assert written.endswith("```\nteal\n```\n")
+    assert written.startswith("# Conversation ` main `\n\n## #1 · 2026-11-20 07:42:00 UTC · begins")
+    assert (
+        " · follows #1\n\n* attached: ` a.txt `\n\n```text\nWhat colour\nis it?\n```\n" in written
+    )
+    # What a model wrote is shown by a viewer, and never acted upon.
+    assert written.endswith("````text\n```\nteal\n```\n````\n\n")
     assert (tmp_path / "new.md").stat().st_mode & 0o777 == 0o600
 
 
