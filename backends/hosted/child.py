@@ -18,6 +18,10 @@ from backends.hosted.settings import Setup
 from engine.contract.base import visible
 from engine.contract.errors import ModelFailed, Unavailable
 
+_TOO_LARGE = (
+    "Memory may have run out: arcanum model info tells what it needs. Free some, or use a smaller"
+    " model: arcanum model list"
+)
 _REPLACE = "Download it again, or use another model: arcanum model list"
 _MAX_WORDS = 16 * 1024
 # llama.cpp's log: "0.00.027.373 E function: what went wrong".
@@ -165,12 +169,15 @@ class Child:
         if report.get("missing"):
             label = setup.host.label
             raise Unavailable(f"{label} is not usable here: {said}", setup.host.install)
-        if not report:
-            what = f": its process {self.verdict()}"
-        else:
+        hint = _REPLACE
+        if report:
             what = self._logged() or (f": {said}" if said else "")
+        else:
+            what = f": its process {self.verdict()}"
+            if self._process.returncode == -signal.SIGKILL:  # So a system ends what takes too much.
+                hint = _TOO_LARGE
         raise ModelFailed(
-            f"The model {visible(os.fspath(setup.model))} could not be loaded{what}", _REPLACE
+            f"The model {visible(os.fspath(setup.model))} could not be loaded{what}", hint
         )
 
     def _named(self, path: Path, link: str) -> str:

@@ -142,6 +142,18 @@ async def test_unloading_while_it_loads_leaves_nothing_behind(
     assert not psutil.Process().children()
 
 
+async def test_a_child_that_the_system_ends_while_it_loads_has_taken_too_much(
+    backend: LlamaCpp,
+) -> None:
+    loading = asyncio.create_task(backend.load())
+    await until(lambda: bool(psutil.Process().children()))
+    psutil.Process().children()[0].kill()
+    with pytest.raises(ModelFailed, match="SIGKILL") as caught:
+        await loading
+    assert "Memory may have run out" in caught.value.hint
+    assert await says(backend, ask("Hello", 3))
+
+
 async def test_cancelling_one_who_waits_does_not_stop_the_load(backend: LlamaCpp) -> None:
     first = asyncio.create_task(backend.load())
     second = asyncio.create_task(backend.load())
