@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.house import House, environment, move_in
 from bench.table import Plan, Row, versus
 from engine.clients.socket import SocketClient
-from engine.contract import model
+from engine.contract import jobs
 from engine.contract.client import EngineClient
 
 ECHO = """
@@ -28,7 +28,7 @@ async def main():
     await server.serve_forever()
 asyncio.run(main())
 """
-LINE = b'{"jsonrpc":"2.0","id":1,"method":"model.info","params":{}}\n'
+LINE = b'{"jsonrpc":"2.0","id":1,"method":"jobs.list","params":{}}\n'
 
 Once = Callable[[], Awaitable[object]]
 
@@ -88,7 +88,7 @@ async def _rounds(plan: Plan, outside: House, inside: House, echo: Path) -> list
                 each = await _block(once, calls)
                 if turn:  # The first turn started the room and filled the caches.
                     took[name].append(each)
-    note = "model.info"
+    note = "jobs.list: one question to SQLite in it"
     return [
         versus(
             "a call in the engine's process",
@@ -110,4 +110,4 @@ async def _rounds(plan: Plan, outside: House, inside: House, echo: Path) -> list
 
 
 def _read(client: EngineClient) -> Once:
-    return lambda: client.call(model.INFO, model.AnyModel())
+    return lambda: client.call(jobs.LIST, jobs.ListJobs())

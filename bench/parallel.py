@@ -92,7 +92,9 @@ async def _together(talk: Talk) -> tuple[float, float]:
 
 def _question(number: int, session: int, turn: int) -> str:
     # A question: what is told would be recalled, and make another prompt of the next one.
-    return prompt(20, 1_000 * number + 10 * session + turn, "What happens next on the sea?")
+    return prompt(
+        20, 1_000 * number + 10 * session + turn, "Will you write a long story about the sea?"
+    )
 
 
 def _ours(clients: list[SocketClient], number: int, turns: int) -> Talk:
