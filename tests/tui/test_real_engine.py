@@ -76,7 +76,7 @@ async def test_agent_0_answers_from_a_real_model() -> None:
         await it.sees("AGENT-0")
         await it.type("What is the capital of France?")
         await it.answer("enter")
-        await it.sees("● answering")
-        await until(lambda: not it.app.conversation.busy, 60)
-        await it.sees("Paris", "tok ·")
+        # It may have ended before anybody could see that it was written.
+        await until(lambda: "tok ·" in it.screen_text, 60)
+        await it.sees("Paris")
         assert "SCRIPTED" not in it.screen_text
