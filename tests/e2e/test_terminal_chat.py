@@ -3,6 +3,7 @@ another model; a shell is asked what became of it."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 
 from engine.home import Home
+from tests.e2e.shell import arcanum
 from tests.e2e.test_terminal import command
 from tests.fakes.llama_server import bundled
 from tests.fakes.tmux import ARCANUM, Terminal
 
 pytestmark = [pytest.mark.system("tmux"), pytest.mark.slow, pytest.mark.model]
 
+BIKE = "My bike is turquoise."
 STORY = "Tell me a long story about a lighthouse and the sea."
 
 
@@ -57,10 +60,18 @@ async def test_a_person_chats_stops_branches_copies_and_switches_the_model(
     # Nobody has asked yet: it is loaded while the first question is thought of.
     await terminal.see("● ready in")
 
-    await ask(terminal, "My bike is turquoise.")
-    await terminal.see(lambda _screen: said() == [("My bike is turquoise.", "done")])
+    await ask(terminal, BIKE)
+    await terminal.see(lambda _screen: said() == [(BIKE, "done")])
     await terminal.see("✓")
     first = turns()[0]["answer"]
+    # The same question, in words and as JSON from a shell: the answer is that of the screen.
+    shown = " ".join(terminal.screen().split())
+    plain = arcanum("chat", "--session", "plain", BIKE)
+    streamed = arcanum("chat", "--session", "json", "--json", BIKE)
+    pieces = [json.loads(line) for line in streamed.out.splitlines()]
+    assert plain.out.strip() == first.strip()
+    assert "".join(each["text"] for each in pieces if each["kind"] == "piece") == first
+    assert " ".join(first.split()) in shown
 
     await ask(terminal, STORY)
     await terminal.see("● writing")
@@ -68,7 +79,7 @@ async def test_a_person_chats_stops_branches_copies_and_switches_the_model(
     await terminal.see("typed while it is written")
     terminal.press("C-x")
     await terminal.see("stopped by you")
-    assert said() == [("My bike is turquoise.", "done"), (STORY, "stopped")]
+    assert said() == [(BIKE, "done"), (STORY, "stopped")]
     terminal.press("C-u")
 
     terminal.press("C-r")
