@@ -7,33 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from backends.hosted.settings import Patience
 from backends.llama_cpp.backend import LlamaCpp
 from engine.contract.backend import ModelState
 from engine.contract.errors import ModelFailed, Unavailable
 from tests.fakes.hosted import LONG, ask, child_of, hit, is_processing, says
-from tests.fakes.llama_server import bundled
 from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.model
-
-
-@pytest.fixture
-def gguf() -> Path:
-    return bundled()
-
-
-@pytest.fixture
-async def backend(gguf: Path, tmp_path: Path) -> AsyncIterator[LlamaCpp]:
-    made = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
-    yield made
-    await made.unload()
 
 
 async def fails_after_two_pieces(backend: LlamaCpp, harm: signal.Signals) -> ModelFailed:

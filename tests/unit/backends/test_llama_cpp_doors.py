@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -15,24 +14,10 @@ import psutil
 import pytest
 
 from backends.hosted.folder import MAX_SOCKET_PATH, make_folder, remove_folder
-from backends.hosted.settings import Patience
 from backends.llama_cpp.backend import LlamaCpp
 from tests.fakes.hosted import ask, child_of, says
-from tests.fakes.llama_server import bundled
 
 pytestmark = pytest.mark.model
-
-
-@pytest.fixture
-def gguf() -> Path:
-    return bundled()
-
-
-@pytest.fixture
-async def backend(gguf: Path, tmp_path: Path) -> AsyncIterator[LlamaCpp]:
-    made = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
-    yield made
-    await made.unload()
 
 
 async def test_only_who_holds_the_key_is_served(backend: LlamaCpp) -> None:

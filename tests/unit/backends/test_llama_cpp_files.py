@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,21 +16,8 @@ from engine.contract.backend import ModelState
 from engine.contract.errors import ArcanumError, ModelFailed, Unavailable
 from tests.fakes import gguf_file
 from tests.fakes.hosted import ask, says
-from tests.fakes.llama_server import bundled
 
 pytestmark = pytest.mark.model
-
-
-@pytest.fixture
-def gguf() -> Path:
-    return bundled()
-
-
-@pytest.fixture
-async def backend(gguf: Path, tmp_path: Path) -> AsyncIterator[LlamaCpp]:
-    made = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
-    yield made
-    await made.unload()
 
 
 async def refused(path: Path, tmp_path: Path) -> ModelFailed:

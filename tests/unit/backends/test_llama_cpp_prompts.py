@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,22 +15,9 @@ from backends.llama_cpp.gguf import control_tokens
 from engine.contract.backend import Generation, Message
 from engine.contract.errors import PromptTooLong
 from tests.fakes.hosted import LONG, ask, child_of, is_processing, says
-from tests.fakes.llama_server import bundled
 from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.model
-
-
-@pytest.fixture
-def gguf() -> Path:
-    return bundled()
-
-
-@pytest.fixture
-async def backend(gguf: Path, tmp_path: Path) -> AsyncIterator[LlamaCpp]:
-    made = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
-    yield made
-    await made.unload()
 
 
 async def test_leaving_while_the_prompt_is_counted_harms_nobody(

@@ -1,0 +1,24 @@
+"""The bundled model, as the tests of llama.cpp run it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backends.hosted.settings import Patience
+from backends.llama_cpp.backend import LlamaCpp
+from tests.fakes.llama_server import bundled
+
+
+@pytest.fixture
+def gguf() -> Path:
+    return bundled()
+
+
+@pytest.fixture
+async def backend(gguf: Path, tmp_path: Path) -> AsyncIterator[LlamaCpp]:
+    made = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
+    yield made
+    await made.unload()
