@@ -38,7 +38,7 @@ test: dev  ## Run the tests (TESTS="tests/unit" ARGS="-k gate")
 check: dev  ## Format, lint, types, import contracts, docs
 	@$(MAKE) --keep-going $(CHECKS)
 
-bench: dev  ## Measure ours and the peers in one run
+bench: dev  ## Measure ours and the peers in one run (LOCOMO=PATH: recall too)
 	@$(BIN)/python -m bench $(ARGS)
 
 fmt: dev  ## Format the code and mend what can be mended
@@ -56,6 +56,7 @@ lock: setup  ## Write the locks anew from pyproject.toml (ARGS=--upgrade takes n
 	@$(LOCK) --output-file requirements-mlx.lock --extra mlx $(SAME)
 	@$(LOCK) --output-file requirements-llama.lock --extra llama $(SAME)
 	@$(COMPILE) --output-file requirements-wheel.lock --group pyproject.toml:wheel $(SAME)
+	@$(COMPILE) --output-file requirements-hnswlib.lock --group pyproject.toml:hnswlib $(SAME)
 
 clean:  ## Remove .venv, caches and what was built
 	@rm -rf .venv .venv.busy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -42,6 +42,8 @@ ACTIONS: tuple[Action, ...] = (
            "Libraries and files", "Go to", "app", 5, "media.libraries"),
     Action("open_approvals", ("a", "4", "f4"), "needs you",
            "What waits for your answer", "Go to", "app", 2, "approvals.list"),
+    Action("open_memory", ("5", "M", "f5"), "memory",
+           "What is remembered, and how it is found again", "Go to", "app", 10, "recall.search"),
     Action("palette", ("colon", "ctrl+p"), "palette",
            "Find an action by name", "Everywhere", "app", 8),
     Action("help", ("question_mark",), "help",
@@ -125,6 +127,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("branch_after", ("l", "right"), "next branch",
            "Go to the next answer, of those to the same place", "Turn", "agent",
            5, "memory.switch"),
+    Action("memories", ("w", "ctrl+s"), "memories",
+           "Which memories went into the selected answer", "Turn", "agent", 6, "recall.show"),
     Action("down", ("down", "j"), "down",
            "Read on; at the end of a turn the next one", "Turn", "turns"),
     Action("up", ("up", "k"), "up",
@@ -171,6 +175,40 @@ ACTIONS: tuple[Action, ...] = (
            "By path, by size, by age", "Media", "media", 6),
     Action("ask_about", ("at",), "ask about",
            "Ask Agent-0 about the selected file", "Media", "media", 8),
+    # --- memory
+    Action("search", ("slash",), "search",
+           "Find what was said or noted, while you type", "Memory", "memory", 1, "recall.search"),
+    Action("namespace", ("ctrl+o",), "namespace",
+           "Look into another namespace", "Memory", "memory", 5, "recall.namespaces"),
+    Action("show_only", ("f",), "filter",
+           "All, or only pinned, notes, documents, turns, archived, replaced", "Memory", "memory",
+           5, "recall.list"),
+    Action("stats", ("s",), "state",
+           "How much is remembered, and how the index stands", "Memory", "memory",
+           6, "recall.stats"),
+    Action("folders", ("w",), "folders",
+           "Folders that are remembered and kept in step", "Memory", "memory", 6, "recall.watch"),
+    Action("add_note", ("n", "plus"), "note",
+           "Remember a note in this namespace", "The memory", "memory", 2, "recall.add"),
+    Action("pin", ("p",), "pin",
+           "Share the memory with every namespace, or no longer", "The memory", "memory",
+           2, "recall.pin"),
+    Action("edit", ("e",), "edit",
+           "Correct the memory; what it said is kept as what was replaced", "The memory",
+           "memory", 2, "recall.edit"),
+    Action("forget", ("x",), "forget",
+           "Plan to forget the memory for good; waits for a yes", "The memory", "memory",
+           4, "recall.forget"),
+    Action("restore", ("b",), "bring back",
+           "Bring back what was archived, merged or replaced", "The memory", "memory",
+           6, "recall.restore"),
+    Action("read_on", ("J", "ctrl+down"), "read on",
+           "Scroll the details down", "The memory", "memory"),
+    Action("read_back", ("K", "ctrl+up"), "read back",
+           "Scroll the details up", "The memory", "memory"),
+    # --- the line for a search
+    Action("to_list", ("down", "enter"), "to the list",
+           "Go to what was found", "The line", "query", 1),
     # --- approvals
     Action("approve", ("y",), "do it",
            "Say yes to the card that is painted", "Answer", "approvals",
@@ -212,6 +250,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("delete", ("f8",), "delete",
            "Delete the selected conversation; waits for a yes, and can be undone", "Windows",
            "sessions", 0, "memory.delete"),
+    Action("converse", ("c",), "conversation",
+           "Go to the conversation where it was said", "Windows", "remembered"),
+    Action("watch", ("n", "plus"), "watch",
+           "Remember a folder of Markdown, text and PDF files", "Windows", "watched",
+           0, "recall.watch"),
+    Action("unwatch", ("x",), "no longer",
+           "Remember the selected folder no longer; its files are not touched", "Windows",
+           "watched", 0, "recall.unwatch"),
     Action("complete", ("tab",), "complete",
            "Take the selected path into the line", "Windows", "attaching"),
     Action("tick", ("space",), "tick",
@@ -224,7 +270,7 @@ ACTIONS: tuple[Action, ...] = (
 )
 # fmt: on
 
-SCREENS = ("overview", "agent", "media", "approvals")
+SCREENS = ("overview", "agent", "media", "approvals", "memory")
 
 
 def of(*where: str) -> tuple[Action, ...]:

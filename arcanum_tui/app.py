@@ -1,4 +1,4 @@
-"""The control center: one app, four screens, one engine reached through a factory.
+"""The control center: one app, five screens, one engine reached through a factory.
 
 Until the first frame is painted only Textual and the light modules of this package are imported;
 then the bridge (and with it the contract's models) is loaded in a thread and the engine reached.
@@ -46,6 +46,7 @@ LATER = {
     "agent": ("arcanum_tui.screens.agent", "Agent"),
     "media": ("arcanum_tui.screens.media", "Media"),
     "approvals": ("arcanum_tui.screens.approvals", "Approvals"),
+    "memory": ("arcanum_tui.screens.memory", "Memories"),
 }
 """Screens that are imported after the first paint, or on a visit before that was done."""
 
@@ -86,6 +87,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         "agent": partial(_later, "agent"),
         "media": partial(_later, "media"),
         "approvals": partial(_later, "approvals"),
+        "memory": partial(_later, "memory"),
     }
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("app")]
     CSS_PATH = [  # noqa: RUF012 - what the first paint needs; other screens bring their own
@@ -340,6 +342,9 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
 
     def action_open_approvals(self) -> None:
         self.go_to("approvals")
+
+    def action_open_memory(self) -> None:
+        self.go_to("memory")
 
     async def action_back(self) -> None:
         if isinstance(self.screen, View):

@@ -85,8 +85,8 @@ class Everywhere(App[None], inherit_bindings=False):
                 return self.screen.query_one("#transcript")
             case "list" | "queue":
                 return self.screen.focused
-            case "prompt":
-                return self.screen.query_one("#prompt")
+            case "prompt" | "query":
+                return self.screen.query_one(f"#{where}")
         return self.screen
 
     def action_copy(self) -> None:

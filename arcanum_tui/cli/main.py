@@ -18,7 +18,7 @@ from engine.contract.errors import EXIT_OK, ArcanumError, Cancelled, Invalid
 GROUPS = {
     "chat": "Ask Agent-0; without a text, a conversation",
     "model": "Which model answers, and its state",
-    "memory": "The conversations, and what is recalled from them",
+    "memory": "The conversations, and all that is remembered",
     "media": "Libraries and their files",
     "quota": "Limits, plans, pruning, the trash, undo",
     "approvals": "What waits for your answer",

@@ -1,21 +1,22 @@
-"""``arcanum memory``: the conversations, and what is recalled from them."""
+"""``arcanum memory``: the conversations, and all that is remembered."""
 
 from __future__ import annotations
 
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from arcanum_tui.cli.command import Command, Group, Invocation, items
+from arcanum_tui.cli import memories, upkeep
+from arcanum_tui.cli.arguments import request_of
+from arcanum_tui.cli.command import Command, Group, Invocation, value
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.export import heading, page
 from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import moment, plural
-from engine.contract import memory
+from engine.contract import memory, recall
 from engine.contract.base import now
-from engine.contract.errors import EXIT_OK
+from engine.contract.errors import EXIT_OK, Invalid
 from engine.contract.memory import (
     RestoredSession,
-    SearchResult,
     SessionList,
     SessionSummary,
     Turn,
@@ -26,21 +27,6 @@ if TYPE_CHECKING:
     from arcanum_tui.cli.arguments import Parser
 
 _SHOWN_SIBLINGS = 8
-
-
-def show_hits(found: SearchResult, terminal: Terminal) -> None:
-    if not found.hits:
-        terminal.line("Nothing in this conversation bears on it.")
-        return
-    present = now()
-    terminal.table(
-        ("TURN", "WHEN", "SCORE", "TEXT"),
-        (Column(right=True), Column(), Column(right=True), Column(grow=True)),
-        (
-            (str(hit.turn_id), moment(hit.asked_at, present), f"{hit.score:.2f}", hit.text)
-            for hit in found.hits
-        ),
-    )
 
 
 def show_sessions(found: SessionList, terminal: Terminal) -> None:
@@ -99,78 +85,140 @@ def show_exported(turn: Turn, terminal: Terminal) -> None:
     terminal.write(page(turn))
 
 
-def _add_format(parser: Parser) -> None:
+def _add_export(parser: Parser) -> None:
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="the conversation, or with jsonl the namespace; without one, everything",
+    )
     parser.add_argument(
         "--format",
-        choices=("md", "json"),
-        default="md",
-        metavar="md|json",
-        help="Markdown, or one JSON object a line (md)",
+        choices=("md", "json", "jsonl"),
+        default=None,
+        metavar="md|json|jsonl",
+        help="Markdown, one JSON object a turn, or one a memory; by default md, and jsonl for"
+        " everything",
     )
 
 
 async def export(run: Invocation) -> int:
-    """Turn by turn, as they come from the engine: a long conversation is never held whole."""
-    if run.terminal.json or run.options.format == "json":
-        run.terminal.json = True
-        return await items(run)
-    request = run.request()
+    """Line by line, as they come from the engine: a long conversation is never held whole."""
+    name, form = run.options.name, run.options.format
+    if form == "jsonl" or (form is None and name is None):
+        return await _export_memories(run)
+    if name is None:
+        raise Invalid(
+            "Which conversation?", "arcanum memory sessions lists them; --format jsonl takes all."
+        )
+    request = request_of(memory.OneSession, run.options, session=name)
+    as_json = run.terminal.json or form == "json"
+    run.terminal.json = as_json
     async with run.client() as client, client.stream(memory.EXPORT, request) as turns:
-        run.terminal.write(heading(request.session))
+        if not as_json:
+            run.terminal.write(heading(request.session))
         async for turn in turns:
-            show_exported(turn, run.terminal)
+            if as_json:
+                run.terminal.result(turn, line=True)
+            else:
+                show_exported(turn, run.terminal)
     return EXIT_OK
 
 
-GROUP = Group(
-    "memory",
-    (
-        Command(
-            "search",
-            memory.SEARCH,
-            show_hits,
-            examples=('arcanum memory search "bike colour" --session a',),
+async def _export_memories(run: Invocation) -> int:
+    """Everything of a namespace, or everything, as it is taken in again."""
+    request = request_of(recall.Export, run.options, namespace=run.options.name)
+    run.terminal.json = True
+    count = 0
+    async with run.client() as client, client.stream(recall.EXPORT, request) as records:
+        async for record in records:
+            run.terminal.result(record, line=True)
+            count += 1
+    run.terminal.note(f"{plural(count, 'memory', 'memories')} exported")
+    return EXIT_OK
+
+
+def _add_restore(parser: Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a conversation that was deleted")
+    parser.add_argument(
+        "--memory",
+        nargs="+",
+        metavar="ID",
+        help="memories that were archived, merged or replaced",
+    )
+    parser.add_argument("--archived", action="store_true", help="all that is archived")
+
+
+async def restore(run: Invocation) -> int:
+    """A conversation, some memories, or everything that is archived: one of the three."""
+    options = run.options
+    given = [bool(options.name), bool(options.memory), options.archived]
+    if sum(given) != 1:
+        raise Invalid(
+            "What is to come back?" if not any(given) else "Only one of these at a time.",
+            "Name a conversation, or give --memory with numbers, or --archived.",
+        )
+    if options.name:
+        request = request_of(memory.OneSession, options, session=options.name)
+        async with run.client() as client:
+            return run.tell(value(await client.call(memory.RESTORE, request)))
+    wanted = request_of(
+        recall.Restore, options, ids=tuple(options.memory or ()), everything=options.archived
+    )
+    async with run.client() as client:
+        found: recall.Restored = value(await client.call(recall.RESTORE, wanted))
+    if run.terminal.json:
+        run.terminal.result(found)
+    else:
+        upkeep.show_restored(found, run.terminal)
+    return upkeep.complete(found)
+
+
+_CONVERSATIONS = (
+    Command(
+        "sessions",
+        memory.SESSIONS,
+        show_sessions,
+        examples=(
+            "arcanum memory sessions",
+            "arcanum memory sessions --containing bike",
+            "arcanum memory sessions --deleted",
         ),
-        Command(
-            "sessions",
-            memory.SESSIONS,
-            show_sessions,
-            examples=(
-                "arcanum memory sessions",
-                "arcanum memory sessions --containing bike",
-                "arcanum memory sessions --deleted",
-            ),
+    ),
+    Command("turns", memory.TURNS, show_turns, examples=("arcanum memory turns a --limit 10",)),
+    Command("switch", memory.SWITCH, show_turns, examples=("arcanum memory switch a 12",)),
+    Command("rename", memory.RENAME, show_session, examples=("arcanum memory rename a bikes",)),
+    Command("delete", memory.DELETE, examples=("arcanum memory delete a",)),
+    Command(
+        "restore",
+        memory.RESTORE,
+        show_restored,
+        run=restore,
+        summary="Bring a deleted conversation back, or memories",
+        skip=("session",),
+        add=_add_restore,
+        also=(recall.RESTORE,),
+        examples=(
+            "arcanum memory restore a",
+            "arcanum memory restore --memory 12 13",
+            "arcanum memory restore --archived",
         ),
-        Command("turns", memory.TURNS, show_turns, examples=("arcanum memory turns a --limit 10",)),
-        Command(
-            "switch",
-            memory.SWITCH,
-            show_turns,
-            examples=("arcanum memory switch a 12",),
-        ),
-        Command(
-            "rename",
-            memory.RENAME,
-            show_session,
-            examples=("arcanum memory rename a bikes",),
-        ),
-        Command("delete", memory.DELETE, examples=("arcanum memory delete a",)),
-        Command(
-            "restore",
-            memory.RESTORE,
-            show_restored,
-            examples=("arcanum memory restore a",),
-        ),
-        Command(
-            "export",
-            memory.EXPORT,
-            show_exported,
-            run=export,
-            add=_add_format,
-            examples=(
-                "arcanum memory export a > a.md",
-                "arcanum memory export a --format json",
-            ),
+    ),
+    Command(
+        "export",
+        memory.EXPORT,
+        show_exported,
+        run=export,
+        summary="A conversation as it was held, or memories to be taken in elsewhere",
+        skip=("session",),
+        add=_add_export,
+        also=(recall.EXPORT,),
+        examples=(
+            "arcanum memory export a > a.md",
+            "arcanum memory export a --format json",
+            "arcanum memory export > everything.jsonl",
         ),
     ),
 )
+
+GROUP = Group("memory", (*memories.COMMANDS, *_CONVERSATIONS, *upkeep.COMMANDS))

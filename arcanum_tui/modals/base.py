@@ -59,8 +59,8 @@ class Dialog(ModalScreen[Result | None], inherit_bindings=False):
         self.query_one("#box-title", EndsLine).show([Piece(self._title, "title")], [])
         self.show_keys()
         self.call_after_refresh(self._seen)
-        inputs = self.query("Input").results()
-        self.set_focus(next(inputs, None) or self.query("Lines").first())
+        first = (self.query(kind).results() for kind in ("Input", "Prompt", "Lines"))
+        self.set_focus(next((widget for found in first for widget in found), None))
         self.ready = True
         self.control_center.release_keys()
 

@@ -1,1 +1,1 @@
-"""The four screens. Each is imported on its first visit, except the overview."""
+"""The five screens. Each is imported on its first visit, except the overview."""

@@ -123,6 +123,29 @@ class Turns(View):
         except ArcanumError as error:
             self.control_center.tell_error(error)
 
+    # --- what was recalled ----------------------------------------------------------------------
+
+    def action_memories(self) -> None:
+        here = self._here()
+        if here is None:
+            return
+        if here[1].recalled:
+            from arcanum_tui.modals.memory import RecalledDialog
+
+            space = self.conversation.chat.session
+            self.app.push_screen(RecalledDialog(here[1].recalled, space), self._led)
+        elif here[1].recalled is None:
+            self.control_center.tell("What was recalled for it is not known here.")
+        else:
+            self.control_center.tell("Nothing was recalled for this answer.")
+
+    def _led(self, conversation: str | None) -> None:
+        """A memory led to a conversation."""
+        if conversation is not None:
+            self.leave_edit()
+            self.control_center.converse(conversation)
+            self.show_chat()
+
     # --- copying --------------------------------------------------------------------------------
 
     def action_copy_answer(self) -> None:

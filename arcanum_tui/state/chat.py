@@ -11,6 +11,7 @@ from arcanum_tui.state.text import clock
 
 if TYPE_CHECKING:
     from engine.contract.agent0 import AnswerFinished, AnswerStarted, Attachment
+    from engine.contract.memories import RecallHit
     from engine.contract.memory import Turn
 
 Status = Literal[
@@ -43,9 +44,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question and its answer. ``note``: what to say of it, in words. ``recalled``: how many
-    memories went into the prompt, None where that is not known. ``wish`` is None for what was not
-    asked here; ``sent``: the engine may have written it down, ``turn_id`` says under which number.
+    """A question and its answer. ``note``: what to say of it, in words. ``recalled``: the memories
+    that went into the prompt, None where that is not known. ``wish`` is None for what was not asked
+    here; ``sent``: the engine may have written it down, ``turn_id`` says under which number.
     ``siblings``: the turns in whose place it stands, as ``Turn.siblings``."""
 
     question: str
@@ -57,7 +58,7 @@ class Exchange:
     at: str = ""
     model: str = ""
     simulated: bool = False
-    recalled: int | None = None
+    recalled: tuple[RecallHit, ...] | None = None
     attached: tuple[str, ...] = ()
     note: str = ""
     wish: Wish | None = None
@@ -267,7 +268,7 @@ def started(exchange: Exchange, item: AnswerStarted, now: float) -> Exchange:
         siblings=exchange.siblings if known else (*exchange.siblings, item.turn_id),
         model=item.model,
         simulated=item.simulated,
-        recalled=len(item.recalled),
+        recalled=item.recalled,
         pace=(exchange.pace or Pace(now)).started(item, now),
     )
 

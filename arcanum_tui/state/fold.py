@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from arcanum_tui.state.model import Link, State
+from arcanum_tui.state.news import RECALL
 from engine.contract import approvals, engine, jobs, media, memory, model, quota
 from engine.contract.approvals import ApprovalChanged, ApprovalProgressed, ApprovalRequested
 from engine.contract.client import Snapshot
@@ -18,6 +19,7 @@ from engine.contract.media import LibraryChanged, LibraryRemoved
 from engine.contract.memory import SessionChanged, TurnClosed, TurnOpened
 from engine.contract.model import ModelChanged
 from engine.contract.operation import Operation
+from engine.contract.recall import IndexMoved, MemoryChanged
 
 TOPICS: tuple[Operation[Any, Any], ...] = (
     engine.STATUS,
@@ -103,7 +105,7 @@ def _result(name: str, result: Any) -> dict[str, Any]:
 
 def lost(state: State, why: str, at: datetime) -> State:
     """The engine went away: everything stays as it was, and says so."""
-    return replace(state, link=Link("lost", why, at), progress={})
+    return replace(state, link=Link("lost", why, at), progress={}, index=None)
 
 
 def fold(state: State, event: Event) -> tuple[State, frozenset[str]]:
@@ -140,6 +142,10 @@ def apply(state: State, event: Event) -> State:
             state = replace(state, model=event.info)
         case TurnOpened() | TurnClosed() | SessionChanged():
             state = _talk(state, event)
+        case MemoryChanged():
+            state = replace(state, remembered=max(state.remembered, event.seq or 0))
+        case IndexMoved():
+            state = replace(state, index=event)
         case ServiceChanged() if state.status is not None:
             services = tuple(
                 event.service if s.name == event.service.name else s for s in state.status.services
@@ -151,7 +157,8 @@ def apply(state: State, event: Event) -> State:
 
 def remember(state: State, event: Event) -> State:
     """``event`` among the recent ones, newest first, once."""
-    if event.kind in _QUIET or any(e.seq == event.seq for e in state.recent):
+    quiet = isinstance(event, MemoryChanged) and event.change not in RECALL
+    if quiet or event.kind in _QUIET or any(e.seq == event.seq for e in state.recent):
         return state
     newest = sorted((event, *state.recent), key=lambda e: e.seq or 0, reverse=True)
     return replace(state, recent=tuple(newest[:RECENT]))

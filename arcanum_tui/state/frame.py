@@ -13,6 +13,7 @@ TABS = (
     ("agent", "2 chat"),
     ("media", "3 media"),
     ("approvals", "4 approvals"),
+    ("memory", "5 memory"),
 )
 
 APPROVAL_STATES: dict[str, tuple[str, Tone]] = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.contract.memory import SessionSummary
     from engine.contract.model import ModelInfo
     from engine.contract.quota import Gauge
+    from engine.contract.recall import IndexMoved
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class State:
     ``failures``: by operation name, why a topic could not be read; what was known before stays.
     ``recent``: durable events, newest first. ``progress``: of executing approvals, by id.
     ``talk``: by conversation, the number of the latest event in it. ``renamed``: the latest
-    renaming of one: its number, the old name, the new one.
+    renaming of one: its number, the old name, the new one. ``remembered``: the number of the
+    latest change to a memory; ``index``: how far their index is, None where nobody told yet.
     """
 
     link: Link = field(default_factory=Link)
@@ -53,6 +55,8 @@ class State:
     progress: Mapping[int, ApprovalProgressed] = field(default_factory=dict)
     talk: Mapping[str, int] = field(default_factory=dict)
     renamed: tuple[int, str, str] = (0, "", "")
+    remembered: int = 0
+    index: IndexMoved | None = None
 
     @property
     def known(self) -> bool:

@@ -9,6 +9,14 @@ from arcanum_tui.state.frame import APPROVAL_STATES, JOB_STATES
 from arcanum_tui.state.grid import Tone
 from arcanum_tui.state.text import number, plural, size, span
 
+RECALL: dict[str, tuple[str, Tone, str]] = {
+    "imported": ("+", "info", "imported"),
+    "archived": ("✓", "ok", "put into an archive, and still found"),
+    "forgotten": ("✓", "ok", "forgotten for good"),
+    "replaced": ("↻", "info", "replaced by newer ones"),
+}
+"""The changes to memories that are news. The others come with every question, or by a key."""
+
 
 class News(NamedTuple):
     """``link`` names where it leads."""
@@ -28,7 +36,13 @@ def verb(operation: str) -> str:
 def news(event: Any) -> News | None:
     """The line for an event; None where it is no news by itself."""
     room = event.kind.partition(".")[0]
-    tell = {"media": _media, "quota": _quota, "approvals": _approval, "jobs": _job}.get(room)
+    tell = {
+        "media": _media,
+        "quota": _quota,
+        "approvals": _approval,
+        "jobs": _job,
+        "recall": _recall,
+    }.get(room)
     return tell(event) if tell else News("•", "muted", event.kind, "")
 
 
@@ -103,3 +117,13 @@ def _job(event: Any) -> News | None:
     word, tone = JOB_STATES[job.state]
     why = f": {job.error.message}" if job.error else ""
     return News(word[0], tone, job.subject, f"{verb(job.operation)} {word[2:]}{why}")
+
+
+def _recall(event: Any) -> News | None:
+    """What became of memories; a change of one by hand is no news to whoever made it."""
+    if event.kind != "recall.memory_changed" or event.change not in RECALL:
+        return None
+    glyph, tone, what = RECALL[event.change]
+    where = event.namespace
+    text = f"{plural(event.count, 'memory', 'memories')} {what}"
+    return News(glyph, tone, where or "memory", text, f"memory/{where}" if where else "memory")

@@ -48,6 +48,12 @@ class Pages(Generic[Item]):
         self._pages.move_to_end(number)
         return self._make(page[offset]) if offset < len(page) else self._blank
 
+    def item(self, index: int) -> Item | None:
+        """What the row is of; None while its page is not here."""
+        number, offset = divmod(index, self.size)
+        page = self._pages.get(number, ())
+        return page[offset] if 0 <= offset < len(page) else None
+
     def next_to_read(self, wanted: int) -> tuple[int, str | None]:
         """Which page to read on the way to ``wanted``, and after which mark it begins."""
         number = min(wanted, len(self._starts) - 1)

@@ -158,7 +158,7 @@ def _facts(exchange: Exchange, word: str, tone: Tone, room: int) -> list[Piece]:
     if exchange.took and exchange.took.cut:
         facts.insert(0, "cut at the bound on new tokens")
     if exchange.recalled:
-        facts.append(f"{plural(exchange.recalled, 'memory', 'memories')} recalled")
+        facts.append(f"{plural(len(exchange.recalled), 'memory', 'memories')} recalled")
     if exchange.model and not exchange.simulated:
         facts.append(exchange.model)
     pieces = [Piece(word, tone)]

@@ -11,6 +11,9 @@ from arcanum_tui.actions import Action, character, key_name
 from arcanum_tui.state.grid import Piece
 from arcanum_tui.widgets.paint import Painted
 
+WRITTEN = frozenset({"prompt", "query"})
+"""Places that are lines to write on: their keys hold there alone."""
+
 
 class EndsLine(Painted):
     """Two groups of pieces, one at each end; the right one gives way first. ``ruled`` draws it
@@ -76,10 +79,10 @@ class KeysLine(Painted):
         """The key to offer for an action; "" where none would reach it."""
         focused = self.screen.focused
         if focused is None or isinstance(focused, Painted):
-            return "" if action.where == "prompt" else action.keys[0]
+            return "" if action.where in WRITTEN else action.keys[0]
         if action.where in {"list", "turns"}:
             return ""
-        own = set() if action.where == "prompt" else set(focused._bindings.key_to_bindings)  # noqa: SLF001
+        own = set() if action.where in WRITTEN else set(focused._bindings.key_to_bindings)  # noqa: SLF001
         free = (
             k
             for k in action.keys

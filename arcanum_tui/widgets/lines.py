@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Size
@@ -16,6 +17,9 @@ from arcanum_tui.actions import bindings
 from arcanum_tui.state.grid import Column, Piece, Row, Tone, draw, widths, wrap
 from arcanum_tui.state.text import number
 from arcanum_tui.widgets.paint import Painted
+
+RULED = 7
+"""Cells of a heading's line that are no text."""
 
 GUTTER = 4
 """Cells for the cursor's mark, and one at the end."""
@@ -277,14 +281,15 @@ class Lines(Painted, can_focus=True):
     def _heading(self, width: int) -> Strip:
         tone: Tone = "accent" if self.has_focus else "title"
         left = [Piece(self.title, tone), *((Piece("  "), *self.note) if self.note else ())]
-        return self.rule(left, self._tail(), width)
+        return self.rule(left, self._tail(width - sum(cell_len(p.text) for p in left)), width)
 
-    def _tail(self) -> list[Piece]:
+    def _tail(self, room: int) -> list[Piece]:
+        """Which rows are in sight, where not all are, and the hint, which gives way first."""
         count, shown = len(self.rows), self.room
-        tail = [Piece(self.hint, "muted")] if self.hint else []
+        parts = [self.hint] if self.hint else []
         if count > shown > 0:
-            where = (
-                f"{number(self.top + 1)}–{number(min(count, self.top + shown))} of {number(count)}"
-            )
-            tail = [Piece(where, "muted"), *([Piece(" · ", "muted")] if tail else []), *tail]
-        return tail
+            last = min(count, self.top + shown)
+            parts.insert(0, f"{number(self.top + 1)}–{number(last)} of {number(count)}")
+        if len(parts) > 1 and cell_len(" · ".join(parts)) + RULED > room:
+            parts.pop()
+        return [Piece(" · ".join(parts), "muted")] if parts else []

@@ -54,6 +54,7 @@ class Prompt(TextArea):
         id: str,  # noqa: A002 - Textual's name
         asked: Callable[[], Sequence[str]] = tuple,
         stop: Callable[[], bool] = bool,
+        placeholder: str = "Ask Agent-0 …",
     ) -> None:
         super().__init__(
             id=id,
@@ -62,7 +63,7 @@ class Prompt(TextArea):
             show_line_numbers=False,
             highlight_cursor_line=False,
             tab_behavior="focus",
-            placeholder="Ask Agent-0 …",
+            placeholder=placeholder,
         )
         self._asked, self._stop = asked, stop
         self._recalled: int | None = None

@@ -201,7 +201,7 @@ async def _spawn(module: str, folder: Path) -> asyncio.subprocess.Process:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=_environment(os.environ),
+            env=environment(os.environ),
             start_new_session=True,  # Ctrl-C in the terminal is not meant for it.
             umask=0o077,  # What it writes is what was talked about.
             cwd="/",
@@ -211,7 +211,8 @@ async def _spawn(module: str, folder: Path) -> asyncio.subprocess.Process:
         raise
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What of ours a child of ours is given."""
     kept = {name: value for name, value in environ.items() if _KEPT.fullmatch(name)}
     # Idle worker threads sleep instead of spinning; a crash ends at once, without a debugger.
     return kept | {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}

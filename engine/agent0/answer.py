@@ -17,7 +17,7 @@ from engine.contract.base import visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, StoreFailed
 from engine.contract.memory import Turn, TurnStatus
-from engine.contract.ports import Models, TurnLog
+from engine.contract.ports import Models, Recall, TurnLog
 from engine.metrics import Metrics
 
 _log = logging.getLogger("arcanum.agent0")
@@ -39,6 +39,7 @@ class Desk:
 
     turns: TurnLog
     models: Models
+    recall: Recall
     metrics: Metrics
 
 
@@ -123,7 +124,15 @@ class Answer:
             await asyncio.shield(self.keep("failed", f"a defect: {defect}"))
             raise
         await asyncio.shield(self.keep("done", ""))
+        await self._credit(prompt)
         yield self._end(prompt)
+
+    async def _credit(self, prompt: Prompt) -> None:
+        """What was of use is remembered as that; an answer does not fail for it."""
+        try:
+            await self._desk.recall.used([hit.id for hit in prompt.recalled])
+        except ArcanumError as error:
+            _log.warning("that memories were used is not written down: %s", error.message)
 
     def _generation(self, prompt: Prompt) -> Generation:
         return Generation(

@@ -3,6 +3,7 @@ recalled, and all of it within the model's context."""
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,12 @@ from engine.agent0.fitting import fit
 from engine.agent0.prompt import Draft, Past, asked, is_small, telling
 from engine.contract.backend import Backend, Message, Priority
 from engine.contract.call import ActorKind, Call
-from engine.contract.memory import RecallHit, Turn
-from engine.contract.ports import Attached, TurnLog
+from engine.contract.errors import ArcanumError
+from engine.contract.memories import RecallHit
+from engine.contract.memory import Turn
+from engine.contract.ports import Attached, Recall, TurnLog
 
+_log = logging.getLogger("arcanum.agent0")
 _SMALL_TURNS = (4, 10)
 _TURNS = (8, 24)
 """Earlier turns in a prompt, least and most."""
@@ -50,8 +54,9 @@ class Prompts:
     """Remembers how the latest conversations were put to the model, so that each prompt begins
     like the one before. What it forgets costs one longer reading, and nothing else."""
 
-    def __init__(self, turns: TurnLog) -> None:
+    def __init__(self, turns: TurnLog, recall: Recall) -> None:
         self._turns = turns
+        self._recall = recall
         self._threads: OrderedDict[str, _Thread] = OrderedDict()
 
     async def prompt(
@@ -115,17 +120,22 @@ class Prompts:
 
         They come from the branch of the turn, which may not be the current one any more.
         """
-        if turn.parent_id is None:
-            return draft
         if draft.small and (draft.attached or any(past.attached for past in draft.turns)):
             return draft
         turns = () if draft.small else draft.turns
         exclude = [past.turn_id for past in turns]
-        recalled = await self._turns.recall(
-            turn.session, turn.question, _RECALLED, exclude, last=turn.parent_id
-        )
-        facts = telling(recalled, turns)
+        facts = telling(await self._recalled(turn, exclude), turns)
         return replace(draft, facts=facts, turns=turns) if facts else draft
+
+    async def _recalled(self, turn: Turn, exclude: Sequence[int]) -> list[RecallHit]:
+        """Nothing where there is no recall now: an answer does not wait for it to be mended."""
+        try:
+            return await self._recall.recall(
+                turn.session, turn.question, _RECALLED, exclude, last=turn.parent_id or 0
+            )
+        except ArcanumError as error:
+            _log.warning("answered without memories: %s", error.message)
+            return []
 
 
 def priority_of(call: Call) -> Priority:

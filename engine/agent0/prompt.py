@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from engine.config import SMALL_MODEL
 from engine.contract.backend import Message
-from engine.contract.memory import RecallHit
+from engine.contract.memories import RecallHit
 from engine.contract.ports import Attached
 
 PLAIN = "You are a helpful assistant."
@@ -100,7 +100,5 @@ def telling(recalled: Sequence[RecallHit], turns: Sequence[Past]) -> tuple[Recal
     return tuple(
         hit
         for hit in told
-        if hit.score >= told[0].score / 2
-        and hit.turn_id not in there
-        and not any(hit.text in turn.asked for turn in turns)
+        if hit.turn_id not in there and not any(hit.text in turn.asked for turn in turns)
     )

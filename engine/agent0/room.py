@@ -25,7 +25,7 @@ from engine.contract.base import now
 from engine.contract.call import Call
 from engine.contract.memory import Turn
 from engine.contract.operation import Risk
-from engine.contract.ports import Attached, Models, TurnLog
+from engine.contract.ports import Attached, Models, Recall, TurnLog
 from engine.ground import Ground
 
 
@@ -36,8 +36,9 @@ class Agent0Room:
         self._ground = ground
         self._turns = ground.use(TurnLog)  # type: ignore[type-abstract]
         self._models = ground.use(Models)  # type: ignore[type-abstract]
-        self._desk = Desk(self._turns, self._models, ground.metrics)
-        self._prompts = Prompts(self._turns)
+        recall = ground.use(Recall)  # type: ignore[type-abstract]
+        self._desk = Desk(self._turns, self._models, recall, ground.metrics)
+        self._prompts = Prompts(self._turns, recall)
         self._titles = Titles(self._turns, self._models)
 
     async def start(self) -> None:

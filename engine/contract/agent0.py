@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from engine.contract.base import Empty, Json, Name, PathRef, Wire, visible
-from engine.contract.memory import Question, RecallHit, Turn
+from engine.contract.memories import RecallHit
+from engine.contract.memory import Question, Turn
 from engine.contract.operation import Kind, Limits, Operation, Risk
 
 MAX_ATTACHED = 200_000

@@ -326,6 +326,15 @@ class BackendCatalog(Protocol):
         """A backend for the named choice, not yet loaded. Raises NotFound or Unavailable."""
         ...
 
+    def embedding(self, name: str) -> Backend:
+        """What turns texts into vectors; it has the extra ``Embeds``. Not yet loaded.
+
+        ``bundled``, or a GGUF file's path, or the name of a choice that can make embeddings. Its
+        ``info().model``, once it is loaded, is another for a model whose vectors are others, where
+        that can be known. Raises NotFound, Invalid or Unavailable, which says what to install.
+        """
+        ...
+
     async def place(self, name: str) -> Placement | None:
         """Where and how the named model would run; None where it runs elsewhere.
 

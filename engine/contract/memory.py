@@ -1,4 +1,4 @@
-"""Memory: the durable conversation, and what is recalled from it."""
+"""Memory: the durable conversation. What is recalled from it is declared in ``recall``."""
 
 from __future__ import annotations
 
@@ -44,26 +44,6 @@ class Turn(Wire):
     parent_id: int | None = None
     siblings: tuple[int, ...] = ()
     attached: tuple[str, ...] = ()
-
-
-class RecallHit(Wire):
-    """A memory with its source. ``score``: higher is better, comparable within one search only."""
-
-    turn_id: int
-    session: str
-    text: str
-    asked_at: datetime
-    score: float
-
-
-class Search(Wire):
-    session: Annotated[Name, Field(description="the conversation to search")]
-    query: Annotated[str, Field(min_length=1, max_length=2_000, description="what to look for")]
-    limit: Annotated[int, Field(ge=1, le=100, description="at most so many")] = 10
-
-
-class SearchResult(Wire):
-    hits: tuple[RecallHit, ...]
 
 
 class SessionSummary(Wire):
@@ -148,13 +128,6 @@ class TurnClosed(Event):
     status: str
 
 
-SEARCH = Operation(
-    "memory.search",
-    "Find earlier turns of a session",
-    Search,
-    SearchResult,
-    positional=("query",),
-)
 SESSIONS = Operation("memory.sessions", "The conversations", ListSessions, SessionList)
 TURNS = Operation(
     "memory.turns", "The turns of one conversation", ShowTurns, TurnList, positional=("session",)

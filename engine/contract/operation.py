@@ -29,6 +29,7 @@ ROOMS = (
     "memory",
     "model",
     "quota",
+    "recall",
     "telemetry",
 )
 """The contract modules, which are also the first parts of all operation names."""

@@ -13,8 +13,10 @@ from engine.contract.approvals import Card, Outcome
 from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
+from engine.contract.client import Done, Pending
 from engine.contract.media import Library
-from engine.contract.memory import RecallHit, Turn, TurnStatus
+from engine.contract.memories import RecallHit
+from engine.contract.memory import Turn, TurnStatus
 from engine.contract.model import ModelInfo
 from engine.contract.operation import Operation, Risk
 
@@ -101,6 +103,18 @@ class TurnLog(Protocol):
         """What was read with these turns' questions."""
         ...
 
+    async def untitled(self, session: str) -> Turn | None:
+        """The first answered turn of a conversation that has no title yet."""
+        ...
+
+    async def entitle(self, session: str, title: str) -> None:
+        """Gives the conversation a title, unless it has one."""
+        ...
+
+
+class Recall(Protocol):
+    """What was said before, found again."""
+
     async def recall(
         self,
         session: str,
@@ -110,16 +124,13 @@ class TurnLog(Protocol):
         *,
         last: int | None = None,
     ) -> list[RecallHit]:
-        """Turns of this session's branch that ends with ``last`` (None: the current one), and of
-        no other branch or session, that bear on ``query``, best first."""
+        """What bears on ``query``, best first: of the session's turns those of the branch that ends
+        with ``last`` (None: the current one) and are not in ``exclude``, the notes of its
+        namespace, and what is pinned. Raises Unavailable."""
         ...
 
-    async def untitled(self, session: str) -> Turn | None:
-        """The first answered turn of a conversation that has no title yet."""
-        ...
-
-    async def entitle(self, session: str, title: str) -> None:
-        """Gives the conversation a title, unless it has one."""
+    async def used(self, memories: Sequence[int]) -> None:
+        """These memories were of use in an answer."""
         ...
 
 
@@ -254,6 +265,16 @@ class ApprovalDesk(Protocol):
 
     async def taken_back(self, operation: str, request: Json) -> None:
         """This undo was called and is complete: marks the approval that it belongs to."""
+        ...
+
+
+class Operations(Protocol):
+    """The gate, for a room that does something by itself."""
+
+    async def call(
+        self, operation: Operation[Req, Res], request: Req, call: Call
+    ) -> Done[Res] | Pending:
+        """Calls an operation as everybody does: it is admitted and audited. Raises ArcanumError."""
         ...
 
 

@@ -17,7 +17,13 @@ from engine.contract.backend import BackendCatalog
 from engine.contract.base import Empty, machine_name, now, visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError
-from engine.contract.ports import ApprovalDesk, Concern, HighRiskOperations, Severity
+from engine.contract.ports import (
+    ApprovalDesk,
+    Concern,
+    HighRiskOperations,
+    Operations,
+    Severity,
+)
 from engine.core.audit import AuditLog
 from engine.core.feed import Feed
 from engine.core.gate import Gate, Jobs
@@ -39,7 +45,10 @@ SERVICES = (
     ServiceSpec("approvals", "engine.approvals.room:ApprovalsRoom", ("approvals",)),
     ServiceSpec("memory", "engine.memory.room:MemoryRoom", ("memory",)),
     ServiceSpec("models", "engine.models.room:ModelsRoom", ("model",)),
-    ServiceSpec("agent0", "engine.agent0.room:Agent0Room", ("agent0",), ("memory", "models")),
+    ServiceSpec("recall", "engine.recall.room:RecallRoom", ("recall",), ("memory",)),
+    ServiceSpec(
+        "agent0", "engine.agent0.room:Agent0Room", ("agent0",), ("memory", "recall", "models")
+    ),
     ServiceSpec("media", "engine.media.room:MediaRoom", ("media",), ("jobs",)),
     ServiceSpec("quota", "engine.quota.room:QuotaRoom", ("quota",), ("media",)),
     ServiceSpec("telemetry", "engine.telemetry.room:TelemetryRoom", ("telemetry",)),
@@ -102,6 +111,7 @@ class Engine:
         )
         self.ground.provide(AuditLog, audit)
         self.ground.provide(Engine, self)
+        self.ground.provide(Operations, self.gate)  # type: ignore[type-abstract]
         self.ground.provide(HighRiskOperations, self.gate)  # type: ignore[type-abstract]
         self.ground.queues |= {
             "store": lambda: (state.depth, state.bound),

@@ -347,7 +347,11 @@ class Gate:
 
 
 def _details(binding: _Binding, request: Wire) -> Json:
-    return {name: getattr(request, name) for name in binding.operation.audit}
+    told = {name: getattr(request, name) for name in binding.operation.audit}
+    return {
+        name: value.model_dump(mode="json") if isinstance(value, Wire) else value
+        for name, value in told.items()
+    }
 
 
 def validate(operation: Operation[Req, Any], request: Json | bytes) -> Req:

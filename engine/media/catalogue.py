@@ -16,8 +16,8 @@ from datetime import datetime
 from typing import Any
 
 from engine.contract.base import now, visible
-from engine.media.frames import to_bytes
 from engine.store import Database, Transaction
+from engine.worker.frames import to_bytes
 
 _CHUNK = 500
 _PURGE = 5000

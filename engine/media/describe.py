@@ -11,9 +11,9 @@ import stat
 
 from engine.contract.base import visible
 from engine.contract.ports import CatalogueFile, Described
-from engine.media.frames import signed
 from engine.media.paging import when
 from engine.media.walk import Identity
+from engine.worker.frames import signed
 
 MOST_TEXT = 64 * 1024
 """Bytes of a file whose own words are told."""

@@ -21,13 +21,13 @@ from engine.contract.media import ScanResult, WatchState
 from engine.contract.ports import JobControl
 from engine.media.catalogue import Files, Stored
 from engine.media.drift import Hearing
-from engine.media.frames import Frame
 from engine.media.hints import condense
 from engine.media.looking import Pace, Reader, Tally, at_ease
 from engine.media.pace import HashPace, WalkPace
 from engine.media.process import Lost, Process
 from engine.media.shelf import Shelf
 from engine.media.watch import Watchers
+from engine.worker.frames import Frame
 
 _log = logging.getLogger(__name__)
 _LONGEST_DELAY_S = 300.0

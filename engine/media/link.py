@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 
-from engine.media import frames
-from engine.media.child import Output
-from engine.media.frames import Frame
+from engine.worker import frames
+from engine.worker.child import Output
+from engine.worker.frames import Frame
 
 _BEAT_S = 0.5
 _BATCH_BYTES = 256 * 1024

@@ -22,9 +22,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
-from engine.media.frames import Frame, to_bytes, to_text
 from engine.media.link import Batch, Link
 from engine.media.walk import GONE, Found, Identity, Walker
+from engine.worker.frames import Frame, to_bytes, to_text
 
 _PAGE = 2000
 _CHUNK = 64

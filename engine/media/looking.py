@@ -16,8 +16,8 @@ from typing import Any
 
 from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Files, Stored
-from engine.media.frames import Frame, to_bytes, to_text
 from engine.media.process import STALL_S, Process
+from engine.worker.frames import Frame, to_bytes, to_text
 
 _LINGER_S = 10.0
 _DRIFT_KEPT = 10_000
@@ -90,7 +90,8 @@ class Workers:
         """A worker for one use. One that failed, or whose user did, is ended."""
         process, self._idle = self._idle, None
         if process is None or not process.alive:
-            process = await Process.start("engine.media.worker", self.stall_s)
+            process = await Process.start("engine.media.worker")
+            process.stall_s = self.stall_s
         try:
             yield process
         except BaseException:

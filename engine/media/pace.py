@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from engine.contract.base import visible
 from engine.contract.ports import JobControl
-from engine.media.frames import Frame
 from engine.media.process import Process
+from engine.worker.frames import Frame
 
 _WAIT_S = 0.05
 

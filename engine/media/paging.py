@@ -15,8 +15,8 @@ from engine.contract.errors import Invalid
 from engine.contract.media import Asset, AssetPage, ListAssets
 from engine.contract.ports import CatalogueFile
 from engine.media.catalogue import Numbers, fold_text
-from engine.media.frames import unsigned
 from engine.store import Database
+from engine.worker.frames import unsigned
 
 _BATCH = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
-from engine.media.frames import Frame, to_bytes, to_text
 from engine.media.link import Batch, Link
 from engine.media.look import open_catalogue, open_root
 from engine.media.walk import GONE, Identity
+from engine.worker.frames import Frame, to_bytes, to_text
 
 _PAGE = 512
 _CHUNK = 64

@@ -1,29 +1,21 @@
-"""The engine's end of a worker process: starting it, hearing it, and ending it when it is stuck."""
+"""The engine's end of a process that reads a disk: hearing it, and ending it when it is stuck."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from typing import ClassVar
 
 from engine.contract.base import visible
-from engine.contract.errors import ArcanumError, Failed, Unavailable
-from engine.media import frames
-from engine.media.frames import Frame
+from engine.contract.errors import ArcanumError, Failed
+from engine.worker.frames import Frame
+from engine.worker.process import Worker, WorkerFailed
 
 STALL_S = 60.0
 """A disk may need half a minute to wake up. Silence longer than this is a disk that hangs."""
 
-_ERRORS_KEPT = 4096
-
-
-class WorkerFailed(Failed):
-    """The worker died, or was ended because it was stuck."""
+__all__ = ["STALL_S", "Lost", "Process", "WorkerFailed"]
 
 
 class Lost(Failed):
@@ -34,81 +26,18 @@ class Lost(Failed):
         self.loss = code_of_loss
 
 
-class Process:
-    """A child that speaks frames: in a session of its own (the terminal's Ctrl-C is not for it)."""
+class Process(Worker):
+    """``stall_s`` may be set before the first command."""
 
-    def __init__(self, child: asyncio.subprocess.Process, stall_s: float) -> None:
-        self._child = child
-        self._stall_s = stall_s
-        self._errors = b""
-        self._draining = asyncio.create_task(self._drain())
+    WHAT: ClassVar[str] = "The process that reads the disk"
+    HINT: ClassVar[str] = "What it had read is kept. Scan again."
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        super().__init__(child)
+        self.stall_s = STALL_S
         self._moved = time.monotonic()
         self._ticks = -1
         self.paused = False
-
-    @classmethod
-    async def start(cls, module: str, stall_s: float = STALL_S) -> Process:
-        try:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # Never import from the folder that the user happens to stand in.
-                "-m",
-                module,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-                cwd="/",
-            )
-        except OSError as error:
-            raise Unavailable(
-                f"A worker process could not be started: {error.strerror or error}.",
-                "Is the machine out of memory or processes?",
-            ) from error
-        return cls(child, stall_s)
-
-    @property
-    def pid(self) -> int:
-        return self._child.pid
-
-    @property
-    def alive(self) -> bool:
-        return self._child.returncode is None
-
-    async def _drain(self) -> None:
-        assert self._child.stderr is not None
-        while data := await self._child.stderr.read(_ERRORS_KEPT):
-            self._errors = (self._errors + data)[-_ERRORS_KEPT:]
-
-    async def send(self, frame: Frame) -> None:
-        assert self._child.stdin is not None
-        with suppress(ConnectionError):  # Said by the next ``receive``, with the reason.
-            self._child.stdin.write(frames.encode(frame))
-            await self._child.stdin.drain()
-
-    async def receive(self) -> Frame:
-        """The next frame. Raises WorkerFailed where the child is dead."""
-        assert self._child.stdout is not None
-        try:
-            header = await self._child.stdout.readexactly(frames.HEADER.size)
-            body = await self._child.stdout.readexactly(frames.size_of(header))
-            frame: Frame = json.loads(body)
-        except (asyncio.IncompleteReadError, ValueError) as error:
-            raise await self._death() from error
-        return frame
-
-    async def _death(self) -> WorkerFailed:
-        await self.kill()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._draining), 1)
-        code = self._child.returncode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        lines = self._errors.decode("utf-8", "replace").strip().splitlines()
-        last = f": {visible(lines[-1])[:200]}" if lines else ""
-        return WorkerFailed(
-            f"The process that reads the disk ended ({how}){last}.",
-            "What it had read is kept. Scan again.",
-        )
 
     async def answers(self, command: Frame) -> AsyncIterator[Frame]:
         """Sends a command; yields its frames up to and with ``done``.
@@ -120,7 +49,7 @@ class Process:
         self._ticks = -1
         while True:
             try:
-                frame = await asyncio.wait_for(self.receive(), self._stall_s)
+                frame = await asyncio.wait_for(self.receive(), self.stall_s)
             except TimeoutError:
                 raise await self._stalled() from None
             if frame["k"] == "beat":
@@ -139,13 +68,13 @@ class Process:
         if beat["ticks"] != self._ticks or self.paused:
             self._ticks = beat["ticks"]
             self._moved = time.monotonic()
-        elif time.monotonic() - self._moved > self._stall_s:
+        elif time.monotonic() - self._moved > self.stall_s:
             raise await self._stalled()
 
     async def _stalled(self) -> WorkerFailed:
         await self.kill()
         return WorkerFailed(
-            f"The disk did not answer for {self._stall_s:.0f} s; the reading was given up.",
+            f"The disk did not answer for {self.stall_s:.0f} s; the reading was given up.",
             "Is it a network share that is gone, or a disk that fails? Then scan again.",
         )
 
@@ -163,12 +92,3 @@ class Process:
     async def resume(self) -> None:
         await self.send({"do": "resume"})
         self.paused = False
-
-    async def kill(self) -> None:
-        """Ends it now. A child that hangs in the kernel is left behind: it cannot be waited for."""
-        if self._child.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._child.wait(), 2)
-        self._draining.cancel()

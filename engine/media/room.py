@@ -22,7 +22,6 @@ from engine.contract.ports import (
 from engine.ground import Ground
 from engine.media.catalogue import Files, Stored
 from engine.media.describe import describe
-from engine.media.frames import to_bytes, to_text
 from engine.media.indexer import Indexer, Timing
 from engine.media.libraries import Libraries, name_from
 from engine.media.looking import Reader, Workers
@@ -31,6 +30,7 @@ from engine.media.process import STALL_S, Lost
 from engine.media.shelf import Shelf
 from engine.media.watch import Watchers
 from engine.store import Transaction
+from engine.worker.frames import to_bytes, to_text
 
 _log = logging.getLogger(__name__)
 _READ_WITHIN_S = 10.0

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from engine.media.frames import bounded, signed
+from engine.worker.frames import bounded, signed
 
 _MAX_DEPTH = 512
 _MAX_PROBLEMS = 20

@@ -15,8 +15,8 @@ from engine.contract.errors import Unavailable
 from engine.contract.media import WatchState
 from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Stored
-from engine.media.frames import Frame, to_bytes, to_text
 from engine.media.process import Process, WorkerFailed
+from engine.worker.frames import Frame, to_bytes, to_text
 
 _log = logging.getLogger(__name__)
 _LONGEST_DELAY_S = 60.0

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from engine.media import frames
-from engine.media.child import Output, be_quiet
-from engine.media.frames import to_bytes, to_text
 from engine.media.hints import LimitError, condense
+from engine.worker import frames
+from engine.worker.child import Output, be_quiet
+from engine.worker.frames import to_bytes, to_text
 
 _QUIET_S = 0.1
 _LONGEST_S = 0.4

@@ -10,11 +10,11 @@ import os
 import sqlite3
 import sys
 
-from engine.media.child import be_quiet
-from engine.media.frames import Frame, to_bytes, to_text
 from engine.media.link import Link
 from engine.media.look import Look, RootLostError, open_root
 from engine.media.pending import Pending
+from engine.worker.child import be_quiet
+from engine.worker.frames import Frame, to_bytes, to_text
 
 
 def _probe(command: Frame) -> Frame:

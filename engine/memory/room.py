@@ -1,20 +1,18 @@
-"""The memory room: the conversations, their turns, and recall."""
+"""The memory room: the conversations and their turns."""
 
 from __future__ import annotations
 
 from engine.contract import memory
-from engine.contract.call import Call
 from engine.contract.ports import TurnLog
 from engine.ground import Ground
-from engine.memory import rows
 from engine.memory.deletion import DeleteActs
 from engine.memory.sessions import Sessions
 from engine.memory.turns import Turns
 
 
 class MemoryRoom:
-    """Owns the tables ``session``, ``turn``, ``branch``, ``attachment`` and ``turn_text``;
-    provides the port ``TurnLog``."""
+    """Owns the tables ``session``, ``turn``, ``branch`` and ``attachment``; provides the port
+    ``TurnLog``."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -25,7 +23,6 @@ class MemoryRoom:
     async def start(self) -> None:
         await self._turns.settle()
         door = self._ground.door
-        door.unary(memory.SEARCH, self._search)
         door.unary(memory.SESSIONS, self._sessions.summaries)
         door.unary(memory.TURNS, self._sessions.turns)
         door.unary(memory.RENAME, self._sessions.rename)
@@ -37,8 +34,3 @@ class MemoryRoom:
 
     async def stop(self) -> None:
         await self._turns.stop()
-
-    async def _search(self, request: memory.Search, _call: Call) -> memory.SearchResult:
-        await rows.find(self._ground.state, request.session)
-        hits = await self._turns.recall(request.session, request.query, request.limit)
-        return memory.SearchResult(hits=tuple(hits))

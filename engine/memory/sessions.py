@@ -174,7 +174,7 @@ class Sessions:
 
 
 async def _free(tx: Transaction, name: str) -> None:
-    """Raises Refused where a conversation has this name, also a deleted one."""
+    """Raises Refused where a conversation has this name, also a deleted one, or other memories."""
     for row in await tx.fetch("SELECT deleted_at FROM session WHERE name = ?", (name,)):
         if row["deleted_at"] is None:
             raise Refused(
@@ -184,6 +184,11 @@ async def _free(tx: Transaction, name: str) -> None:
         raise Refused(
             f"A deleted conversation is called {name!r}.",
             f"Choose another name; arcanum memory restore {shlex.quote(name)} brings it back.",
+        )
+    if await tx.fetch("SELECT 1 FROM namespace WHERE name = ?", (name,)):
+        raise Refused(
+            f"Something is remembered under {name!r} already: it would be mixed with this.",
+            "Choose another name; arcanum memory namespaces lists those that are taken.",
         )
 
 

@@ -11,10 +11,10 @@ from engine.contract.agent0 import MAX_ATTACHED
 from engine.contract.base import now, visible
 from engine.contract.call import Call
 from engine.contract.errors import Invalid, NotFound, StoreFailed
-from engine.contract.memory import RecallHit, Turn, TurnStatus
+from engine.contract.memory import Turn, TurnStatus
 from engine.contract.ports import Attached
 from engine.ground import Ground
-from engine.memory import recall, rows, tree
+from engine.memory import rows, tree
 from engine.memory.unclosed import Unclosed
 from engine.store import Database, Transaction
 
@@ -207,23 +207,6 @@ class Turns:
         ):
             found.setdefault(row["turn_id"], []).append(Attached(row["name"], row["text"]))
         return found
-
-    async def recall(
-        self,
-        session: str,
-        query: str,
-        limit: int,
-        exclude: Sequence[int] = (),
-        *,
-        last: int | None = None,
-    ) -> list[RecallHit]:
-        if last is None and (last := await self._head(session)) is None:
-            return []
-        return await recall.recall(self._state, session, query, limit, exclude, last=last)
-
-    async def _head(self, session: str) -> int | None:
-        found = await rows.fetch(self._state, "SELECT id FROM session WHERE name = ?", session)
-        return await tree.head(self._state, found[0]["id"]) if found else None
 
     async def untitled(self, session: str) -> Turn | None:
         found = await self._state.read(

@@ -20,6 +20,9 @@ T = TypeVar("T")
 Row = sqlite3.Row
 
 _READERS = 2
+_TIMEOUT_S = 10
+_TRIES = 5
+_HELD_BACK_MS = 1_000
 
 
 class Database:
@@ -92,7 +95,7 @@ class Database:
         self._writer = Writer(self._connection, self.path, self._publish, together)
 
     async def _connect(self, *, writer: bool) -> aiosqlite.Connection:
-        connection = aiosqlite.connect(self.path, isolation_level=None, timeout=10)
+        connection = aiosqlite.connect(self.path, isolation_level=None, timeout=_TIMEOUT_S)
         # A process that ends without closing must end all the same: by itself aiosqlite's thread
         # would keep it for ever. What was acknowledged is committed; the rest rolls back.
         connection._thread.daemon = True  # noqa: SLF001 - there is no public way
@@ -104,6 +107,10 @@ class Database:
             await connection.execute(
                 f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}"
             )
+            if writer and self._durable:
+                # What was deleted or overwritten is not left in the file's free space.
+                # It answers, and an answer that nobody takes would be in the way of a scrub.
+                await connection.execute_fetchall("PRAGMA secure_delete = ON")
             if not writer:
                 await connection.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -157,3 +164,27 @@ class Database:
         if self._writer is None or self._closing:
             raise self._closed()
         return await self._writer.write(work)
+
+    async def scrub(self) -> bool:
+        """Leaves nothing in the file, or in its log, of what was deleted from it.
+
+        ``secure_delete`` alone does not: SQLite leaves copies of rows behind where it moved them
+        from one page to another. So the whole file is written anew, and the log emptied. Writes
+        wait meanwhile. False where somebody read for so long that the log could not be emptied.
+        Raises StoreFailed.
+        """
+        if self._writer is None or self._closing:
+            raise self._closed()
+        return await self._writer.write(_scrub, alone=True)
+
+
+async def _scrub(outside: Transaction) -> bool:
+    await outside.execute("VACUUM")
+    await outside.fetch(f"PRAGMA busy_timeout = {_HELD_BACK_MS}")
+    try:
+        for _ in range(_TRIES):
+            if not (await outside.fetch("PRAGMA wal_checkpoint(TRUNCATE)"))[0]["busy"]:
+                return True
+        return False
+    finally:
+        await outside.fetch(f"PRAGMA busy_timeout = {_TIMEOUT_S * 1000}")

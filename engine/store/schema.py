@@ -73,6 +73,8 @@ def prepare(path: Path, kind: str) -> None:
         _verify(path, known)
     with closing(_connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
+        # What a migration moves elsewhere is not left behind where it was.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(_LEDGER)
         applied = {row[0] for row in connection.execute("SELECT version FROM migration")}
         pending = [m for m in known if m.version not in applied]

@@ -7,6 +7,8 @@ returns, it is committed.
 Group commit: a trip to the disk takes longer than anything else here, so what waits by the time
 that a transaction has run joins it, behind a savepoint of its own, and all are committed together.
 Nobody waits for others to come: who is alone commits at once.
+
+What SQLite does outside of any transaction runs in the same order, alone.
 """
 
 from __future__ import annotations
@@ -112,11 +114,12 @@ class Transaction:
 
 @dataclass(slots=True)
 class _Job:
-    """A transaction that somebody waits for."""
+    """A transaction that somebody waits for. ``alone``: it is none, and shares no commit."""
 
     work: Work
     outcome: asyncio.Future[Any]
     transaction: Transaction
+    alone: bool = False
     result: Any = None
 
     def fail(self, error: BaseException) -> None:
@@ -152,6 +155,7 @@ class Writer:
         self._publish = publish
         self._together = together
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(QUEUE_BOUND)
+        self._next: _Job | None = None  # Taken from the queue already; it shares no commit.
         self._task = asyncio.create_task(self._run(), name=f"store:{path.stem}")
         self.last_commit_s = 0.0
 
@@ -166,20 +170,22 @@ class Writer:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, alone: bool = False) -> T:
         """Runs ``work`` as one transaction; returns its result once it is committed.
 
-        Raises what ``work`` raises (everything is rolled back), or StoreFailed.
+        ``alone``: outside of any, between those before it and those that come later. Raises what
+        ``work`` raises (everything is rolled back), or StoreFailed.
         """
         if asyncio.current_task() is self._task:
             raise Internal("A transaction was asked for inside a transaction.")
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        await self._queue.put(_Job(work, outcome, Transaction(self._connection)))
+        await self._queue.put(_Job(work, outcome, Transaction(self._connection), alone))
         return await asyncio.shield(outcome)
 
     async def _run(self) -> None:
         while True:
-            jobs = [await self._queue.get()]
+            jobs = [self._next or await self._queue.get()]
+            self._next = None
             started = time.perf_counter()
             try:
                 await self._commit(jobs)
@@ -222,12 +228,19 @@ class Writer:
     async def _commit(self, jobs: list[_Job]) -> None:
         """Commits the first of ``jobs`` and whatever waits by then, which is added to them."""
         connection = self._connection
+        if jobs[0].alone:
+            jobs[0].result = await jobs[0].work(jobs[0].transaction)
+            return
         await connection.execute("BEGIN IMMEDIATE")
         try:
             jobs[0].result = await jobs[0].work(jobs[0].transaction)
             while len(jobs) < self._together and not self._queue.empty():
-                jobs.append(self._queue.get_nowait())
-                await self._join(jobs[-1])
+                job = self._queue.get_nowait()
+                if job.alone:
+                    self._next = job
+                    break
+                jobs.append(job)
+                await self._join(job)
             await connection.commit()
         except BaseException:
             # SQLite has rolled back by itself after some errors (a full disk, for one).

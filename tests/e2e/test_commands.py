@@ -46,8 +46,8 @@ def test_asking_agent0_in_two_processes() -> None:
         "My bike is turquoise.",
         "What colour is my bike?",
     ]
-    assert told("memory", "search", "turquoise", "--session", "a")["hits"]
-    missing = refused("memory", "search", "turquoise", "--session", "b")
+    assert told("memory", "search", "turquoise", "--namespace", "a")["hits"]
+    missing = refused("memory", "search", "turquoise", "--namespace", "b")
     assert missing["code"] == "not_found"
 
 

@@ -21,7 +21,8 @@ from engine.contract.engine import STATUS
 from engine.contract.errors import ModelFailed
 from engine.core.engine import Engine
 from engine.home import Home
-from engine.memory import recall as memory_recall
+from engine.recall import searching
+from engine.recall.searching import Searching, Sight
 from tests.fakes.house import done
 from tests.fakes.recording import RecordingCatalog
 
@@ -147,15 +148,16 @@ async def test_another_session_sees_nothing(home: Home) -> None:
 
 
 async def test_the_isolation_test_can_fail(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the filters, by session and by branch, the same check finds the leak."""
-    unfiltered = memory_recall.RECALL
-    for filtered, whole in (
-        ("session.name = ?", "? IS NOT NULL"),
-        ("turn.id IN (SELECT id FROM up)", "(SELECT count(*) FROM up) > 0"),
-    ):
-        assert filtered in unfiltered
-        unfiltered = unfiltered.replace(filtered, whole)
-    monkeypatch.setattr(memory_recall, "RECALL", unfiltered)
+    """With the sight of the first session, whoever asks, the same check finds the leak."""
+
+    async def sight(_self: Searching, _space: int, _last: int | None) -> Sight:
+        return Sight(space=1, session=1, last=None)
+
+    async def every(_state: object, _sight: Sight, ids: Sequence[int]) -> set[int]:
+        return set(ids)
+
+    monkeypatch.setattr(Searching, "_sight", sight)
+    monkeypatch.setattr(searching, "_branch", every)
     assert await _told_to_a_asked_in_b(home) != []
 
 

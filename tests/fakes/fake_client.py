@@ -20,6 +20,7 @@ from engine.contract import (
     memory,
     model,
     quota,
+    recall,
     telemetry,
 )
 from engine.contract import engine as engine_words
@@ -226,6 +227,10 @@ async def _delete(world: World, request: memory.OneSession) -> Pending:
     return Pending(world.talk.request_deletion(request.session))
 
 
+async def _forget(world: World, request: recall.Forget) -> Pending:
+    return Pending(world.memories.request_forgetting(request))
+
+
 _HANDLERS: dict[str, Handler] = {
     engine_words.STATUS.name: _status,
     approvals.LIST.name: World.list_approvals,
@@ -255,6 +260,18 @@ _HANDLERS: dict[str, Handler] = {
     memory.SWITCH.name: lambda world, request: world.talk.switch(request),
     memory.DELETE.name: _delete,
     memory.RESTORE.name: lambda world, request: world.talk.restore(request),
+    recall.SEARCH.name: lambda world, request: world.memories.search(request),
+    recall.LIST.name: lambda world, request: world.memories.list(request),
+    recall.SHOW.name: lambda world, request: world.memories.show(request),
+    recall.ADD.name: lambda world, request: world.memories.add(request),
+    recall.PIN.name: lambda world, request: world.memories.pin(request),
+    recall.EDIT.name: lambda world, request: world.memories.edit(request),
+    recall.FORGET.name: _forget,
+    recall.RESTORE.name: lambda world, request: world.memories.restore(request),
+    recall.NAMESPACES.name: lambda world, request: world.memories.namespaces(request),
+    recall.STATS.name: lambda world, request: world.memories.stats(request),
+    recall.WATCH.name: lambda world, request: world.memories.watch(request),
+    recall.UNWATCH.name: lambda world, request: world.memories.unwatch(request),
     discovery.LOOK.name: World.look,
     discovery.ANSWER.name: World.answer,
 }

@@ -35,6 +35,7 @@ class Talk:
         }  # fmt: skip
         self.turns.append(memory.Turn(**(fields | changes)))
         self.head[session] = self.turns[-1].id
+        self.world.memories.add_turn(self.turns[-1])
         return self.with_siblings(self.turns[-1])
 
     def with_siblings(self, turn: memory.Turn) -> memory.Turn:

@@ -16,6 +16,7 @@ from engine.contract import (
     memory,
     model,
     quota,
+    recall,
     telemetry,
 )
 from engine.contract import engine as engine_words
@@ -23,6 +24,7 @@ from engine.contract.approvals import Approval, ApprovalState, ApprovalSummary, 
 from engine.contract.base import PathRef
 from engine.contract.errors import AlreadyAnswered, NotFound, Refused
 from engine.contract.events import Event
+from tests.fakes.fake_memories import Memories
 from tests.fakes.fake_talk import Talk
 
 NOW = datetime(2026, 11, 20, 7, 42, tzinfo=UTC)
@@ -45,6 +47,7 @@ class World:
         self.gauges: dict[str, quota.Gauge] = {}
         self.assets: dict[str, int] = {}
         self.talk = Talk(self)
+        self.memories = Memories(self)
         self.concerns: list[engine_words.ConcernLine] = []
         self.found = discovery.Found(asked=True, folders=(), models=())
         self.host = "serve"
@@ -163,6 +166,8 @@ class World:
         self.change_approval(found.id, state=ApprovalState.EXECUTING, answered_at=self.now)
         if found.operation == memory.DELETE.name:
             return self.talk.deleted(found)
+        if found.operation == recall.FORGET.name:
+            return self.memories.forgotten(found)
         for done in range(1, total + 1):
             self.emit(
                 approvals.ApprovalProgressed(id=found.id, done=done, total=total, at=self.now)
@@ -373,13 +378,7 @@ class World:
     async def ask(self, request: agent0.Ask) -> AsyncIterator[agent0.AnswerItem]:
         turn = self.talk.opened(request)
         self.emit(memory.TurnOpened(session=turn.session, turn_id=turn.id, at=self.now))
-        earlier = [t for t in self.turns[:-1] if t.session == request.session]
-        hits = tuple(
-            memory.RecallHit(
-                turn_id=t.id, session=t.session, text=t.question, asked_at=self.now, score=1.0
-            )
-            for t in earlier
-        )
+        hits = self.memories.of_earlier(turn)
         said, status, count = "", "stopped", 0
         try:
             yield agent0.AnswerStarted(

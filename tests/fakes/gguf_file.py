@@ -2,56 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from backends.llama_cpp.header import BLOCKS
+from backends.llama_cpp.writing import F16, F32, Q8_0, Tensor, header, pair, text
 
-F32, F16, Q8_0 = 0, 1, 8
-Tensor = tuple[str, tuple[int, ...], int]
-"""Name, dimensions, type."""
-
-
-def text(value: str | bytes) -> bytes:
-    data = value.encode() if isinstance(value, str) else value
-    return struct.pack("<Q", len(data)) + data
-
-
-def pair(key: str, value: Any) -> bytes:
-    """One of the metadata: a list is an array; whole numbers have 32 bits, signed in a list."""
-    return text(key) + _typed(value)
-
-
-def _typed(value: Any, whole: tuple[int, str] = (4, "<I")) -> bytes:
-    kinds = {bool: (7, "<?"), int: whole, float: (6, "<f")}
-    if isinstance(value, str | bytes):
-        return struct.pack("<I", 8) + text(value)
-    if isinstance(value, list):
-        typed = [_typed(each, (5, "<i")) for each in value]
-        inner = b"".join(each[4:] for each in typed)
-        return struct.pack("<I", 9) + typed[0][:4] + struct.pack("<Q", len(value)) + inner
-    number, form = kinds[type(value)]
-    return struct.pack("<I", number) + struct.pack(form, value)
-
-
-def header(values: dict[str, Any], tensors: Sequence[Tensor]) -> tuple[bytes, int]:
-    """The header, padded, and how many bytes of data belong behind it."""
-    out = [struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(values))]
-    out += [pair(key, value) for key, value in values.items()]
-    offset = 0
-    for name, dimensions, kind in tensors:
-        out.append(text(name) + struct.pack("<I", len(dimensions)))
-        out += [struct.pack("<Q", each) for each in dimensions]
-        out.append(struct.pack("<IQ", kind, offset))
-        elements = 1
-        for each in dimensions:
-            elements *= each
-        _, values_in_block, block = BLOCKS.get(kind, ("", 1, 1))
-        offset += -(-(elements // values_in_block * block) // 32) * 32
-    data = b"".join(out)
-    return data + b"\0" * (-len(data) % 32), offset
+__all__ = ["F16", "F32", "Q8_0", "Tensor", "header", "llama", "pair", "text", "write"]
 
 
 def write(path: Path, values: dict[str, Any], tensors: Sequence[Tensor], *, short: int = 0) -> Path:

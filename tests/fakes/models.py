@@ -22,6 +22,7 @@ from engine.contract.backend import (
 from engine.contract.errors import Invalid, NotFound
 from engine.core.engine import Engine
 from engine.home import Home
+from tests.fakes.embedder import HashedEmbedder
 from tests.fakes.rehearsed import RehearsedBackend
 
 
@@ -30,7 +31,7 @@ class RehearsedCatalog:
 
     ``sizes``: bytes that a model takes, of a machine that has ``memory`` for models; one without a
     size runs elsewhere. ``fresh`` makes another copy each time. ``can_add``: what a person can
-    add, by its source.
+    add, by its source. ``embedder`` is what is called bundled.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class RehearsedCatalog:
         fresh: Callable[[], RehearsedBackend] | None = None,
         can_add: dict[str, AddedModel] | None = None,
         hub: Hub | None = None,
+        embedder: HashedEmbedder | None = None,
     ) -> None:
         self.models = models
         self._found = found
@@ -51,6 +53,7 @@ class RehearsedCatalog:
         self._fresh = fresh
         self._can_add = can_add or {}
         self._hub = hub
+        self.embedder = embedder or HashedEmbedder()
         self.made: list[tuple[str, RehearsedBackend]] = []
         self.added: tuple[AddedModel, ...] = ()
         self.forgotten: list[str] = []
@@ -86,6 +89,11 @@ class RehearsedCatalog:
             made = self._fresh() if self._fresh is not None else RehearsedBackend()
         self.made.append((name, made))
         return made
+
+    def embedding(self, name: str) -> Backend:
+        if name != "bundled":
+            raise NotFound(f"There is no model {name}.")
+        return self.embedder
 
     async def place(self, name: str) -> Placement | None:
         if name not in self.sizes:

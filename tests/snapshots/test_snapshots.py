@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import PurePath
 
 import pytest
@@ -18,6 +19,7 @@ from arcanum_tui.screens.agent import Agent
 from engine.contract.agent0 import ASK, TextAttachment
 from engine.contract.errors import ModelFailed, NeedsApproval
 from tests.fakes.fake_client import FakeEngine
+from tests.fakes.fake_memories import remembering
 from tests.fakes.fake_world import NOW, World
 from tests.fakes.sample import lived_in
 from tests.tui.desk import Desk
@@ -228,3 +230,56 @@ def test_around_a_conversation(
     snap_compare: SnapCompare, scene: Callable[[Desk], Awaitable[None]], size: tuple[int, int]
 ) -> None:
     assert _compare(snap_compare, _talk(), scene, "dark", size)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+async def _timeline(it: Desk) -> None:
+    await it.press("5")
+    await it.sees("MEMORIES  main  8 memories", "#9 · note of main")
+
+
+async def _found(it: Desk) -> None:
+    await _timeline(it)
+    it.world.memories.since = datetime(2026, 11, 1, tzinfo=UTC)
+    it.world.memories.until = datetime(2026, 11, 15, tzinfo=UTC)
+    it.world.memories.partial = "found by words alone: the model that tells meanings is loading"
+    await it.press("slash")
+    await it.type("turquoise bike")
+    await it.sees("4 found", "understood: 1 Nov – 14 Nov 2026", "found by words alone")
+    await it.press("down")
+
+
+async def _sheet(it: Desk) -> None:
+    await _found(it)
+    await it.answer("enter")
+    await it.sees("› 8 Nov", "We talked about the weather")
+
+
+async def _nothing(it: Desk) -> None:
+    await it.press("5")
+    await it.sees("Nothing is remembered here yet.")
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"),
+    [("dark", (80, 24)), ("dark", (140, 40)), ("light", (140, 40))],
+    ids=lambda v: v if isinstance(v, str) else f"{v[0]}x{v[1]}",
+)
+@pytest.mark.parametrize("scene", [_timeline, _found], ids=lambda s: s.__name__[1:])
+def test_memory(
+    snap_compare: SnapCompare,
+    scene: Callable[[Desk], Awaitable[None]],
+    theme: str,
+    size: tuple[int, int],
+) -> None:
+    assert _compare(snap_compare, remembering(lived_in()), scene, theme, size)
+
+
+def test_one_memory(snap_compare: SnapCompare) -> None:
+    assert _compare(snap_compare, remembering(lived_in()), _sheet, "dark", (80, 24))
+
+
+def test_no_memory(snap_compare: SnapCompare) -> None:
+    assert _compare(snap_compare, World(), _nothing, "dark", (80, 24))

@@ -14,7 +14,7 @@ from engine.contract import jobs
 from tests.fakes.sample import lived_in
 from tests.tui.desk import Desk, desk
 
-KEY_OF = {"overview": "1", "agent": "f2", "media": "3", "approvals": "4"}
+KEY_OF = {"overview": "1", "agent": "f2", "media": "3", "approvals": "4", "memory": "5"}
 
 
 async def _go(it: Desk, screen: str) -> View:

@@ -6,7 +6,7 @@ import pytest
 from textual.color import Color
 
 from arcanum_tui import looks
-from arcanum_tui.state import frame
+from arcanum_tui.state import frame, memories, memory
 from tests.tui.desk import desk
 
 TEXTS = (
@@ -63,6 +63,10 @@ def test_there_is_a_dark_and_a_light_theme() -> None:
         frame.LIBRARY_STATES,
         frame.WATCH_STATES,
         frame.MODEL_STATES,
+        memories.MARKS,
+        memories.FOLDER_STATES,
+        memory.INDEX_STATES,
+        memory.ARCHIVE_STATES,
     ],
 )
 def test_every_state_is_a_glyph_and_a_word(words: dict[str, tuple[str, str]]) -> None:

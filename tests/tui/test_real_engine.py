@@ -80,3 +80,32 @@ async def test_agent_0_answers_from_a_real_model() -> None:
         await until(lambda: "tok ·" in it.screen_text, 60)
         await it.sees("Paris")
         assert "SCRIPTED" not in it.screen_text
+
+
+async def test_from_a_note_to_what_is_found_and_forgotten() -> None:
+    async with _desk((80, 24)) as it:
+        await it.press("5")
+        await it.sees("Nothing is remembered under 'main'.")
+        for note in ("The key of the shed hangs behind the door.", "The peas are sown in March."):
+            await it.answer("n")
+            await it.sees("A note for main")
+            await it.type(note)
+            await it.answer("enter")
+            await it.sees(f"note  {note}")
+        await it.press("slash")
+        await it.type("where is the shed key")
+        await it.sees("FOUND  main", "#1 · note of main", "SCORE")
+        await it.press("down")
+        await it.answer("p")
+        await it.sees("★ pinned: seen from every namespace")
+        await it.answer("x")
+        await it.sees("#1 FORGET", "▲ waits")
+        await it.answer("y")
+        await it.sees("This cannot be undone")
+        await it.type("1")
+        await it.answer("y")
+        await it.sees("✓ done")
+        await it.press("5")
+        await it.loses("hangs behind the door")
+        await it.answer("escape")
+        await it.sees("1 memory", "The peas are sown in March.")

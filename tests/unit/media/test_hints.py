@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from engine.media.drift import Hearing
-from engine.media.frames import to_bytes, to_text
 from engine.media.hints import condense
 from engine.media.process import Process
+from engine.worker.frames import to_bytes, to_text
 from tests.unit.media.house import write
 
 

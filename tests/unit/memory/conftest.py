@@ -11,12 +11,13 @@ import pytest
 
 from engine.clients.local import LocalClient
 from engine.config import Config
-from engine.contract import memory
+from engine.contract import memory, recall
 from engine.contract.base import Wire
 from engine.contract.call import Call
+from engine.contract.memories import RecallHit
 from engine.contract.memory import SessionSummary, Turn, TurnStatus
 from engine.contract.operation import Operation
-from engine.contract.ports import Attached, TurnLog
+from engine.contract.ports import Attached, Recall, TurnLog
 from engine.core.engine import Engine
 from engine.home import Home
 from tests.fakes.house import done
@@ -75,8 +76,16 @@ class House:
         return [session.name for session in await self.sessions(**fields)]
 
     async def found(self, session: str, query: str) -> list[str]:
-        request = memory.Search(session=session, query=query)
-        return [hit.text for hit in (await self.do(memory.SEARCH, request)).hits]
+        request = recall.Search(namespace=session, query=query)
+        return [hit.text for hit in (await self.do(recall.SEARCH, request)).hits]
+
+    async def recall(
+        self, session: str, query: str, limit: int, *, last: int | None = None
+    ) -> list[RecallHit]:
+        """What a question would be told."""
+        await self.engine.lifecycle.ensure("recall")
+        port = self.engine.ground.use(Recall)  # type: ignore[type-abstract]
+        return await port.recall(session, query, limit, last=last)
 
     async def exported(self, session: str) -> list[Turn]:
         request = memory.OneSession(session=session)

@@ -83,9 +83,9 @@ async def test_a_question_recalls_from_its_own_branch_whichever_is_current(house
     old = await house.say("a", "My bike is red.")
     new = await house.say("a", "My bike is blue.", after=one.id)
     for last, texts in ((old, ["My bike is red."]), (new, ["My bike is blue."]), (one, [])):
-        hits = await house.log.recall("a", "bike", 3, last=last.id)
+        hits = await house.recall("a", "bike", 3, last=last.id)
         assert [hit.text for hit in hits] == texts
-    assert await house.log.recall("b", "bike", 3, last=new.id) == []
+    assert await house.recall("b", "bike", 3, last=new.id) == []
 
 
 async def test_a_switch_is_told_and_one_that_changes_nothing_is_not(house: House) -> None:
@@ -214,7 +214,7 @@ async def _same(house: House, session: str, plain: Plain, opened: list[Turn]) ->
         leading = [t for t in plain.chain(turn.parent_id) if t in plain.answered]
         path = [t.id for t in await house.log.path(turn, 2, 3)]
         assert path == leading[len(leading) - window(len(leading), 2, 3) :]
-    hits = await house.log.recall(session, "told", 100)
+    hits = await house.recall(session, "told", 100)
     still_open = {turn.id for turn in opened}
     assert {hit.turn_id for hit in hits} == set(plain.chain(plain.head)) - still_open
 
@@ -261,7 +261,7 @@ async def test_ten_thousand_turns_are_no_burden(house: House) -> None:
     assert isinstance(turn, Turn)
     await timed("path", house.log.path(turn, 6, 12))
     await timed("turns", house.turns("long", limit=50))
-    await timed("recall", house.log.recall("long", "question number 777", 3))
+    await timed("recall", house.recall("long", "question number 777", 3))
     await timed("edit the second turn", house.ask("long", "Anew.", after=last - 9_999))
     await timed("switch back", switch(house, "long", last))
     await timed("sessions", house.sessions())

@@ -69,7 +69,7 @@ async def test_a_deleted_conversation_is_out_of_sight_and_comes_back_whole(house
     assert await house.names(containing="bike") == []
     assert await house.names(deleted=True, containing="bike") == ["a"]
     assert (await house.sessions(deleted=True))[0].deleted_at is not None
-    assert await house.log.recall("a", "bike", 10) == []
+    assert await house.recall("a", "bike", 10) == []
     assert await house.log.untitled("a") is None
     for refused in (house.turns("a"), house.exported("a"), house.found("a", "x"), plan(house, "a")):
         with pytest.raises(NotFound, match="'a' was deleted") as caught:

@@ -18,8 +18,8 @@ async def tell(house: House, session: str, *texts: str) -> None:
 
 async def test_what_was_told_is_found_by_other_forms_of_its_words(house: House) -> None:
     await tell(house, "a", "My bikes are turquoise.", "I live in Lisbon.")
-    assert await house.found("a", "which colour has the bike") == ["My bikes are turquoise."]
-    assert await house.found("a", "living") == ["I live in Lisbon."]
+    assert (await house.found("a", "which colour has the bike"))[0] == "My bikes are turquoise."
+    assert (await house.found("a", "living"))[0] == "I live in Lisbon."
     assert await house.found("a", "what is the") == []
 
 
@@ -27,7 +27,7 @@ async def test_what_was_told_twice_is_found_once_and_best_comes_first(house: Hou
     await tell(house, "a", "My bike is red.", "My bike is red!", "A red bike bell broke.", "Hello.")
     hits = await house.found("a", "red bike bell")
     assert hits[0] == "A red bike bell broke."
-    assert len(hits) == 2
+    assert [hit for hit in hits if "My bike" in hit] == ["My bike is red!"]
 
 
 async def test_operators_of_the_search_language_are_words(house: House) -> None:

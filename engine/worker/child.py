@@ -8,8 +8,8 @@ import signal
 import sys
 import threading
 
-from engine.media import frames
-from engine.media.frames import Frame
+from engine.worker import frames
+from engine.worker.frames import Frame
 
 _PR_SET_PDEATHSIG = 1
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}

@@ -1,0 +1,310 @@
+"""Memories by the ten thousand: how adding, indexing, searching and starting grow with them.
+
+Vectors are made up (sums of random ones, a word each), so that the model's own time is left out: it
+is a row of ``recall``. ``LARGE=1`` measures a million too, which takes most of an hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import time
+from array import array
+from collections.abc import Awaitable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bench.house import House
+from bench.recall import Memories, memories_at
+from bench.table import Aim, Plan, Row, percentile, versus
+from engine.contract import recall
+from engine.contract.backend import BackendInfo, ModelState
+from engine.contract.memories import Note
+
+DIMENSIONS = 384
+_WORDS = 30_000
+_BATCH = 250
+_BEAT_S = 0.001
+_QUERIES = 200
+_BEGUN = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+class MadeUp:
+    """Implements ``Backend`` and ``Embeds`` as far as memories need them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def info(self) -> BackendInfo:
+        return BackendInfo("bench", "made-up vectors", ModelState.READY)
+
+    def extra(self, _port: Any) -> MadeUp:
+        return self
+
+    async def unload(self) -> None:
+        """It holds nothing."""
+
+    async def embed(self, texts: Sequence[str]) -> list[array[float]]:
+        return [self._vector(text) for text in texts]
+
+    def _vector(self, text: str) -> array[float]:
+        import numpy as np
+
+        total = np.zeros(DIMENSIONS, np.float32)
+        for word in text.split():
+            if word not in self._known:
+                seed = random.Random(word).getrandbits(32)
+                self._known[word] = np.random.default_rng(seed).standard_normal(
+                    DIMENSIONS, dtype=np.float32
+                )
+            total += self._known[word]
+        return array("f", total.tobytes())
+
+
+class Talk:
+    """Made-up turns: words by Zipf's law, a minute apart, of two speakers."""
+
+    def __init__(self) -> None:
+        self._chance = random.Random(17)
+        self._words = [f"w{number:x}" for number in range(_WORDS)]
+        self._weights = [1 / (rank + 10) for rank in range(_WORDS)]
+
+    def notes(self, start: int, count: int) -> tuple[Note, ...]:
+        drawn = iter(self._chance.choices(self._words, self._weights, k=14 * count))
+        return tuple(
+            Note(
+                text=" ".join(next(drawn) for _ in range(14)),
+                at=_BEGUN + timedelta(minutes=number),
+                speaker="Ann" if number % 2 else "Bob",
+                source="talk",
+            )
+            for number in range(start, start + count)
+        )
+
+    def query(self) -> str:
+        return " ".join(self._chance.choices(self._words, self._weights, k=5))
+
+
+@dataclass(slots=True)
+class Found:
+    """What was measured at one size. Times in milliseconds, but for ``restart`` (seconds)."""
+
+    size: int
+    added_per_s: float = 0.0
+    plain_per_s: float = 0.0
+    worded_per_s: float = 0.0
+    embedded_per_s: float = 0.0
+    lag: list[float] = field(default_factory=list)
+    search: list[float] = field(default_factory=list)
+    filtered: list[float] = field(default_factory=list)
+    fts: list[float] = field(default_factory=list)
+    restart: float = 0.0
+    resident: int = 0
+    disk: int = 0
+    recall: float = 0.0
+
+
+def measure(plan: Plan) -> list[Row]:
+    sizes = [10_000] if plan.quick else [10_000, 100_000]
+    if os.environ.get("LARGE"):
+        sizes.append(1_000_000)
+    rows: list[Row] = []
+    for size in sizes:
+        base = Path(plan.scratch / f"scale-{size}")
+        base.mkdir()
+        found = asyncio.run(_measured(base, size))
+        rows += _rows(found)
+    return rows
+
+
+async def _measured(base: Path, size: int) -> Found:
+    from backends.registry import Catalog
+
+    made = MadeUp()
+    Catalog.embedding = lambda _self, _name: made  # type: ignore[method-assign, assignment, return-value]
+    found, talk, house = Found(size), Talk(), House(base)
+    found.plain_per_s = _plain(base / "plain.db", talk, min(size, 50_000))
+    async with memories_at(house) as memory:
+        await _fill(memory, talk, found)
+        await _search(memory, talk, found)
+        found.recall = await _against_exact(house, made, talk)
+    started = time.perf_counter()
+    async with memories_at(house) as memory:
+        await memory.do(recall.SEARCH, recall.Search(query=talk.query(), namespace="talk"))
+        found.restart = time.perf_counter() - started
+        # The same words, by FTS5 alone over the same texts.
+        found.fts = await asyncio.to_thread(_fts_alone, house, talk)
+    return found
+
+
+async def _fill(memory: Memories, talk: Talk, found: Found) -> None:
+    adding = 0.0
+    begun = time.perf_counter()
+    for start in range(0, found.size, _BATCH):
+        notes = talk.notes(start, _BATCH)  # Making them is none of what is measured.
+        beating = asyncio.create_task(_beat(found.lag))
+        adding += await _timed(
+            memory.do(recall.ADD, recall.AddNotes(namespace="talk", notes=notes))
+        )
+        beating.cancel()
+    beating = asyncio.create_task(_beat(found.lag))
+    found.added_per_s = found.size / adding
+    await memory.worded()
+    found.worded_per_s = found.size / (time.perf_counter() - begun)
+    stats = await memory.indexed()
+    found.embedded_per_s = found.size / (time.perf_counter() - begun)
+    beating.cancel()
+    await asyncio.wait({beating})
+    found.resident, found.disk = stats.resident_bytes, stats.index_bytes
+
+
+async def _search(memory: Memories, talk: Talk, found: Found) -> None:
+    for _ in range(_QUERIES):
+        request = recall.Search(query=talk.query(), namespace="talk")
+        found.search.append(1000 * await _timed(memory.do(recall.SEARCH, request)))
+        since = _BEGUN + timedelta(minutes=found.size // 2)
+        narrowed = request.model_copy(
+            update={"since": since, "until": since + timedelta(minutes=found.size // 10)}
+        )
+        found.filtered.append(1000 * await _timed(memory.do(recall.SEARCH, narrowed)))
+
+
+async def _timed(work: Awaitable[Any]) -> float:
+    begun = time.perf_counter()
+    await work
+    return time.perf_counter() - begun
+
+
+async def _beat(late: list[float]) -> None:
+    """How late the event loop is, in milliseconds, again and again."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _BEAT_S
+        await asyncio.sleep(_BEAT_S)
+        late.append((loop.time() - due) * 1000)
+
+
+def _plain(path: Path, talk: Talk, size: int) -> float:
+    """Rows a second that bare SQLite takes, as durable and in the same batches."""
+    rows = [
+        (note.text, str(note.at), note.speaker, note.source)
+        for start in range(0, size, _BATCH)
+        for note in talk.notes(start, _BATCH)
+    ]
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("CREATE TABLE turn (id INTEGER PRIMARY KEY, text, at, speaker, source)")
+        begun = time.perf_counter()
+        for start in range(0, size, _BATCH):
+            db.execute("BEGIN")
+            db.executemany(
+                "INSERT INTO turn (text, at, speaker, source) VALUES (?, ?, ?, ?)",
+                rows[start : start + _BATCH],
+            )
+            db.execute("COMMIT")
+        return size / (time.perf_counter() - begun)
+
+
+def _fts_alone(house: House, talk: Talk) -> list[float]:
+    """Milliseconds that FTS5's own ranking takes for queries like ours over the same texts."""
+    times = []
+    with (
+        closing(sqlite3.connect(house.home.state_file)) as truth,
+        closing(sqlite3.connect(house.base / "fts.db")) as db,
+    ):
+        db.execute("CREATE VIRTUAL TABLE fts USING fts5 (text, tokenize = 'porter unicode61')")
+        db.executemany(
+            "INSERT INTO fts (rowid, text) VALUES (?, ?)",
+            truth.execute("SELECT id, text FROM memory"),
+        )
+        for _ in range(_QUERIES // 4):
+            query = " OR ".join(f'"{word}"' for word in talk.query().split())
+            begun = time.perf_counter()
+            db.execute(
+                "SELECT rowid FROM fts WHERE fts MATCH ? ORDER BY rank LIMIT 10", (query,)
+            ).fetchall()
+            times.append(1000 * (time.perf_counter() - begun))
+    return times
+
+
+async def _against_exact(house: House, made: MadeUp, talk: Talk) -> float:
+    """recall@10 of hnswlib against a comparison with every vector."""
+    return await asyncio.to_thread(_exact, house, made, talk)
+
+
+def _exact(house: House, made: MadeUp, talk: Talk) -> float:
+    import numpy as np
+
+    from engine.recall.index.finding import NEAREST
+    from engine.recall.index.shelf import Shelf
+    from engine.recall.index.vectors import Vectors, normal
+
+    folder = house.home.data / "recall"
+    with closing(sqlite3.connect(f"{(folder / 'recall.db').as_uri()}?mode=ro", uri=True)) as db:
+        truth = str(db.execute("SELECT value FROM meta WHERE name = 'truth'").fetchone()[0])
+        space = int(db.execute("SELECT max(id) FROM space").fetchone()[0])
+        queries = [normal(np.array([made._vector(talk.query())]))[0] for _ in range(50)]  # noqa: SLF001
+        best: list[list[tuple[float, int]]] = [[] for _ in queries]
+        cursor = db.execute("SELECT memory, data FROM vector")
+        while rows := cursor.fetchmany(20_000):
+            block = np.stack([np.frombuffer(data, np.float16) for _, data in rows])
+            close = block.astype(np.float32) @ np.stack(queries).T
+            for number in range(len(queries)):
+                top = np.argsort(-close[:, number])[:10]
+                some = [(float(close[i, number]), rows[i][0]) for i in top]
+                best[number] = sorted(best[number] + some, reverse=True)[:10]
+    # A copy of the index's own look: its process goes on beside this one, and is not disturbed.
+    shelf = Shelf(folder, truth)
+    vectors = Vectors(shelf, "made-up vectors", DIMENSIONS, 8 << 30)
+    right = 0
+    for query, exact in zip(queries, best, strict=True):
+        near = {memory for memory, _ in vectors.nearest(space, query, NEAREST)[:10]}
+        right += len(near & {memory for _, memory in exact})
+    shelf.close()
+    return right / (10 * len(queries))
+
+
+def _rows(found: Found) -> list[Row]:
+    n = f"{found.size:,} memories"
+    gib = f"{found.resident / 2**20:,.0f} MiB in memory, {found.disk / 2**20:,.0f} MiB on disk"
+    return [
+        Row(
+            f"{n}: add, durable",
+            "us each",
+            1e6 / found.added_per_s,
+            1e6 / found.plain_per_s,
+            "bare SQLite",
+            Aim(200),
+            f"{found.added_per_s:,.0f} a second",
+        ),
+        Row(f"{n}: until found by words", "us each", 1e6 / found.worded_per_s),
+        Row(f"{n}: until found by meaning", "us each", 1e6 / found.embedded_per_s, note=gib),
+        versus(
+            f"{n}: search, p50", "ms", found.search, found.fts, peer_name="FTS5 alone"
+        ),
+        versus(
+            f"{n}: search, p95",
+            "ms",
+            found.search,
+            found.fts,
+            peer_name="FTS5 alone",
+            aim=Aim(50),
+            share=0.95,
+        ),
+        Row(f"{n}: search in a tenth, p95", "ms", percentile(found.filtered, 0.95), aim=Aim(50)),
+        Row(f"{n}: restart to first recall", "s", found.restart, aim=Aim(2)),
+        Row(f"{n}: missed by hnswlib at 10", "%", 100 * (1 - found.recall), aim=Aim(1)),
+        Row(
+            f"{n}: loop lag meanwhile, p99",
+            "ms",
+            percentile(found.lag, 0.99),
+            aim=Aim(10),
+            note=f"worst {max(found.lag):.0f} ms of {len(found.lag):,} beats",
+        ),
+    ]  # fmt: skip

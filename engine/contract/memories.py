@@ -1,0 +1,184 @@
+"""Memories: what is remembered, as it is shown, added, carried elsewhere and put away."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from engine.contract.base import Name, PathRef, Wire
+
+MAX_TEXT = 32_000
+"""Characters of one memory."""
+MAX_NOTES = 1_000
+"""Notes that are added in one call."""
+DEFAULT = "main"
+"""The namespace that is meant where none is named."""
+
+MemoryKind = Literal["turn", "note", "document"]
+MemoryState = Literal["live", "merged", "replaced", "archived"]
+IndexState = Literal["ready", "building", "lexical", "off", "failed"]
+
+
+def _aware(at: datetime) -> datetime:
+    """A time without a zone is meant as this machine's."""
+    return at if at.tzinfo is not None else at.astimezone()
+
+
+Moment = Annotated[datetime, AfterValidator(_aware)]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Label = Annotated[str, Field(max_length=200)]
+MemoryId = Annotated[int, Field(ge=1, le=2**32 - 1)]
+Namespace = Annotated[Name, Field(description="the namespace: a conversation's name, or another")]
+
+
+class Replaced(Wire):
+    """What a newer memory has taken the place of. ``how``: the same said again, or otherwise."""
+
+    id: int
+    text: str
+    at: datetime
+    how: Literal["merged", "replaced"]
+
+
+class Memory(Wire):
+    """Something remembered.
+
+    ``kind``: ``turn`` (a question of a conversation, by its person), ``note`` (added or imported)
+    or ``document`` (a passage of a file that is kept in step). ``at``: when it was said or written.
+    ``source`` says where it is from, ``ref`` what it is called there.
+
+    ``importance``: 0 to 1, estimated from the text unless a person has set it. ``uses``: how often
+    it was recalled for an answer or opened. ``state``: ``live``, ``merged`` into ``replaced_by``
+    (the same, said again), ``replaced`` by it (a newer one contradicts it), or ``archived``
+    (unused for long: its text is in a compressed file; it is still found). ``replaces``: what it
+    has taken the place of, newest first.
+    """
+
+    id: int
+    namespace: str
+    kind: MemoryKind
+    text: str
+    at: datetime
+    added_at: datetime
+    speaker: str = ""
+    source: str = ""
+    ref: str = ""
+    turn_id: int | None = None
+    pinned: bool = False
+    importance: float = 0.0
+    uses: int = 0
+    used_at: datetime | None = None
+    state: MemoryState = "live"
+    replaced_by: int | None = None
+    replaces: tuple[Replaced, ...] = ()
+
+
+class Parts(Wire):
+    """What a score is made of: they add up to it.
+
+    ``lexical``: its words; ``dense``: its meaning; ``neighbours``: what was said right before and
+    after it; ``time``: the time that was asked for; ``entities``: who was asked about, and whether
+    it tells rather than asks.
+    """
+
+    lexical: float = 0.0
+    dense: float = 0.0
+    neighbours: float = 0.0
+    time: float = 0.0
+    entities: float = 0.0
+
+
+class RecallHit(Memory):
+    """A memory that bears on a question. ``score``: higher is better, comparable within one search
+    only."""
+
+    score: float
+    parts: Parts = Parts()
+
+
+class Note(Wire):
+    """Something to remember. A ``ref`` that the namespace has from this ``source`` already is left
+    as it is: the same import twice adds nothing. ``at`` None: now."""
+
+    text: Text
+    at: Moment | None = None
+    speaker: Label = ""
+    source: Label = ""
+    ref: Label = ""
+    pinned: bool = False
+    importance: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class Record(Wire):
+    """A memory as a line of an export, whole. ``uid`` is the same wherever it is imported."""
+
+    uid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    namespace: Name
+    kind: MemoryKind
+    text: Text
+    at: Moment
+    added_at: Moment
+    speaker: Label = ""
+    source: Label = ""
+    ref: Label = ""
+    pinned: bool = False
+    importance: Annotated[float, Field(ge=0, le=1)] | None = None
+    uses: Annotated[int, Field(ge=0)] = 0
+    used_at: Moment | None = None
+    state: MemoryState = "live"
+    replaced_by: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""
+
+
+class ArchiveFile(Wire):
+    """A compressed file of memories. ``state``: ``ok``, ``damaged``, ``missing`` or ``unknown``
+    (not looked at since it was written). ``live``: how many of them are still only there."""
+
+    name: str
+    at: datetime
+    memories: int
+    live: int
+    bytes: int
+    state: Literal["ok", "damaged", "missing", "unknown"] = "unknown"
+
+
+class Folder(Wire):
+    """``state``: ``ok``, ``reading``, ``missing`` or ``unreadable``; nothing is forgotten because a
+    folder is away. ``unread``: files that could not be read, ``note`` says why (the first)."""
+
+    path: PathRef
+    namespace: str
+    pinned: bool
+    state: Literal["ok", "reading", "missing", "unreadable"]
+    files: int = 0
+    passages: int = 0
+    unread: int = 0
+    note: str = ""
+    read_at: datetime | None = None
+
+
+class Stats(Wire):
+    """``waiting``: memories that are not in the index yet; ``to_embed``: found by their words, and
+    not by their meaning yet. ``index_bytes`` on disk, ``resident_bytes`` in memory.
+    ``archive_files``: each is read and checked for this."""
+
+    memories: int
+    live: int
+    pinned: int
+    merged: int
+    replaced: int
+    archived: int
+    forgotten: int
+    namespaces: int
+    waiting: int
+    to_embed: int
+    index: IndexState
+    note: str = ""
+    embedding: str = ""
+    dimensions: int = 0
+    vectors: int = 0
+    index_bytes: int = 0
+    resident_bytes: int = 0
+    archive_files: tuple[ArchiveFile, ...] = ()
+    folders: tuple[Folder, ...] = ()

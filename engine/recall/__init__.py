@@ -1,0 +1,1 @@
+"""Recall: memories, the index that finds them, and what becomes of them."""

@@ -1,0 +1,138 @@
+"""What is forgotten is taken out of the copies of the database, too. Blocking: for threads.
+
+A copy is made before each migration. It may be of any version: a turn is known by its number and
+its time, a memory by its uid.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.contract.base import visible
+from engine.recall.erasing import PLANS, Words, emptied, plan_emptied
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What is to go. ``turns``: number and time. ``texts``: what was said, as far as it is known.
+
+    ``corrected``: (uid, what it said before, what it says): of a memory that stays, what it said
+    before is to go.
+    """
+
+    uids: Sequence[str]
+    turns: Sequence[tuple[int, str]]
+    texts: Sequence[str] = ()
+    corrected: Sequence[tuple[str, str, str]] = ()
+
+
+class Unclean(Exception):
+    """A copy that could not be cleaned; says why."""
+
+
+def copies(folder: Path) -> list[Path]:
+    """The copies there are. What a copy left that was never finished is removed."""
+    if not folder.is_dir():
+        return []
+    for draft in folder.glob("*.part*"):
+        draft.unlink(missing_ok=True)
+    return sorted(folder.glob("*.db"))
+
+
+def clean(path: Path, erasure: Erasure) -> bool:
+    """True where something was in it, and is no more. Raises Unclean."""
+    try:
+        with closing(_opened(path)) as copy:
+            return _clean(copy, erasure)
+    except (sqlite3.Error, OSError) as error:
+        raise Unclean(visible(str(error))) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    copy = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+    copy.row_factory = sqlite3.Row
+    return copy
+
+
+def _clean(copy: sqlite3.Connection, erasure: Erasure) -> bool:
+    tables = {row["name"] for row in copy.execute("SELECT name FROM sqlite_master")}
+    memories, turns, texts = _found(copy, erasure, tables)
+    corrected = erasure.corrected if "memory" in tables else ()
+    if not memories and not turns and not corrected:
+        return False
+    # One file and nothing beside it; what it held before goes with the journal.
+    if copy.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
+        raise Unclean("it is in use")
+    copy.execute("PRAGMA secure_delete = ON")
+    copy.execute("PRAGMA synchronous = FULL")
+    copy.execute("BEGIN IMMEDIATE")
+    for statement in emptied(memories, turns, tables):
+        copy.execute(*statement)
+    for uid, before, says in corrected:
+        copy.execute(
+            "UPDATE memory SET text = ? WHERE uid = ? AND text = ?",
+            (says, bytes.fromhex(uid), before),
+        )
+    if "payload" in tables:
+        _empty_plans(copy, memories, turns, Words([*texts, *erasure.texts]))
+    copy.execute("COMMIT")
+    copy.execute("VACUUM")
+    if any(_found(copy, erasure, tables)[0]):
+        raise Unclean("something is in it still")
+    _check(copy)
+    return True
+
+
+def _check(copy: sqlite3.Connection) -> None:
+    problem = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise Unclean(visible(problem))
+
+
+def _found(
+    copy: sqlite3.Connection, erasure: Erasure, tables: set[str]
+) -> tuple[list[int], list[int], list[str]]:
+    """The memories and turns that this copy has of it, and what they say."""
+    memories: list[Any] = []
+    turns: list[Any] = []
+    if "memory" in tables:
+        for uid in erasure.uids:
+            sql = "SELECT id, text FROM memory WHERE uid = ?"
+            memories += copy.execute(sql, (bytes.fromhex(uid),))
+    if "turn" in tables:
+        for number, at in erasure.turns:
+            sql = "SELECT id, question FROM turn WHERE id = ? AND asked_at = ?"
+            turns += copy.execute(sql, (number, at))
+    texts = [*(row["text"] for row in memories), *(row["question"] for row in turns)]
+    return [row["id"] for row in memories], [row["id"] for row in turns], texts
+
+
+def _empty_plans(
+    copy: sqlite3.Connection, memories: list[int], turns: list[int], words: Words
+) -> None:
+    last = 0
+    while rows := copy.execute(PLANS, (last,)).fetchall():
+        last = rows[-1]["id"]
+        for row in rows:
+            for statement in plan_emptied(row, set(memories), set(turns), words):
+                copy.execute(*statement)
+
+
+def in_files(paths: Sequence[Path], texts: Sequence[str]) -> list[Path]:
+    """Those of the files whose bytes hold one of the texts."""
+    wanted = [text.encode("utf-8", "surrogatepass") for text in texts]
+    found = []
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError:
+            continue
+        if any(each in data for each in wanted):
+            found.append(path)
+    return found

@@ -1,0 +1,307 @@
+"""One search: candidates by words and by meaning, then one score from exact parts.
+
+    score = lexical + DENSE · cosine + neighbours + time + entities
+
+``lexical`` is BM25 in units of one unique word (``lexicon``). ``neighbours`` are shares of what the
+memories right before and after it score, since an answer stands behind its question, and of the
+best of the same sitting (``pool``). ``entities``: who is named in the query is asked about; what
+asks tells nothing. The numbers were chosen by cross-validation over conversations; docs/memory.md
+has the table, and what each part is worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from engine.recall.index import lexicon, moments, pool
+from engine.recall.index.lexicon import Term
+from engine.recall.index.moments import Event, Window
+from engine.recall.index.pool import Pool
+from engine.recall.index.shelf import SHARED, Shelf, key_of, memory_of, span
+from engine.recall.index.vectors import Vectors, normal
+from engine.recall.index.words import asked, split, stem
+
+DENSE = 1.7
+NAMED = 0.45
+ASKS = 0.25
+IN_TIME, SOON_AFTER, SOON_S = 0.5, 0.25, 7 * 86_400.0
+"""What was told within the time that is asked for, or within a week of it."""
+
+POOL = 800
+"""Memories that are scored exactly; a smaller space is scored whole."""
+NEAREST = 150
+_SEEDS = 160
+_FEW = 4_096
+"""So many that a filter leaves are compared one by one."""
+_BEARS = 0.3
+"""The cosine from which on a memory bears on a query by its meaning alone; or what its neighbours
+give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """``space`` None: only what is shared. Times in seconds since 1970; ``vector`` None: words
+    alone. ``typing``: the last word may not be whole yet."""
+
+    text: str
+    space: int | None
+    limit: int
+    now: float
+    vector: np.ndarray | None = None
+    since: float | None = None
+    until: float | None = None
+    speaker: str = ""
+    kind: str = ""
+    typing: bool = False
+    words: str = ""
+    """What of the text is looked for by its words, where that is not all of it."""
+
+    @property
+    def filtered(self) -> bool:
+        return any((self.since is not None, self.until is not None, self.speaker, self.kind))
+
+
+Hit = tuple[int, float, float, float, float, float]
+"""Memory, lexical, dense, neighbours, time, entities."""
+
+
+@dataclass(slots=True)
+class Found:
+    """Best first. ``window``: the time that the query was understood to ask for."""
+
+    hits: list[Hit] = field(default_factory=list)
+    window: Window | None = None
+
+
+class Finder:
+    """Holds the keys of the spaces that were searched, 8 bytes a memory."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._keys: dict[int, np.ndarray] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return sum(keys.nbytes for keys in self._keys.values())
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    def _catch_up(self) -> None:
+        added, self._shelf.added = self._shelf.added, []
+        taken, self._shelf.taken = self._shelf.taken, []
+        for space in {key >> 32 for key in (*added, *taken)} & set(self._keys):
+            touched = np.unique(np.asarray([*added, *taken], np.int64))
+            touched = touched[(touched >> 32) == space]
+            there = np.asarray([row[0] for row in self._shelf.entries(touched.tolist())], np.int64)
+            keys = self._keys[space]
+            gone = np.setdiff1d(touched, there, assume_unique=True)
+            keys = keys[~np.isin(keys, gone)] if len(gone) else keys
+            self._keys[space] = np.union1d(keys, there)
+
+    def keys(self, space: int) -> np.ndarray:
+        """All keys of a space, in order."""
+        if space not in self._keys:
+            rows = self._shelf.db.execute(
+                "SELECT key FROM entry WHERE key BETWEEN ? AND ? ORDER BY key", span(space)
+            )
+            self._keys[space] = np.fromiter((row[0] for row in rows), np.int64)
+        return self._keys[space]
+
+    # --- one search -----------------------------------------------------------------------------
+
+    def search(self, query: Query, vectors: Vectors | None) -> Found:
+        self._catch_up()
+        when = moments.asked_for(query.text, query.now)
+        if isinstance(when, Event):
+            event, when = when, self._around(query, when)
+            if when is not None:  # What is asked for is not the event itself.
+                query = replace(query, words=query.text.lower().replace(event.words, " "))
+        best: dict[int, tuple[float, Hit]] = {}
+        for found in self._scored_spaces(query, vectors):
+            for score, hit in _weighed(found, query, when):
+                if hit[0] not in best or score > best[hit[0]][0]:
+                    best[hit[0]] = (score, hit)
+        order = sorted(best.values(), key=lambda one: (-one[0], -one[1][0]))
+        return Found([hit for _, hit in order[: query.limit]], when)
+
+    def _scored_spaces(self, query: Query, vectors: Vectors | None) -> list[Pool]:
+        spaces = [SHARED] if query.space is None else [query.space, SHARED]
+        found = (self._scored(space, query, vectors) for space in spaces)
+        return [one for one in found if one is not None and len(one)]
+
+    def _around(self, query: Query, event: Event) -> Window | None:
+        """The time of what an event's words tell of: it is searched for by itself."""
+        best: tuple[float, float] | None = None
+        for found in self._scored_spaces(Query(event.words, query.space, 1, query.now), None):
+            telling = np.where(found.asks, 0.0, found.lexical)
+            at = int(np.argmax(telling))
+            if telling[at] > 0 and (best is None or telling[at] > best[0]):
+                best = (float(telling[at]), float(found.at[at]))
+        if best is None:
+            return None
+        return Window(None, best[1]) if event.before else Window(best[1], None)
+
+    def _scored(self, space: int, query: Query, vectors: Vectors | None) -> Pool | None:
+        """The pool of one space, with everything but time and entities."""
+        counted = lexicon.space_of(self._shelf, space)
+        if counted is None:
+            return None
+        keys = self.keys(space)
+        allowed = self._allowed(space, query) if query.filtered else None
+        tokens = asked(query.words or query.text)
+        terms = lexicon.terms(self._shelf, counted, tokens, keys, typing=query.typing)
+        chosen = self._chosen(space, query, terms, allowed, vectors)
+        found = self._pool(chosen, terms, counted.average, query, vectors)
+        if len(found) < len(keys):
+            best = np.argsort(-found.own)[:_SEEDS]
+            around = np.setdiff1d(_around(keys, found.keys[best]), found.keys)
+            more = self._pool(around, terms, counted.average, query, vectors)
+            found = pool.merged(found, more)
+        if not len(found):
+            return None
+        found.share(keys)
+        return found if allowed is None else found.only(np.isin(found.keys, allowed))
+
+    def _chosen(
+        self,
+        space: int,
+        query: Query,
+        terms: list[Term],
+        allowed: np.ndarray | None,
+        vectors: Vectors | None,
+    ) -> np.ndarray:
+        keys = self.keys(space) if allowed is None else allowed
+        if len(keys) <= POOL:
+            return keys
+        if allowed is not None:
+            for term in terms:
+                term.keys = np.intersect1d(term.keys, allowed)
+        chosen = lexicon.candidates(terms, POOL - NEAREST)
+        if query.vector is None or vectors is None:
+            return chosen
+        return np.union1d(chosen, self._nearest(space, query.vector, allowed, vectors))
+
+    def _nearest(
+        self, space: int, vector: np.ndarray, allowed: np.ndarray | None, vectors: Vectors
+    ) -> np.ndarray:
+        if allowed is not None and len(allowed) <= _FEW:
+            ids, known = vectors.of([memory_of(key) for key in allowed.tolist()])
+            ids = ids[np.argsort(-(known @ vector))[:NEAREST]]
+        else:
+            many = NEAREST if allowed is None else 8 * NEAREST
+            near = vectors.nearest(space, vector, many)
+            ids = np.asarray([memory for memory, _ in near], np.int64)
+        found = np.sort(ids + key_of(space, 0))
+        return found if allowed is None else np.intersect1d(found, allowed)
+
+    def _allowed(self, space: int, query: Query) -> np.ndarray:
+        """The keys that a filter leaves, in order."""
+        kinds = (query.kind,) if query.kind else ("turn", "note", "document")
+        sql = (
+            f"SELECT key FROM entry WHERE space = ? AND kind IN ({','.join('?' * len(kinds))})"  # noqa: S608
+            " AND at >= ? AND at < ?"
+        )
+        since = float("-inf") if query.since is None else query.since
+        until = float("inf") if query.until is None else query.until
+        rows = self._shelf.db.execute(sql, (space, *kinds, since, until))
+        found = np.sort(np.fromiter((row[0] for row in rows), np.int64))
+        if query.speaker:
+            said = self._shelf.db.execute(
+                "SELECT key FROM entry WHERE space = ? AND speaker = ?", (space, query.speaker)
+            )
+            found = np.intersect1d(found, np.fromiter((row[0] for row in said), np.int64))
+        return found
+
+    def _pool(
+        self,
+        keys: np.ndarray,
+        terms: list[Term],
+        average: float,
+        query: Query,
+        vectors: Vectors | None,
+    ) -> Pool:
+        rows = self._shelf.entries(keys.tolist())
+        found = Pool(
+            np.fromiter((row[0] for row in rows), np.int64, len(rows)),
+            np.fromiter((row[1] for row in rows), np.float64, len(rows)),
+            np.fromiter((row[3] for row in rows), np.bool_, len(rows)),
+            [row[4] for row in rows],
+            [row[5] for row in rows],
+            np.fromiter(
+                (lexicon.score(terms, row[6], row[2], average) for row in rows),
+                np.float64,
+                len(rows),
+            ),
+            np.zeros(len(rows)),
+        )
+        if query.vector is not None and vectors is not None and len(rows):
+            found.dense = DENSE * _cosines(found.keys & 0xFFFF_FFFF, query.vector, vectors)
+        return found
+
+
+def _cosines(ids: np.ndarray, vector: np.ndarray, vectors: Vectors) -> np.ndarray:
+    """What has no vector yet is taken to be as near as the middle of the rest."""
+    known, found = vectors.of(ids.tolist())
+    if not len(known):
+        return np.zeros(len(ids))
+    close = found @ vector
+    middle = float(np.median(close))
+    result = np.full(len(ids), middle)
+    # Both are in the order of the numbers.
+    result[np.searchsorted(ids, known)] = close
+    return result
+
+
+def _weighed(found: Pool, query: Query, when: Window | None) -> list[tuple[float, Hit]]:
+    """Those that bear on the query, with their scores, at most so many as are asked for."""
+    words = {stem(word) for word in split(query.text)}
+    named = {
+        name for name in set(found.speakers) - {""} if words & {stem(word) for word in split(name)}
+    }
+    entities = -ASKS * found.asks.astype(np.float64)
+    if len(named) == 1:
+        entities += NAMED * np.asarray([speaker in named for speaker in found.speakers])
+    time = np.zeros(len(found)) if when is None else _in_time(when, found.at)
+    score = found.own + found.neighbours + time + entities
+    bears = (
+        (found.lexical > 0) | (found.dense >= DENSE * _BEARS) | (found.neighbours >= DENSE * _BEARS)
+    )
+    order = np.lexsort((-found.keys, -score))
+    order = order[bears[order]][: query.limit]
+    columns = (found.lexical, found.dense, found.neighbours, time, entities)
+    parts = np.stack([column[order] for column in columns], axis=1).tolist()
+    ids = (found.keys[order] & 0xFFFF_FFFF).tolist()
+    return [
+        (total, (memory, *row))
+        for total, memory, row in zip(score[order].tolist(), ids, parts, strict=True)
+    ]
+
+
+def _in_time(when: Window, at: np.ndarray) -> np.ndarray:
+    since = float("-inf") if when.since is None else when.since
+    until = float("inf") if when.until is None else when.until
+    found = np.where((at >= since) & (at < until), IN_TIME, 0.0)
+    if when.since is None or when.until is None:
+        return found
+    return np.where((at >= until) & (at < until + SOON_S), SOON_AFTER, found)
+
+
+def _around(keys: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The keys right before and after these: those that they have of, and that have of them."""
+    reach = max(len(pool.BEFORE), len(pool.AFTER))
+    steps = np.asarray([step for step in range(-reach, reach + 1) if step])
+    places = np.unique((np.searchsorted(keys, seeds)[:, None] + steps[None, :]).ravel())
+    return keys[places[(places >= 0) & (places < len(keys))]]
+
+
+def query_vector(data: bytes, dimensions: int) -> np.ndarray | None:
+    """A query's vector of unit length; None for what is no vector of this index."""
+    if len(data) != 4 * dimensions:
+        return None
+    found = np.frombuffer(data, np.float32)
+    if not np.isfinite(found).all():
+        return None
+    return np.asarray(normal(found[None, :])[0])

@@ -1,0 +1,130 @@
+"""Finding by words: which memories of a space hold the tokens of a query, and how telling they are.
+
+FTS5 gives, for one token, the keys of a space in order; the space is a range of keys, so nothing of
+another one is ever looked at. What is counted (how many hold a token, how long they are) is of that
+space alone: what others remember changes no score here.
+
+BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009) with the
+idf that is never negative, divided by the idf of a token that only one memory holds: a score of 1
+is one such token, however many memories there are.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.recall.index.shelf import Shelf, span
+
+K1, B = 0.9, 0.6
+FIRST = 2_048
+"""Keys of a token that are read at first; more only where nothing rarer was asked for."""
+MOST = 16_384
+_ENOUGH = 256
+
+
+@dataclass(slots=True)
+class Term:
+    """A token of the query in one space. ``keys``: who holds it, the newest first; all of them
+    where ``whole``. ``held``: how many do, estimated where not."""
+
+    token: str
+    keys: np.ndarray
+    whole: bool
+    held: float
+    idf: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What is counted of a space."""
+
+    id: int
+    entries: int
+    average: float
+
+    @property
+    def rarest(self) -> float:
+        """The idf of what one memory alone holds."""
+        return idf(1, self.entries)
+
+
+def idf(held: float, entries: int) -> float:
+    return math.log(1 + (entries - held + 0.5) / (held + 0.5))
+
+
+def space_of(shelf: Shelf, number: int) -> Space | None:
+    """None where nothing is in it."""
+    row = shelf.db.execute("SELECT entries, words FROM space WHERE id = ?", (number,)).fetchone()
+    if row is None or row[0] <= 0:
+        return None
+    return Space(number, row[0], max(1.0, row[1] / row[0]))
+
+
+def terms(
+    shelf: Shelf, space: Space, tokens: list[str], keys: np.ndarray, *, typing: bool
+) -> list[Term]:
+    """``keys``: all of the space, in order. ``typing``: the last token may be the beginning of a
+    word; where nobody holds it, it is taken for one."""
+    found = []
+    for number, token in enumerate(tokens):
+        term = _term(shelf, space, token, keys, FIRST)
+        if not len(term.keys) and typing and number == len(tokens) - 1 and len(token) > 1:
+            term = _term(shelf, space, f"{token}*", keys, FIRST)
+        found.append(term)
+    known = sum(len(term.keys) for term in found if term.whole)
+    if known < _ENOUGH:
+        # Only common words were asked for: the rarer of them are read further.
+        for term in sorted((t for t in found if not t.whole), key=lambda t: t.held)[:2]:
+            found[found.index(term)] = _term(shelf, space, term.token, keys, MOST)
+    for term in found:
+        term.idf = idf(term.held, space.entries) / space.rarest
+    return found
+
+
+def _term(shelf: Shelf, space: Space, token: str, keys: np.ndarray, limit: int) -> Term:
+    """``token`` may end with ``*``: whatever begins so."""
+    low, high = span(space.id)
+    query = f'"{token[:-1]}"*' if token.endswith("*") else f'"{token}"'
+    try:
+        rows = shelf.db.execute(
+            "SELECT rowid FROM lexicon WHERE lexicon MATCH ? AND rowid BETWEEN ? AND ?"
+            " ORDER BY rowid DESC LIMIT ?",
+            (query, low, high, limit),
+        ).fetchall()
+    except sqlite3.OperationalError:  # No token for FTS5, whatever it is.
+        rows = []
+    got = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+    if len(got) < limit:
+        return Term(token, got, True, float(len(got)))
+    covered = len(keys) - int(np.searchsorted(keys, got[-1]))
+    return Term(token, got, False, max(len(got), len(got) * len(keys) / max(1, covered)))
+
+
+def candidates(found: list[Term], most: int) -> np.ndarray:
+    """The keys that hold the most telling tokens, at most so many; the newest of equals."""
+    holding = [term for term in found if len(term.keys)]
+    if not holding:
+        return np.empty(0, np.int64)
+    every = np.concatenate([term.keys for term in holding])
+    worth = np.concatenate([np.full(len(term.keys), term.idf) for term in holding])
+    keys, place = np.unique(every, return_inverse=True)
+    sums = np.bincount(place, weights=worth)
+    if len(keys) <= most:
+        return keys
+    return keys[np.lexsort((-keys, -sums))[:most]]
+
+
+def score(found: list[Term], stems: str, words: int, average: float) -> float:
+    """BM25 of one memory by its own text: exact, also for tokens that were not read to the end."""
+    norm = K1 * (1 - B + B * words / average)
+    text = f" {stems} ".replace(" ", "  ")
+    total = 0.0
+    for term in found:
+        token = f" {term.token[:-1]}" if term.token.endswith("*") else f" {term.token} "
+        if held := text.count(token):
+            total += term.idf * held * (K1 + 1) / (held + norm)
+    return total

@@ -1,0 +1,287 @@
+"""The engine's end of the index: a worker process that is asked, and started anew when it dies.
+
+Whatever is in its files, or in the library that reads them, can cost a search, never the engine. A
+worker that dies again and again over the same files loses them: first the vectors' parts, which are
+made anew from the derived database, then that too, which is made anew from the truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from engine.contract.base import visible
+from engine.contract.errors import ArcanumError, Failed, Unavailable
+from engine.contract.memories import IndexState
+from engine.contract.recall import IndexMoved
+from engine.ground import Ground
+from engine.worker.frames import Frame
+from engine.worker.process import Worker, WorkerFailed
+
+_log = logging.getLogger("arcanum.recall")
+_MODULE = "engine.recall.index.worker"
+_START_WITHIN_S = 60.0
+_END_WITHIN_S = 15.0
+_LATER_S = 2.0
+"""A command that is over sooner starts no worker for what it wrote."""
+_DEATHS_S = 300.0
+_GIVE_UP_VECTORS, _GIVE_UP_ALL, _GIVE_UP = 2, 4, 6
+"""So many deaths within five minutes cost the parts, the index's database, and further tries."""
+
+ALERT = 1_000
+"""More than so many memories that wait are told as a concern."""
+
+Verdicts = Callable[[list[tuple[int, int, str]]], Awaitable[list[int]]]
+"""Is told (older, newer, how); returns which of the older ones stay as they are."""
+
+
+class IndexWorker(Worker):
+    WHAT: ClassVar[str] = "The process that keeps the index of memories"
+    HINT: ClassVar[str] = "Nothing that is remembered is lost. Try again."
+
+
+class Index:
+    """``verdicts`` is told what should take the place of what."""
+
+    def __init__(self, ground: Ground, verdicts: Verdicts) -> None:
+        self._ground = ground
+        self._verdicts = verdicts
+        self._folder = ground.home.data / "recall"
+        self._worker: IndexWorker | None = None
+        self._hearing: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._asked: dict[int, asyncio.Future[Frame]] = {}
+        self._number = 0
+        self._deaths: deque[float] = deque()
+        self._later: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        self.identity = ""
+        self.model: tuple[str, int] | None = None
+        """What makes the vectors and how long they are, once that is known."""
+        self.waiting = 0
+        self.to_embed = 0
+        self.note = ""
+        self.lexical_because = ""
+        """Why memories are found by their words alone; "" where they are not."""
+        self.moved = asyncio.Event()
+        """Set where there may be something to embed."""
+
+    # --- its life -------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Lets it save what it has."""
+        self._stopping = True
+        if self._later is not None:
+            self._later.cancel()
+        for task in self._tasks:
+            task.cancel()
+        worker, hearing = self._worker, self._hearing
+        if worker is not None and hearing is not None:
+            await worker.send({"do": "end", "id": 0})
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(hearing), _END_WITHIN_S)
+            hearing.cancel()
+            await worker.kill()
+
+    def wake(self) -> None:
+        """Something changed in the truth."""
+        if self._stopping:
+            return
+        if self._worker is not None and self._worker.alive:
+            self._do(self._worker.send({"do": "wake", "id": 0}))
+        elif self._later is None:
+            self._later = asyncio.get_running_loop().call_later(_LATER_S, self._wake_later)
+
+    def _wake_later(self) -> None:
+        self._later = None
+        if not self._stopping:
+            self._do(self._waken())
+
+    async def _waken(self) -> None:
+        try:
+            await self._running()
+        except ArcanumError as error:
+            _log.warning("the index does not run: %s", error.message)
+
+    def _do(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _running(self) -> IndexWorker:
+        """The worker, started where there is none. Raises Unavailable."""
+        async with self._starting:
+            if self._worker is not None and self._worker.alive:
+                return self._worker
+            if self._stopping:
+                raise Unavailable("The engine is stopping.", "Start it again.")
+            await self._give_up()
+            worker = await IndexWorker.start(_MODULE)
+            opened = self._expect()
+            await worker.send(
+                {
+                    "do": "open",
+                    "id": opened[0],
+                    "truth": str(self._ground.home.state_file),
+                    "archives": str(self._ground.home.data / "archives"),
+                    "folder": str(self._folder),
+                    "identity": self.identity,
+                    "budget": self._ground.config.memory.index_mib * 1024 * 1024,
+                }
+            )
+            self._worker = worker
+            self._hearing = asyncio.create_task(self._hear(worker), name="recall:index")
+            await asyncio.wait_for(asyncio.shield(opened[1]), _START_WITHIN_S)
+            if self.model is not None:  # Its files may be new: they do not know it.
+                model, dimensions = self.model
+                told = {"do": "model", "id": 0, "model": model, "dimensions": dimensions}
+                await worker.send(told)
+            self.note = ""
+            return worker
+
+    async def _give_up(self) -> None:
+        """What it died over again and again is thrown away before it is started anew."""
+        clock = time.monotonic()
+        while self._deaths and clock - self._deaths[0] > _DEATHS_S:
+            self._deaths.popleft()
+        deaths = len(self._deaths)
+        if deaths >= _GIVE_UP:
+            self.note = f"its process ended {deaths} times within {_DEATHS_S / 60:.0f} minutes"
+            self._tell()
+            raise Unavailable(f"The index of memories does not run: {self.note}.", "See the log.")
+        doomed = None
+        if deaths >= _GIVE_UP_ALL:
+            doomed = self._folder
+        elif deaths >= _GIVE_UP_VECTORS:
+            doomed = self._folder / "vectors"
+        if doomed is not None:
+            _log.warning("the index is made anew: its process ended %d times", deaths)
+            await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def _expect(self) -> tuple[int, asyncio.Future[Frame]]:
+        self._number += 1
+        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._asked[self._number] = answer
+        return self._number, answer
+
+    async def ask(self, do: str, within_s: float = 30.0, **fields: Any) -> Frame:
+        """The worker's answer. One that dies over it is asked once more. Raises Unavailable."""
+        for last in (False, True):
+            worker = await self._running()
+            number, answer = self._expect()
+            try:
+                await worker.send({"do": do, "id": number, **fields})
+                async with asyncio.timeout(within_s):
+                    found = await answer
+            except TimeoutError:
+                raise Unavailable(
+                    f"The index of memories did not answer within {within_s:g} s.", "Try again."
+                ) from None
+            except WorkerFailed:
+                if last:
+                    raise
+                continue
+            finally:
+                self._asked.pop(number, None)
+            if found["k"] == "failed":
+                if found.get("again") and not last:
+                    continue
+                raise Failed(f"The index of memories failed: {visible(str(found['message']))}.")
+            return found
+        raise AssertionError("either answered or raised")
+
+    async def forget(self, ids: Sequence[int]) -> str:
+        """Returns once nothing of these memories, which are gone from the truth, is in the index's
+        files; "" or what is in the way."""
+        del ids  # The worker learns from the truth which they are.
+        try:
+            return str((await self.ask("forget", 600.0))["problem"])
+        except ArcanumError as error:
+            return error.message
+
+    async def _hear(self, worker: IndexWorker) -> None:
+        try:
+            while (frame := await worker.receive())["k"] != "ended":
+                await self._take(frame)
+        except WorkerFailed as error:
+            if not self._stopping:
+                self._died(error)
+        finally:
+            for answer in self._asked.values():
+                if not answer.done():
+                    answer.set_exception(
+                        WorkerFailed(f"{IndexWorker.WHAT} ended.", IndexWorker.HINT)
+                    )
+                    answer.exception()
+            if self._worker is worker:
+                self._worker = None
+
+    def _died(self, error: WorkerFailed) -> None:
+        _log.warning("%s", error.message)
+        self._deaths.append(time.monotonic())
+        self.note = error.message
+        self._tell()
+        self._worker = None
+        self.wake()
+
+    async def _take(self, frame: Frame) -> None:
+        match frame["k"]:
+            case "done" | "failed":
+                answer = self._asked.get(frame["id"])
+                if answer is not None and not answer.done():
+                    answer.set_result(frame)
+            case "moved":
+                self.waiting, self.to_embed = frame["behind"], frame["to_embed"]
+                self._tell()
+                if self.to_embed:
+                    self.moved.set()
+            case "verdicts":
+                self._do(self._judge([tuple(row) for row in frame["rows"]]))
+            case "remade":
+                for part in frame["parts"]:
+                    _log.warning("the index made %s anew", visible(str(part)))
+
+    async def _judge(self, rows: list[Any]) -> None:
+        try:
+            refused = await self._verdicts(rows)
+            if refused:
+                await self.ask("settled", older=refused)
+        except ArcanumError as error:  # They are told again.
+            _log.warning("what took whose place is not written down yet: %s", error.message)
+        if self._worker is not None and self._worker.alive:
+            await self._worker.send({"do": "wake", "id": 0})
+
+    # --- telling --------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> IndexState:
+        if self.note and (self._worker is None or not self._worker.alive):
+            return "failed"
+        if self.waiting:
+            return "building"
+        if self.lexical_because:
+            return "lexical"
+        return "building" if self.to_embed else "ready"
+
+    def _tell(self) -> None:
+        metrics = self._ground.metrics
+        metrics.memories_waiting.set(self.waiting)
+        metrics.memories_unembedded.set(self.to_embed)
+        self._ground.bus.publish(
+            IndexMoved(
+                index=self.state,
+                waiting=self.waiting,
+                to_embed=self.to_embed,
+                note=self.note or self.lexical_because,
+                machine=self._ground.machine,
+            )
+        )

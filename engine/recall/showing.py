@@ -1,0 +1,148 @@
+"""Memories as people look at them: page by page, one with what stood around it, and in numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.contract import recall
+from engine.contract.base import Empty
+from engine.contract.call import Call
+from engine.contract.errors import ArcanumError
+from engine.contract.memories import Folder, Memory, Stats
+from engine.ground import Ground
+from engine.recall import book
+from engine.recall.indexer import Index
+from engine.recall.vault import Vault
+
+_AROUND = 3
+
+
+class Showing:
+    """The operations that read."""
+
+    def __init__(self, ground: Ground, vault: Vault) -> None:
+        self._state = ground.state
+        self._vault = vault
+
+    async def page(self, request: recall.ListMemories, _call: Call) -> recall.MemoryPage:
+        conditions: list[str] = ["1"]
+        values: list[Any] = []
+        if request.namespace is not None:
+            conditions.append("memory.namespace_id = ?")
+            values.append(await book.known(self._state, request.namespace))
+        if request.kind is not None:
+            conditions.append("memory.kind = ?")
+            values.append(request.kind)
+        if request.state is not None:
+            conditions.append("memory.state = ?")
+            values.append(request.state)
+        if request.pinned:
+            conditions.append("memory.pinned")
+        where = " AND ".join(conditions)
+        counted = await self._state.read(
+            f"SELECT count(*) AS total FROM memory WHERE {where}",  # noqa: S608 - ours
+            values,
+        )
+        before = 2**62 if request.before is None else request.before
+        rows = await self._state.read(
+            f"{book.MEMORY} WHERE {where} AND memory.id < ? ORDER BY memory.id DESC LIMIT ?",
+            (*values, before, request.limit),
+        )
+        return recall.MemoryPage(memories=tuple(await self._all(rows)), total=counted[0]["total"])
+
+    async def one(self, request: recall.OneMemory, _call: Call) -> recall.Shown:
+        row = await book.row_of(self._state, request.id)
+        around = await (self._passages(row) if row["document_id"] else self._beside(row))
+        found = await self._all(around)
+        shown = next(one for one in found if one.id == row["id"])
+        return recall.Shown(memory=shown, around=tuple(found))
+
+    async def _beside(self, row: Any) -> list[Any]:
+        """What came right before and after it, from the same source."""
+        sides = [
+            await self._state.read(
+                f"{book.MEMORY} WHERE memory.namespace_id = ? AND memory.source = ?"
+                f" AND memory.state IN ('live', 'archived') AND memory.id {side} ?"
+                f" ORDER BY memory.id {order} LIMIT ?",
+                (row["namespace_id"], row["source"], row["id"], _AROUND),
+            )
+            for side, order in (("<", "DESC"), (">", "ASC"))
+        ]
+        return [*reversed(sides[0]), row, *sides[1]]
+
+    async def _passages(self, row: Any) -> list[Any]:
+        """The passages of its file beside it; their order stands in their refs."""
+        every = await self._state.read(
+            f"{book.MEMORY} WHERE memory.document_id = ?"
+            " ORDER BY CAST(substr(memory.ref, instr(memory.ref, ':') + 1) AS INTEGER)",
+            (row["document_id"],),
+        )
+        place = next(n for n, one in enumerate(every) if one["id"] == row["id"])
+        return every[max(0, place - _AROUND) : place + _AROUND + 1]
+
+    async def whole(self, row: Any) -> Memory:
+        return (await self._all([row]))[0]
+
+    async def _all(self, rows: list[Any]) -> list[Memory]:
+        texts = await self._vault.texts([row["id"] for row in rows if row["state"] == "archived"])
+        told = await book.replaced(self._state, [row["id"] for row in rows])
+        return [
+            book.memory(row, told.get(row["id"], ()), row["text"] or texts.get(row["id"], ""))
+            for row in rows
+        ]
+
+    async def namespaces(self, _request: Empty, _call: Call) -> recall.Namespaces:
+        rows = await self._state.read(
+            "SELECT namespace.name, namespace.session_id, count(memory.id) AS memories,"
+            " coalesce(sum(memory.pinned), 0) AS pinned, max(memory.at) AS last"
+            " FROM namespace LEFT JOIN memory ON memory.namespace_id = namespace.id"
+            " AND memory.state IN ('live', 'archived')"
+            " LEFT JOIN session ON session.id = namespace.session_id"
+            " WHERE session.deleted_at IS NULL GROUP BY namespace.id"
+            " ORDER BY last DESC, namespace.name"
+        )
+        return recall.Namespaces(
+            namespaces=tuple(
+                recall.NamespaceInfo(
+                    name=row["name"],
+                    memories=row["memories"],
+                    pinned=row["pinned"],
+                    last_at=row["last"],
+                    conversation=row["session_id"] is not None,
+                )
+                for row in rows
+            )
+        )
+
+    async def stats(self, index: Index, folders: tuple[Folder, ...] = ()) -> Stats:
+        """Counts of the truth, and how the index stands to it."""
+        counted = await self._state.read(
+            "SELECT count(*) AS memories, coalesce(sum(pinned), 0) AS pinned,"
+            " coalesce(sum(state = 'live'), 0) AS live,"
+            " coalesce(sum(state = 'merged'), 0) AS merged,"
+            " coalesce(sum(state = 'replaced'), 0) AS replaced,"
+            " coalesce(sum(state = 'archived'), 0) AS archived,"
+            " (SELECT count(*) FROM forgotten) AS forgotten,"
+            " (SELECT count(*) FROM namespace) AS namespaces FROM memory"
+        )
+        told = dict(counted[0]) | {
+            "archive_files": await self._vault.verify(),
+            "folders": folders,
+        }
+        try:
+            found = await index.ask("stats", 60)
+        except ArcanumError as error:
+            return Stats(**told, waiting=0, to_embed=0, index="failed", note=error.message)
+        index.waiting, index.to_embed = found["behind"], found["to_embed"]
+        return Stats(
+            **told,
+            waiting=found["behind"],
+            to_embed=found["to_embed"],
+            index=index.state,
+            note=index.note or index.lexical_because,
+            embedding=found["model"],
+            dimensions=found["dimensions"],
+            vectors=found["vectors"],
+            index_bytes=found["bytes"],
+            resident_bytes=found["rss"] or found["resident"],
+        )

@@ -1,0 +1,110 @@
+"""The engine's end of a child process that speaks frames: starting it, hearing it, ending it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import ClassVar, Self
+
+from engine.contract.base import visible
+from engine.contract.errors import Failed, Unavailable
+from engine.worker import frames
+from engine.worker.frames import Frame
+
+_ERRORS_KEPT = 4096
+
+
+class WorkerFailed(Failed):
+    """The worker died, or was ended because it was stuck."""
+
+
+class Worker:
+    """A child in a session of its own: the terminal's Ctrl-C is not for it.
+
+    ``WHAT`` and ``HINT`` say, where it dies, what it was and what to do.
+    """
+
+    WHAT: ClassVar[str] = "A worker process"
+    HINT: ClassVar[str] = ""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+        self._errors = b""
+        self._draining = asyncio.create_task(self._drain())
+
+    @classmethod
+    async def start(cls, module: str, arguments: Sequence[str] = ()) -> Self:
+        """Runs ``python -m module``. Raises Unavailable."""
+        try:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # Never import from the folder that the user happens to stand in.
+                "-m",
+                module,
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                cwd="/",
+            )
+        except OSError as error:
+            raise Unavailable(
+                f"A worker process could not be started: {error.strerror or error}.",
+                "Is the machine out of memory or processes?",
+            ) from error
+        return cls(child)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._child.returncode is None
+
+    async def _drain(self) -> None:
+        assert self._child.stderr is not None
+        while data := await self._child.stderr.read(_ERRORS_KEPT):
+            self._errors = (self._errors + data)[-_ERRORS_KEPT:]
+
+    async def send(self, frame: Frame) -> None:
+        assert self._child.stdin is not None
+        with suppress(ConnectionError):  # Said by the next ``receive``, with the reason.
+            self._child.stdin.write(frames.encode(frame))
+            await self._child.stdin.drain()
+
+    async def receive(self) -> Frame:
+        """The next frame. Raises WorkerFailed where the child is dead."""
+        assert self._child.stdout is not None
+        try:
+            header = await self._child.stdout.readexactly(frames.HEADER.size)
+            body = await self._child.stdout.readexactly(frames.size_of(header))
+            frame: Frame = json.loads(body)
+        except (asyncio.IncompleteReadError, ValueError) as error:
+            raise await self._death() from error
+        return frame
+
+    async def _death(self) -> WorkerFailed:
+        await self.kill()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._draining), 1)
+        code = self._child.returncode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        lines = self._errors.decode("utf-8", "replace").strip().splitlines()
+        last = f": {visible(lines[-1])[:200]}" if lines else ""
+        return WorkerFailed(f"{self.WHAT} ended ({how}){last}.", self.HINT)
+
+    async def kill(self) -> None:
+        """Ends it now. A child that hangs in the kernel is left behind: it cannot be waited for."""
+        if self._child.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._child.wait(), 2)
+        self._draining.cancel()

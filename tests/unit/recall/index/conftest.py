@@ -1,0 +1,16 @@
+"""A truth and an index over it, for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.recall.index_house import IndexHouse, index_house
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Iterator[IndexHouse]:
+    with index_house(tmp_path / "truth") as house:
+        yield house

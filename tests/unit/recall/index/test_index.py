@@ -1,0 +1,445 @@
+"""The index over a truth: what is found, by whom, and that it can always be made again."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.recall.index import finding
+from engine.recall.index.shelf import key_of, memory_of, span
+from tests.unit.recall.index_house import MODEL, IndexHouse, index_house, packed, vector
+
+TEXTS = (
+    "My bike is turquoise.",
+    "I live in Lisbon near the river.",
+    "The backup runs every Tuesday at three.",
+    "My sister Marta plays the cello.",
+    "We went hiking in the Alps last summer.",
+    "The router is called Falcon.",
+)
+
+
+def told(truth: IndexHouse, *texts: str, **more: Any) -> list[int]:
+    return [truth.note(text, **more) for text in texts]
+
+
+def test_it_is_found_by_other_words_and_by_its_meaning(truth: IndexHouse) -> None:
+    ids = told(truth, *TEXTS)
+    with truth.work() as work:
+        truth.settle(work)
+        assert truth.search(work, "which colour have the bikes")[0] == ids[0]
+        assert truth.search(work, "cello")[0] == ids[3]
+        assert truth.search(work, "qqqq") == []
+
+
+def test_what_was_said_a_moment_ago_is_found_at_once(truth: IndexHouse) -> None:
+    with truth.work() as work:
+        truth.settle(work)
+        number = truth.note("My bike is turquoise.")
+        assert truth.search(work, "bike") == [number]
+
+
+def test_half_a_word_is_enough_while_somebody_types(truth: IndexHouse) -> None:
+    ids = told(truth, *TEXTS)
+    with truth.work() as work:
+        truth.settle(work)
+        assert truth.search(work, "turq", typing=True)[0] == ids[0]
+        assert truth.search(work, "turq", typing=False) == []
+
+
+def test_changes_are_followed(truth: IndexHouse) -> None:
+    ids = told(truth, *TEXTS)
+    with truth.work() as work:
+        truth.settle(work)
+        truth.change(ids[0], text="My boat is green.")
+        truth.forget(ids[3])
+        truth.change(ids[5], state="merged", replaced_by=ids[1])
+        truth.settle(work)
+        assert truth.search(work, "boat")[0] == ids[0]
+        assert ids[0] not in truth.search(work, "turquoise")
+        assert ids[3] not in truth.search(work, "cello")
+        assert ids[5] not in truth.search(work, "falcon")
+        truth.change(ids[5], state="live", replaced_by=None)
+        assert truth.search(work, "falcon")[0] == ids[5]
+
+
+def test_an_archived_memory_is_still_found(truth: IndexHouse) -> None:
+    (number,) = told(truth, TEXTS[0])
+    with truth.work() as work:
+        truth.settle(work)
+        truth.change(number, state="archived", text="")
+        truth.settle(work)
+        assert truth.search(work, "turquoise") == [number]
+
+
+def test_what_is_pinned_is_seen_from_everywhere_until_it_is_not(truth: IndexHouse) -> None:
+    number = truth.note(TEXTS[0], "a")
+    truth.note("Something else entirely.", "b")
+    with truth.work() as work:
+        truth.settle(work)
+        assert truth.search(work, "bike", "b") == []
+        truth.change(number, pinned=1)
+        truth.settle(work)
+        assert truth.search(work, "bike", "b") == [number]
+        assert truth.search(work, "bike", "a") == [number]
+        truth.change(number, pinned=0)
+        truth.settle(work)
+        assert truth.search(work, "bike", "b") == []
+
+
+# --- apart by construction ----------------------------------------------------------------------
+
+WORDS = st.lists(
+    st.sampled_from(["bike", "boat", "moon", "tree", "lamp", "sea"]), min_size=1, max_size=4
+)
+DEEDS = st.lists(
+    st.tuples(
+        st.sampled_from(["say", "say", "say", "forget", "edit", "pin", "unpin"]),
+        st.sampled_from("abcd"),
+        WORDS,
+        st.integers(0, 30),
+    ),
+    min_size=1,
+    max_size=25,
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(deeds=DEEDS)
+def test_nothing_of_another_namespace_is_ever_found(
+    tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, str, list[str], int]]
+) -> None:
+    """Whatever was done: what a namespace finds is its own or pinned, and what others say changes
+    neither what it finds nor how that scores."""
+    with index_house(tmp_path_factory.mktemp("truth")) as truth, truth.work() as work:
+        spaces: dict[int, str] = {}
+        pinned: set[int] = set()
+        for deed, name, words, which in deeds:
+            ids = list(spaces)
+            if deed == "say" or not ids:
+                spaces[truth.note(" ".join(words), name)] = name
+                continue
+            number = ids[which % len(ids)]
+            if deed == "forget":
+                truth.forget(number)
+                del spaces[number]
+                pinned.discard(number)
+            elif deed == "edit":
+                truth.change(number, text=" ".join(words))
+            else:
+                truth.change(number, pinned=deed == "pin")
+                (pinned.add if deed == "pin" else pinned.discard)(number)
+        truth.settle(work)
+        for name in "abcd":
+            for query in ("bike boat moon tree lamp sea", "moon"):
+                found = truth.search(work, query, name)
+                assert all(spaces[number] == name or number in pinned for number in found)
+        before = truth.found(work, "moon tree", "a")["hits"]
+        for _ in range(5):
+            truth.note("moon moon tree", "elsewhere")
+        truth.settle(work)
+        assert truth.found(work, "moon tree", "a")["hits"] == before
+
+
+def test_the_key_alone_tells_the_namespace() -> None:
+    keys = [key_of(space, number) for space in (0, 1, 2, 2**31 - 1) for number in (1, 2**32 - 1)]
+    assert keys == sorted(keys)
+    assert all(key < 2**63 for key in keys)
+    for key in keys:
+        low, high = span(key >> 32)
+        assert low <= key <= high
+        assert key == key_of(key >> 32, memory_of(key))
+
+
+# --- it can always be made again ----------------------------------------------------------------
+
+
+def everything(truth: IndexHouse, work: Any) -> dict[str, list[Any]]:
+    return {text: truth.found(work, text)["hits"] for text in TEXTS}
+
+
+def test_the_same_is_found_after_a_restart(truth: IndexHouse) -> None:
+    told(truth, *TEXTS)
+    with truth.work() as work:
+        truth.settle(work)
+        before = everything(truth, work)
+    with truth.work() as work:
+        assert not work.go_on()
+        assert everything(truth, work) == before
+        assert work._vectors is not None
+        assert work._vectors.remade == []
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for place in range(0, len(data), 97):
+        data[place] ^= 0x55
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "gone", "older", "note"])
+def test_damaged_vectors_are_made_anew(truth: IndexHouse, how: str) -> None:
+    told(truth, *TEXTS)
+    with truth.work() as work:
+        truth.settle(work)
+        before = everything(truth, work)
+    vectors = truth.folder / "recall" / "vectors"
+    (path,) = vectors.glob("*.hnsw")
+    older = path.read_bytes()
+    if how == "flip":
+        flip(path)
+    elif how == "cut":
+        path.write_bytes(older[: len(older) // 2])
+    elif how == "gone":
+        shutil.rmtree(vectors)
+    elif how == "note":
+        next(vectors.glob("*.json")).write_text("{")
+    else:
+        with truth.work() as work:
+            number = truth.note("One more about bikes.")
+            truth.settle(work)
+            truth.forget(number)
+            truth.settle(work)
+        for newer in vectors.glob("*.hnsw"):
+            newer.write_bytes(older)
+    with truth.work() as work:
+        truth.settle(work)
+        assert everything(truth, work) == before
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "text", "gone", "other", "version"])
+def test_a_damaged_index_is_made_anew(truth: IndexHouse, how: str) -> None:
+    told(truth, *TEXTS)
+    with truth.work() as work:
+        truth.settle(work)
+        before = everything(truth, work)
+    path = truth.folder / "recall" / "recall.db"
+    data = path.read_bytes()
+    if how == "flip":
+        path.write_bytes(data[:16] + bytes(byte ^ 0x55 for byte in data[16:]))
+    elif how == "cut":
+        path.write_bytes(data[: len(data) // 3])
+    elif how == "text":
+        path.write_text("not a database")
+    elif how == "gone":
+        path.unlink()
+    else:
+        with sqlite3.connect(path) as db:
+            if how == "version":
+                db.execute("PRAGMA user_version = 99")
+            else:
+                db.execute("UPDATE meta SET value = 'another' WHERE name = 'truth'")
+        db.close()
+    with truth.work() as work:
+        truth.settle(work)
+        assert everything(truth, work) == before
+
+
+def test_an_older_copy_of_the_truth_is_noticed(truth: IndexHouse, tmp_path: Path) -> None:
+    told(truth, *TEXTS[:3])
+    copy = tmp_path / "copy.db"
+    truth.db.execute("VACUUM INTO ?", (str(copy),))
+    told(truth, *TEXTS[3:])
+    with truth.work() as work:
+        truth.settle(work)
+    truth.db.close()
+    for path in truth.folder.glob("arcanum.db*"):
+        path.unlink()
+    shutil.copy(copy, truth.path)
+    truth.db = sqlite3.connect(truth.path, isolation_level=None)
+    told(truth, "Another history goes on here.", "And on.", "And on and on.", "Until it is longer.")
+    with truth.work() as work:
+        truth.settle(work)
+        assert truth.search(work, "cello") == []
+        assert truth.search(work, "another history")[0] == 4
+
+
+# --- vectors ------------------------------------------------------------------------------------
+
+
+def test_another_model_embeds_anew_while_words_still_find(truth: IndexHouse) -> None:
+    ids = told(truth, *TEXTS)
+    with truth.work() as work:
+        truth.settle(work)
+        work.model({"model": "another", "dimensions": 16})
+        assert work.stats({})["to_embed"] == len(ids)
+        assert truth.search(work, "turquoise bike", model="another")[0] == ids[0]
+        rows = work.texts({"most": 3})["rows"]
+        assert [number for number, _ in rows] == ids[:2:-1]  # the newest first
+        found = [vector(text, 16) for _, text in rows]
+        numbers = [number for number, _ in rows]
+        work.vectors({"model": "another", "ids": numbers, "data": packed(found)})
+        assert work.stats({})["vectors"] == 3
+        again = truth.found(
+            work, "falcon router", model="another", vector=packed([vector("falcon router", 16)])
+        )
+        assert again["hits"][0][0] == ids[5]
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", bytes(4), b"\xff" * 256])
+def test_a_query_whose_vector_is_none_is_answered_by_words(truth: IndexHouse, data: bytes) -> None:
+    import base64
+
+    ids = told(truth, *TEXTS)
+    with truth.work() as work:
+        truth.settle(work)
+        found = truth.found(work, "cello", vector=base64.b64encode(data).decode(), model=MODEL)
+        assert found["hits"][0][0] == ids[3]
+        assert not found["dense"]
+
+
+def test_vectors_of_what_is_gone_are_passed_over(truth: IndexHouse) -> None:
+    ids = told(truth, *TEXTS)
+    with truth.work() as work:
+        while work.go_on():
+            pass
+        rows = work.texts({"most": 64})["rows"]
+        truth.forget(ids[0])
+        work.go_on()
+        numbers = [number for number, _ in rows]
+        found = [vector(text) for _, text in rows]
+        assert work.vectors({"model": MODEL, "ids": numbers, "data": packed(found)})["taken"] == 5
+
+
+# --- time, speakers, filters --------------------------------------------------------------------
+
+DAY = 86_400.0
+
+
+def test_a_question_about_a_time_prefers_what_was_said_then(truth: IndexHouse) -> None:
+    import time
+
+    now = time.time()
+    old = truth.note("The river walk was lovely.", at=now - 400 * DAY)
+    new = truth.note("The river walk was lovely again.", at=now - DAY)
+    with truth.work() as work:
+        truth.settle(work)
+        assert truth.search(work, "the river walk yesterday")[0] == new
+        assert truth.search(work, "the river walk last year")[0] == old
+
+
+def test_before_and_after_an_event(truth: IndexHouse) -> None:
+    import time
+
+    now = time.time()
+    early = truth.note("I work at the bakery.", at=now - 300 * DAY)
+    truth.note("The move to Porto is done.", at=now - 200 * DAY)
+    late = truth.note("I work at the harbour.", at=now - 100 * DAY)
+    with truth.work() as work:
+        truth.settle(work)
+        assert truth.search(work, "where did I work before the move?")[0] == early
+        assert truth.search(work, "where did I work after the move?")[0] == late
+
+
+def test_who_is_named_is_asked_about(truth: IndexHouse) -> None:
+    truth.note("I adopted a dog.", speaker="Ann")
+    bob = truth.note("I adopted a dog.", speaker="Bob")
+    with truth.work() as work:
+        truth.settle(work)
+        assert truth.search(work, "Did Bob adopt a dog?")[0] == bob
+
+
+def test_filters_leave_what_they_say(truth: IndexHouse) -> None:
+    for number in range(60):
+        truth.note(
+            f"Bike ride number {number}.",
+            at=number * DAY,
+            speaker="Ann" if number % 2 else "Bob",
+            kind="document" if number % 3 == 0 else "note",
+        )
+    with truth.work() as work:
+        truth.settle(work)
+        found = truth.search(work, "bike", since=10 * DAY, until=20 * DAY, speaker="Ann", limit=50)
+        assert sorted(found) == [12, 14, 16, 18, 20]
+        assert len(truth.search(work, "bike", kind="document", limit=50)) == 20
+        assert truth.search(work, "bike", since=1e12) == []
+
+
+def test_an_answer_is_found_behind_its_question(truth: IndexHouse) -> None:
+    truth.note("Nothing to do with it at all.", at=0.0)
+    truth.note("Where did you go diving?", at=DAY)
+    answer = truth.note("Off the coast of Madeira, with Joana.", at=DAY + 1)
+    for number in range(20):
+        truth.note(f"Small talk, the {number}th.", at=2 * DAY + number * 7200)
+    with truth.work() as work:
+        truth.settle(work)
+        assert answer in truth.search(work, "go diving")[:2]
+
+
+def test_a_large_space_finds_what_a_whole_comparison_finds(
+    truth: IndexHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the size of the pool candidates are chosen: that costs nothing that matters."""
+    import random
+
+    chance = random.Random(3)
+    words = [f"word{number}" for number in range(300)]
+    truth.db.execute("BEGIN")
+    for _ in range(1_500):
+        truth.note(" ".join(chance.choices(words, k=12)), at=chance.random() * 1e9)
+    truth.db.execute("COMMIT")
+    queries = [" ".join(chance.choices(words, k=3)) for _ in range(25)]
+    with truth.work() as work:
+        truth.settle(work)
+        some = [truth.search(work, query, limit=10) for query in queries]
+        monkeypatch.setattr(finding, "POOL", 100_000)
+        whole = [truth.search(work, query, limit=10) for query in queries]
+    hits: dict[str, int] = defaultdict(int)
+    for chosen, exact in zip(some, whole, strict=True):
+        hits["same"] += len(set(chosen) & set(exact))
+    assert hits["same"] / 250 >= 0.95
+
+
+# --- verdicts -----------------------------------------------------------------------------------
+
+
+def verdicts(truth: IndexHouse) -> list[tuple[int, int, str]]:
+    rows = [frame["rows"] for frame in truth.told if frame["k"] == "verdicts"]
+    return [tuple(row) for row in rows[-1]] if rows else []
+
+
+def test_what_takes_whose_place_is_told(truth: IndexHouse) -> None:
+    first = truth.note("My bike is turquoise.", at=0.0)
+    again = truth.note("my bikes are turquoise!", at=DAY)
+    red = truth.note("My bike is red now.", at=2 * DAY)
+    truth.note("My bike is red now.", "b", at=3 * DAY)
+    with truth.work() as work:
+        truth.settle(work)
+        found = verdicts(truth)
+        assert {(older, newer) for older, newer, _ in found} >= {(again, red)}
+        assert all(newer in {again, red} for _, newer, _ in found)
+        assert {older for older, _, _ in found} == {first, again}
+        for older, newer, how in found:
+            truth.change(older, state=how, replaced_by=newer)
+        truth.told.clear()
+        truth.settle(work)
+        assert verdicts(truth) == []  # what the truth says is not told again
+        assert truth.search(work, "bike") == [red]
+
+
+def test_the_newer_wins_in_whichever_order_they_came(truth: IndexHouse) -> None:
+    red = truth.note("My bike is red now.", at=2 * DAY)
+    turquoise = truth.note("My bike is turquoise.", at=0.0)
+    with truth.work() as work:
+        truth.settle(work)
+        assert verdicts(truth) == [(turquoise, red, "replaced")]
+
+
+def test_a_refused_verdict_is_not_told_again(truth: IndexHouse) -> None:
+    first = truth.note("My bike is turquoise.", at=0.0)
+    truth.note("My bike is red now.", at=DAY)
+    with truth.work() as work:
+        truth.settle(work)
+        assert verdicts(truth)
+        work.settled({"older": [first]})
+        truth.told.clear()
+        truth.note("Something else.")
+        truth.settle(work)
+        assert verdicts(truth) == []

@@ -1,0 +1,157 @@
+"""``kill -9`` of the worker, at any moment: what it keeps is whole, or is made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+from engine.worker import frames
+from tests.unit.recall.index_house import DIMENSIONS, MODEL, IndexHouse, packed, vector
+
+KILLS = 50
+WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "tuesday", "falcon")
+
+
+class Peer:
+    """The worker as the engine starts it; vectors are made here, as the engine does."""
+
+    def __init__(self, house: IndexHouse) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "engine.recall.index.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).parents[4],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[4])},
+        )
+        self._number = 0
+        self._send(house.opening)
+        self._answer(0)
+        self.ask("model", model=MODEL, dimensions=DIMENSIONS)
+
+    def _send(self, frame: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(frames.encode(frame))
+        self._process.stdin.flush()
+
+    def _answer(self, number: int) -> dict[str, Any]:
+        output = cast(BinaryIO, self._process.stdout)
+        while (frame := frames.read(output)) is not None:
+            if frame.get("id") == number and frame["k"] in {"done", "failed"}:
+                assert frame["k"] == "done", frame
+                return frame
+        raise BrokenPipeError
+
+    def ask(self, do: str, **fields: Any) -> dict[str, Any]:
+        self._number += 1
+        self._send({"do": do, "id": self._number, **fields})
+        return self._answer(self._number)
+
+    def embed(self) -> bool:
+        rows = self.ask("texts", most=8)["rows"]
+        if rows:
+            ids = [number for number, _ in rows]
+            found = packed([vector(text) for _, text in rows])
+            self.ask("vectors", model=MODEL, ids=ids, data=found)
+        return bool(rows)
+
+    def kill_in(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self.kill)
+        timer.start()
+        return timer
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+
+    def wait(self) -> None:
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            try:
+                if pipe is not None:
+                    pipe.close()
+            except BrokenPipeError:
+                pass
+
+
+def work_until_killed(house: IndexHouse, chance: random.Random) -> None:
+    """Says, changes, forgets and indexes until the worker is gone."""
+    peer = Peer(house)
+    timer = peer.kill_in(chance.uniform(0.0, 0.25))
+    known: list[int] = []
+    try:
+        while True:
+            known.append(house.note(" ".join(chance.choices(WORDS, k=5)), chance.choice("ab")))
+            if chance.random() < 0.2:
+                house.change(chance.choice(known), text=" ".join(chance.choices(WORDS, k=4)))
+            if chance.random() < 0.1:
+                house.forget(known.pop(chance.randrange(len(known))))
+            if chance.random() < 0.3:
+                peer.embed()
+            if chance.random() < 0.1:
+                peer.ask("save")
+    except (BrokenPipeError, ConnectionError, json.JSONDecodeError):
+        pass
+    finally:
+        timer.join()
+        peer.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_fifty_kills_under_writes_lose_and_double_nothing(
+    truth: IndexHouse, tmp_path: Path
+) -> None:
+    chance = random.Random(50)
+    for _ in range(KILLS):
+        work_until_killed(truth, chance)
+    with truth.work() as work:
+        truth.settle(work)
+        alive = {row[0] for row in truth.db.execute("SELECT id FROM memory WHERE state = 'live'")}
+        shelf = work._shelf
+        assert {row[0] for row in shelf.db.execute("SELECT memory FROM place")} == alive
+        assert {row[0] for row in shelf.db.execute("SELECT memory FROM vector")} == alive
+        keys = [row[0] for row in shelf.db.execute("SELECT key FROM entry")]
+        assert len(keys) == len(set(keys)) == len(alive)
+        placed = [row[0] for row in shelf.db.execute("SELECT key FROM placed")]
+        assert sorted(placed) == sorted(keys)
+        counted = dict(shelf.db.execute("SELECT id, entries FROM space").fetchall())
+        survived = {
+            (query, name): truth.found(work, query, name)["hits"]
+            for query in WORDS
+            for name in "ab"
+        }
+        assert sum(counted.values()) == len(alive)
+    # The same as an index that nobody ever killed.
+    anew = truth.opening | {"folder": str(tmp_path / "anew")}
+    from engine.recall.index.worker import Work
+
+    fresh = Work(anew, truth.told.append)
+    fresh.model({"model": MODEL, "dimensions": DIMENSIONS})
+    truth.settle(fresh)
+    for (query, name), hits in survived.items():
+        ours = [(hit[0], round(hit[1], 6)) for hit in hits]
+        theirs = [(hit[0], round(hit[1], 6)) for hit in truth.found(fresh, query, name)["hits"]]
+        assert ours == theirs
+    fresh.close()
+
+
+def test_a_worker_that_is_stopped_ends_by_itself_with_its_parent(truth: IndexHouse) -> None:
+    peer = Peer(truth)
+    pid = peer._process.pid
+    assert peer._process.stdin is not None
+    peer._process.stdin.close()
+    deadline = time.monotonic() + 10
+    while peer._process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert peer._process.returncode == 0, pid
+    peer.wait()
