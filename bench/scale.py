@@ -26,7 +26,7 @@ from engine.contract import recall
 from engine.contract.backend import BackendInfo, ModelState
 from engine.contract.memories import Note
 
-DIMENSIONS = 384
+DIMENSIONS, LATENT = 384, 48
 _WORDS = 30_000
 _BATCH = 250
 _BEAT_S = 0.001
@@ -35,10 +35,19 @@ _BEGUN = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class MadeUp:
-    """Implements ``Backend`` and ``Embeds`` as far as memories need them."""
+    """Implements ``Backend`` and ``Embeds`` as far as memories need them.
+
+    As spread out as the bundled model's vectors are: those of real turns have an effective number
+    of dimensions of 45 (the participation ratio of their variances), whatever their length.
+    """
 
     def __init__(self) -> None:
+        import numpy as np
+
         self._known: dict[str, Any] = {}
+        self._spread = np.random.default_rng(45).standard_normal(
+            (LATENT, DIMENSIONS), dtype=np.float32
+        )
 
     def info(self) -> BackendInfo:
         return BackendInfo("bench", "made-up vectors", ModelState.READY)
@@ -59,8 +68,9 @@ class MadeUp:
         for word in text.split():
             if word not in self._known:
                 seed = random.Random(word).getrandbits(32)
-                self._known[word] = np.random.default_rng(seed).standard_normal(
-                    DIMENSIONS, dtype=np.float32
+                self._known[word] = (
+                    np.random.default_rng(seed).standard_normal(LATENT, dtype=np.float32)
+                    @ self._spread
                 )
             total += self._known[word]
         return array("f", total.tobytes())

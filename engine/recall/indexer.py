@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 from engine.contract.base import visible
@@ -39,6 +41,18 @@ ALERT = 1_000
 
 Verdicts = Callable[[list[tuple[int, int, str]]], Awaitable[list[int]]]
 """Is told (older, newer, how); returns which of the older ones stay as they are."""
+
+
+def _followed(folder: Path) -> int:
+    """How far the index came; 0 where that cannot be told."""
+    path = folder / "recall.db"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            found = db.execute("SELECT value FROM meta WHERE name = 'rev'").fetchone()
+            waiting = db.execute("SELECT 1 FROM unembedded LIMIT 1").fetchone()
+            return 0 if found is None or waiting is not None else int(found[0])
+    except (sqlite3.Error, ValueError):
+        return 0
 
 
 class IndexWorker(Worker):
@@ -89,6 +103,12 @@ class Index:
                 await asyncio.wait_for(asyncio.shield(hearing), _END_WITHIN_S)
             hearing.cancel()
             await worker.kill()
+
+    async def wake_if_behind(self) -> None:
+        """At the start: a process is worth its memory only where there is something to do."""
+        clock = await self._ground.state.read("SELECT rev FROM memory_clock")
+        if await asyncio.to_thread(_followed, self._folder) != clock[0]["rev"]:
+            self.wake()
 
     def wake(self) -> None:
         """Something changed in the truth."""

@@ -67,7 +67,7 @@ class RecallRoom:
         ]
         self._embedding.start()
         await self._folders.start()
-        self._index.wake()
+        await self._index.wake_if_behind()
 
     def _bind(self, door: Door) -> None:
         door.unary(recall.SEARCH, self._searching.search)

@@ -82,7 +82,7 @@ class Searching:
             why = self._index.lexical_because or "the model that tells meanings is loading"
             parts.append(f"found by words alone: {why}")
         elif found["to_embed"]:
-            parts.append(f"{found['to_embed']:,} memories are found by their words alone yet")
+            parts.append(f"found by their words alone yet: {found['to_embed']:,}")
         return "; ".join(parts)
 
     # --- the port -------------------------------------------------------------------------------

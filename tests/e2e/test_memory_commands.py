@@ -107,7 +107,7 @@ def test_what_is_archived_is_found_and_comes_back() -> None:
     if not archived["archived"]:
         pytest.fail(f"nothing was archived: {archived}")
     assert archived["file"]["memories"] == archived["archived"]
-    assert found("rained parade") == ["It rained on the parade."]
+    assert found("rained parade")[0] == "It rained on the parade."
     restored = told("memory", "restore", "--archived")
     assert restored["problems"] == []
     assert told("memory", "stats")["archived"] == 0

@@ -33,7 +33,7 @@ POOL = 800
 """Memories that are scored exactly; a smaller space is scored whole."""
 NEAREST = 150
 _SEEDS = 160
-_FEW = 4_096
+_FEW = 2_048
 """So many that a filter leaves are compared one by one."""
 _BEARS = 0.3
 """The cosine from which on a memory bears on a query by its meaning alone; or what its neighbours
@@ -191,7 +191,7 @@ class Finder:
             ids, known = vectors.of([memory_of(key) for key in allowed.tolist()])
             ids = ids[np.argsort(-(known @ vector))[:NEAREST]]
         else:
-            many = NEAREST if allowed is None else 8 * NEAREST
+            many = NEAREST if allowed is None else 4 * NEAREST
             near = vectors.nearest(space, vector, many)
             ids = np.asarray([memory for memory, _ in near], np.int64)
         found = np.sort(ids + key_of(space, 0))
@@ -261,7 +261,7 @@ def _weighed(found: Pool, query: Query, when: Window | None) -> list[tuple[float
     named = {
         name for name in set(found.speakers) - {""} if words & {stem(word) for word in split(name)}
     }
-    entities = -ASKS * found.asks.astype(np.float64)
+    entities = np.where(found.asks, -ASKS, 0.0)
     if len(named) == 1:
         entities += NAMED * np.asarray([speaker in named for speaker in found.speakers])
     time = np.zeros(len(found)) if when is None else _in_time(when, found.at)

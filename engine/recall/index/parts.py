@@ -131,7 +131,7 @@ class Part:
         count = min(count, len(self))
         if count <= 0:
             return []
-        self._index.set_ef(max(LOOK, 2 * count))
+        self._index.set_ef(max(LOOK, count + count // 2))
         labels, distances = self._index.knn_query(query, k=count, num_threads=1)
         return [
             (int(label), 1.0 - float(far))

@@ -39,6 +39,8 @@ AT_ONCE = 2_048
 _TELL_S = 0.25
 _SAVE_QUIET_S, _SAVE_S = 5.0, 60.0
 _LOOK_S = 2.0
+_IDLE_S = 120.0
+"""A worker that nobody asked anything for so long gives its memory back: one starts in 0.3 s."""
 _EMBEDDED_CHARS = 2_000
 _VERDICTS = 100
 
@@ -263,6 +265,11 @@ class Work:
             self._vectors.save()
             self._saved_at = clock
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is nothing to do, and nothing to write down."""
+        return not self._to_embed and (self._vectors is None or not self._vectors.dirty)
+
     def close(self) -> None:
         if self._vectors is not None:
             self._vectors.save()
@@ -314,7 +321,7 @@ def _read(commands: queue.SimpleQueue[Frame | None]) -> None:
 def _serve(
     work: Work, commands: queue.SimpleQueue[Frame | None], tell: Callable[[Frame], None]
 ) -> None:
-    more = True
+    more, asked_at = True, time.monotonic()
     while True:
         try:
             command = commands.get(block=not more, timeout=None if more else _LOOK_S)
@@ -326,9 +333,12 @@ def _serve(
                     raise
                 work.rebuild({})
                 more = True
+            if not more and work.at_rest and time.monotonic() - asked_at > _IDLE_S:
+                return
             continue
         if command is None or command["do"] == "end":
             return
+        asked_at = time.monotonic()
         if command["do"] != "wake":
             tell(_answer(work, command))
         more = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
+from engine.recall.index import worker
 from engine.worker import frames
 from tests.unit.recall.index_house import DIMENSIONS, MODEL, IndexHouse, packed, vector
 
@@ -155,3 +157,18 @@ def test_a_worker_that_is_stopped_ends_by_itself_with_its_parent(truth: IndexHou
         time.sleep(0.01)
     assert peer._process.returncode == 0, pid
     peer.wait()
+
+
+def test_a_worker_that_nobody_asks_gives_its_memory_back(
+    truth: IndexHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = truth.note("My bike is turquoise.")
+    commands: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    monkeypatch.setattr(worker, "_IDLE_S", 0.05)
+    monkeypatch.setattr(worker, "_LOOK_S", 0.01)
+    with truth.work() as work:
+        truth.settle(work)
+        work.save({})
+        worker._serve(work, commands, truth.told.append)  # returns by itself
+    with truth.work() as work:
+        assert truth.search(work, "bike") == [number]
