@@ -108,7 +108,8 @@ class Work:
                     f"{speaker}: {text}"[:_EMBEDDED_CHARS] if speaker else text[:_EMBEDDED_CHARS],
                 ]
             )
-        self._to_embed = self._shelf.count("unembedded") if rows != waiting else self._to_embed
+        if len(rows) != len(waiting):
+            self._to_embed = self._shelf.count("unembedded")
         return {"rows": rows}
 
     def vectors(self, command: Frame) -> Frame:

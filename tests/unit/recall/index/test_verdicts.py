@@ -1,0 +1,52 @@
+"""Which memory is to take the place of which: told until the truth says so, or it was refused."""
+
+from __future__ import annotations
+
+from tests.unit.recall.index_house import IndexHouse
+
+DAY = 86_400.0
+
+
+def verdicts(truth: IndexHouse) -> list[tuple[int, int, str]]:
+    rows = [frame["rows"] for frame in truth.told if frame["k"] == "verdicts"]
+    return [tuple(row) for row in rows[-1]] if rows else []
+
+
+def test_what_takes_whose_place_is_told(truth: IndexHouse) -> None:
+    first = truth.note("My bike is turquoise.", at=0.0)
+    again = truth.note("my bikes are turquoise!", at=DAY)
+    red = truth.note("My bike is red now.", at=2 * DAY)
+    truth.note("My bike is red now.", "b", at=3 * DAY)
+    with truth.work() as work:
+        truth.settle(work)
+        found = verdicts(truth)
+        assert {(older, newer) for older, newer, _ in found} >= {(again, red)}
+        assert all(newer in {again, red} for _, newer, _ in found)
+        assert {older for older, _, _ in found} == {first, again}
+        for older, newer, how in found:
+            truth.change(older, state=how, replaced_by=newer)
+        truth.told.clear()
+        truth.settle(work)
+        assert verdicts(truth) == []  # what the truth says is not told again
+        assert truth.search(work, "bike") == [red]
+
+
+def test_the_newer_wins_in_whichever_order_they_came(truth: IndexHouse) -> None:
+    red = truth.note("My bike is red now.", at=2 * DAY)
+    turquoise = truth.note("My bike is turquoise.", at=0.0)
+    with truth.work() as work:
+        truth.settle(work)
+        assert verdicts(truth) == [(turquoise, red, "replaced")]
+
+
+def test_a_refused_verdict_is_not_told_again(truth: IndexHouse) -> None:
+    first = truth.note("My bike is turquoise.", at=0.0)
+    truth.note("My bike is red now.", at=DAY)
+    with truth.work() as work:
+        truth.settle(work)
+        assert verdicts(truth)
+        work.settled({"older": [first]})
+        truth.told.clear()
+        truth.note("Something else.")
+        truth.settle(work)
+        assert verdicts(truth) == []

@@ -1,0 +1,164 @@
+"""The room after a restart, with an index that dies, and without a model; many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from engine.contract import engine as status_words
+from engine.contract import jobs, recall
+from engine.contract.base import Empty
+from engine.contract.errors import Refused, Unavailable
+from engine.contract.memories import RecallHit
+from engine.home import Home
+from tests.fakes.embedder import HashedEmbedder
+from tests.fakes.waiting import until
+from tests.unit.recall.rooms import Rooms, rooms_at
+
+
+async def test_the_same_is_found_after_a_restart(home: Home) -> None:
+    texts = [f"{word} number {n} of the harbour" for n, word in enumerate("abcdefghij")]
+    async with rooms_at(home) as rooms:
+        await rooms.notes(texts)
+        await rooms.settled()
+        before = [(hit.id, hit.score) for hit in await rooms.hits("harbour number", limit=50)]
+    async with rooms_at(home) as rooms:
+        assert [(h.id, h.score) for h in await rooms.hits("harbour number", limit=50)] == before
+        assert len(rooms.embedder.embedded) <= 2  # the first text and the query: nothing anew
+
+
+async def test_a_killed_index_costs_nothing(rooms: Rooms) -> None:
+    number = await rooms.note("My bike is turquoise.")
+    await rooms.settled()
+    for _ in range(2):
+        os.kill(await rooms.worker(), signal.SIGKILL)
+        assert [hit.id for hit in await rooms.hits("bike")] == [number]
+    status = await rooms.do(status_words.STATUS, Empty())
+    assert [line for line in status.concerns if line.subject == "memory"] == []
+
+
+async def test_an_index_that_dies_of_its_files_loses_them_and_works(home: Home) -> None:
+    async with rooms_at(home) as rooms:
+        number = await rooms.note("My bike is turquoise.")
+        await rooms.settled()
+        for _ in range(5):  # as often as costs the parts, and then the database of the index
+            os.kill(await rooms.worker(), signal.SIGKILL)
+        await rooms.settled()
+        assert [hit.id for hit in await rooms.hits("bike")] == [number]
+
+
+async def test_an_index_that_cannot_run_is_told_and_costs_the_search_alone(rooms: Rooms) -> None:
+    await rooms.note("My bike is turquoise.")
+    for number in range(6):
+        os.kill(await rooms.worker(), signal.SIGKILL)
+        await until(lambda number=number: len(rooms.index._deaths) > number, 10)  # type: ignore[misc]
+    with pytest.raises(Unavailable, match="index of memories"):
+        await rooms.found("bike")
+    status = await rooms.do(status_words.STATUS, Empty())
+    (concern,) = [line for line in status.concerns if line.subject == "memory"]
+    assert concern.severity == "broken"
+    assert await rooms.note("Still written down.") > 0
+    assert (await rooms.stats()).index == "failed"
+
+
+async def test_without_a_model_words_must_do_and_it_is_said(home: Home) -> None:
+    broken = HashedEmbedder(error=Unavailable("The model is not installed.", "make setup"))
+    async with rooms_at(home, broken) as rooms:
+        await rooms.note("My bike is turquoise.")
+        request = recall.Search(query="bike", namespace="a")
+        found: recall.SearchResult = await rooms.do(recall.SEARCH, request)
+        assert [hit.text for hit in found.hits] == ["My bike is turquoise."]
+        assert "words alone" in found.partial
+        assert "not installed" in found.partial
+        assert (await rooms.stats()).index == "lexical"
+
+
+async def test_a_model_elsewhere_gets_nothing(home: Home) -> None:
+    class Remote(HashedEmbedder):
+        def info(self) -> Any:
+            from dataclasses import replace
+
+            return replace(super().info(), local=False)
+
+    remote = Remote()
+    async with rooms_at(home, remote) as rooms:
+        await rooms.note("My bike is turquoise.")
+        assert await rooms.found("bike") == ["My bike is turquoise."]
+        assert remote.embedded == []
+        assert "would leave this machine" in (await rooms.stats()).note
+
+
+async def test_another_model_embeds_everything_anew_in_the_background(home: Home) -> None:
+    async with rooms_at(home) as rooms:
+        await rooms.notes([f"Fact {n} of the harbour." for n in range(20)])
+        assert (await rooms.settled()).embedding == "hashed stems"
+    async with rooms_at(home, HashedEmbedder("another model")) as rooms:
+        assert len(await rooms.found("harbour", limit=50)) == 20
+        stats = await rooms.settled()
+        assert (stats.embedding, stats.vectors) == ("another model", 20)
+
+
+async def test_a_rebuild_finds_the_same(rooms: Rooms) -> None:
+    await rooms.notes([f"Fact {n} of the harbour." for n in range(20)])
+    await rooms.settled()
+    before = [hit.id for hit in await rooms.hits("harbour fact 7")]
+    started = await rooms.do(recall.REBUILD, Empty())
+    async with rooms.client.stream(jobs.FOLLOW, jobs.JobId(id=started.job_id)) as states:
+        async for _ in states:
+            pass
+    await rooms.settled()
+    assert [hit.id for hit in await rooms.hits("harbour fact 7")] == before
+
+
+async def test_what_waits_is_a_metric_and_too_much_of_it_a_concern(rooms: Rooms) -> None:
+    await rooms.note("One.")
+    await rooms.settled()
+    os.kill(await rooms.worker(), signal.SIGSTOP)
+    try:
+        await rooms.notes(["Something to index."] * 5)
+        rooms.index.waiting = 1_001  # as the worker tells it
+        rooms.index._tell()
+        status = await rooms.do(status_words.STATUS, Empty())
+        (concern,) = [line for line in status.concerns if line.subject == "memory"]
+        assert "1,001 memories are not in the index yet" in concern.text
+        text = rooms.engine.ground.metrics.text()
+        assert "arcanum_memories_waiting 1001.0" in text
+        assert rooms.engine.ground.queues["memories"]() == (1_001, 1_000)
+    finally:
+        assert rooms.index._worker is not None
+        os.kill(rooms.index._worker.pid, signal.SIGCONT)
+
+
+async def test_many_searches_and_writes_at_once(rooms: Rooms) -> None:
+    async def write(number: int) -> None:
+        await rooms.notes(
+            [f"Fact {number}-{n} of the harbour." for n in range(10)], f"n{number % 3}"
+        )
+
+    async def search(number: int) -> list[RecallHit]:
+        return await rooms.hits("harbour fact", f"n{number % 3}", limit=100)
+
+    await asyncio.gather(*(write(number) for number in range(3)))
+    found = await asyncio.gather(
+        *(write(number) for number in range(12)), *(search(number) for number in range(20))
+    )
+    for number, hits in enumerate(found[12:]):
+        assert hits
+        assert {hit.namespace for hit in hits or ()} == {f"n{number % 3}"}
+
+
+async def test_a_conversation_keeps_its_memories_under_another_name(rooms: Rooms) -> None:
+    from engine.contract import memory
+
+    await rooms.say("a", "My bike is turquoise.")
+    await rooms.note("Only notes.", "notes")
+    await rooms.do(memory.RENAME, memory.RenameSession(session="a", to="bikes"))
+    assert await rooms.found("bike", "bikes") == ["My bike is turquoise."]
+    with pytest.raises(Refused, match="mixed"):
+        await rooms.do(memory.RENAME, memory.RenameSession(session="bikes", to="notes"))
+    await rooms.say("notes", "Hello.")  # a conversation may begin where notes are
+    assert set(await rooms.found("notes hello", "notes")) == {"Only notes.", "Hello."}
