@@ -82,6 +82,8 @@ class Index:
         self.waiting = 0
         self.to_embed = 0
         self.note = ""
+        self.trouble = ""
+        """What keeps a worker that runs from going on: a full disk, say."""
         self.lexical_because = ""
         """Why memories are found by their words alone; "" where they are not."""
         self.moved = asyncio.Event()
@@ -259,7 +261,11 @@ class Index:
                 answer = self._asked.get(frame["id"])
                 if answer is not None and not answer.done():
                     answer.set_result(frame)
+            case "trouble":
+                self.trouble = visible(str(frame["message"]))
+                self._tell()
             case "moved":
+                self.trouble = ""
                 self.waiting, self.to_embed = frame["behind"], frame["to_embed"]
                 self._tell()
                 if self.to_embed:
@@ -284,13 +290,18 @@ class Index:
 
     @property
     def state(self) -> IndexState:
-        if self.note and (self._worker is None or not self._worker.alive):
+        if self.trouble or (self.note and (self._worker is None or not self._worker.alive)):
             return "failed"
         if self.waiting:
             return "building"
         if self.lexical_because:
             return "lexical"
         return "building" if self.to_embed else "ready"
+
+    @property
+    def why(self) -> str:
+        """What is to be said of the state, in words."""
+        return self.trouble or self.note or self.lexical_because
 
     def _tell(self) -> None:
         metrics = self._ground.metrics
@@ -301,7 +312,7 @@ class Index:
                 index=self.state,
                 waiting=self.waiting,
                 to_embed=self.to_embed,
-                note=self.note or self.lexical_because,
+                note=self.why,
                 machine=self._ground.machine,
             )
         )

@@ -174,7 +174,7 @@ class RecallRoom:
     async def _concerns(self) -> Sequence[Concern]:
         index, found = self._index, []
         if index.state == "failed":
-            found.append(Concern(Severity.BROKEN, "memory", index.note, link="memory"))
+            found.append(Concern(Severity.BROKEN, "memory", index.why, link="memory"))
         elif index.waiting > ALERT:
             text = f"{index.waiting:,} memories are not in the index yet"
             found.append(Concern(Severity.UNKNOWN, "memory", text, link="memory"))

@@ -139,7 +139,7 @@ class Showing:
             waiting=found["behind"],
             to_embed=found["to_embed"],
             index=index.state,
-            note=index.note or index.lexical_because,
+            note=index.why,
             embedding=found["model"],
             dimensions=found["dimensions"],
             vectors=found["vectors"],

@@ -242,6 +242,10 @@ class Work:
         self._save_now_and_then(quiet=not more)
         return more
 
+    def tell_again(self) -> None:
+        """When it goes on, that is told, whatever was told before."""
+        self._told = ()
+
     def _report(self) -> None:
         state = (self._behind, self._to_embed)
         clock = time.monotonic()
@@ -319,6 +323,19 @@ def _read(commands: queue.SimpleQueue[Frame | None]) -> None:
             return
 
 
+def _go_on(work: Work, tell: Callable[[Frame], None]) -> bool:
+    """A step. A full disk is told, and tried again later: nothing is thrown away for it."""
+    try:
+        return work.go_on()
+    except (sqlite3.DatabaseError, OSError) as error:
+        if not isinstance(error, OSError) and _is_damage(error):
+            work.rebuild({})
+            return True
+        tell({"k": "trouble", "message": str(error)})
+        work.tell_again()
+        return False
+
+
 def _serve(
     work: Work, commands: queue.SimpleQueue[Frame | None], tell: Callable[[Frame], None]
 ) -> None:
@@ -327,13 +344,7 @@ def _serve(
         try:
             command = commands.get(block=not more, timeout=None if more else _LOOK_S)
         except queue.Empty:
-            try:
-                more = work.go_on()
-            except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                work.rebuild({})
-                more = True
+            more = _go_on(work, tell)
             if not more and work.at_rest and time.monotonic() - asked_at > _IDLE_S:
                 return
             continue

@@ -7,6 +7,7 @@ import os
 import queue
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -171,4 +172,24 @@ def test_a_worker_that_nobody_asks_gives_its_memory_back(
         work.save({})
         worker._serve(work, commands, truth.told.append)  # returns by itself
     with truth.work() as work:
+        assert truth.search(work, "bike") == [number]
+
+
+def test_a_full_disk_is_told_and_tried_again(
+    truth: IndexHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = truth.note("My bike is turquoise.")
+    with truth.work() as work:
+        step = work._follower.step
+
+        def full(*_arguments: Any) -> bool:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(work._follower, "step", full)
+        assert not worker._go_on(work, truth.told.append)
+        assert truth.told[-1] == {"k": "trouble", "message": "database or disk is full"}
+        monkeypatch.setattr(work._follower, "step", step)
+        truth.told.clear()
+        truth.settle(work)
+        assert any(frame["k"] == "moved" for frame in truth.told)  # it goes on, and says so
         assert truth.search(work, "bike") == [number]
