@@ -25,7 +25,8 @@ from engine.recall.index.words import asked, split, stem
 
 DENSE = 1.7
 NAMED = 0.45
-ASKS = 0.25
+ASKS, ASKS_HERE = 0.25, 2.0
+"""What asks tells little; what its person asked of a model here tells nothing."""
 IN_TIME, SOON_AFTER, SOON_S = 0.5, 0.25, 7 * 86_400.0
 """What was told within the time that is asked for, or within a week of it."""
 
@@ -136,7 +137,7 @@ class Finder:
         """The time of what an event's words tell of: it is searched for by itself."""
         best: tuple[float, float] | None = None
         for found in self._scored_spaces(Query(event.words, query.space, 1, query.now), None):
-            telling = np.where(found.asks, 0.0, found.lexical)
+            telling = np.where(found.asks > 0, 0.0, found.lexical)
             at = int(np.argmax(telling))
             if telling[at] > 0 and (best is None or telling[at] > best[0]):
                 best = (float(telling[at]), float(found.at[at]))
@@ -227,7 +228,7 @@ class Finder:
         found = Pool(
             np.fromiter((row[0] for row in rows), np.int64, len(rows)),
             np.fromiter((row[1] for row in rows), np.float64, len(rows)),
-            np.fromiter((row[3] for row in rows), np.bool_, len(rows)),
+            np.fromiter((row[3] * _asking(row[7]) for row in rows), np.float64, len(rows)),
             [row[4] for row in rows],
             [row[5] for row in rows],
             np.fromiter(
@@ -240,6 +241,10 @@ class Finder:
         if query.vector is not None and vectors is not None and len(rows):
             found.dense = DENSE * _cosines(found.keys & 0xFFFF_FFFF, query.vector, vectors)
         return found
+
+
+def _asking(kind: str) -> float:
+    return ASKS_HERE if kind == "turn" else ASKS
 
 
 def _cosines(ids: np.ndarray, vector: np.ndarray, vectors: Vectors) -> np.ndarray:
@@ -261,7 +266,7 @@ def _weighed(found: Pool, query: Query, when: Window | None) -> list[tuple[float
     named = {
         name for name in set(found.speakers) - {""} if words & {stem(word) for word in split(name)}
     }
-    entities = np.where(found.asks, -ASKS, 0.0)
+    entities = 0.0 - found.asks
     if len(named) == 1:
         entities += NAMED * np.asarray([speaker in named for speaker in found.speakers])
     time = np.zeros(len(found)) if when is None else _in_time(when, found.at)

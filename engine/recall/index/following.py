@@ -268,7 +268,7 @@ class Follower:
         if not row.pinned:
             self._shelf.take_entries([shared])
             return []
-        _key, at, _words, asks, speaker, source, stems = found[0]
+        _key, at, _words, asks, speaker, source, stems, _kind = found[0]
         return [Entry(shared, row.kind, at, bool(asks), speaker, source, tuple(stems.split(" ")))]
 
     def _stand(self, row: Changed, place: tuple[int, bool], vectors: Vectors) -> None:

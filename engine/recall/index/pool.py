@@ -20,7 +20,8 @@ TOGETHER_S = 3600.0
 
 @dataclass(slots=True)
 class Pool:
-    """``own``: what a memory scores by its own words and meaning."""
+    """``own``: what a memory scores by its own words and meaning. ``asks``: what it loses for
+    asking instead of telling, else 0."""
 
     keys: np.ndarray
     at: np.ndarray

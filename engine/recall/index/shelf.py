@@ -239,9 +239,9 @@ class Shelf:
         )
 
     def entries(self, keys: Sequence[int]) -> list[tuple[Any, ...]]:
-        """(key, at, words, asks, speaker, source, stems) of those that are there, by key."""
+        """(key, at, words, asks, speaker, source, stems, kind) of those that are there, by key."""
         marks = ",".join(map(str, keys))
         return self.db.execute(
-            "SELECT key, at, words, asks, speaker, source, stems FROM entry"  # noqa: S608 - numbers
+            "SELECT key, at, words, asks, speaker, source, stems, kind FROM entry"  # noqa: S608 - numbers
             f" WHERE key IN ({marks}) ORDER BY key"
         ).fetchall()

@@ -313,37 +313,20 @@ def test_vectors_of_what_is_gone_are_passed_over(truth: IndexHouse) -> None:
 DAY = 86_400.0
 
 
-def test_a_question_about_a_time_prefers_what_was_said_then(truth: IndexHouse) -> None:
-    import time
-
-    now = time.time()
-    old = truth.note("The river walk was lovely.", at=now - 400 * DAY)
-    new = truth.note("The river walk was lovely again.", at=now - DAY)
-    with truth.work() as work:
-        truth.settle(work)
-        assert truth.search(work, "the river walk yesterday")[0] == new
-        assert truth.search(work, "the river walk last year")[0] == old
-
-
-def test_before_and_after_an_event(truth: IndexHouse) -> None:
-    import time
-
-    now = time.time()
-    early = truth.note("I work at the bakery.", at=now - 300 * DAY)
-    truth.note("The move to Porto is done.", at=now - 200 * DAY)
-    late = truth.note("I work at the harbour.", at=now - 100 * DAY)
-    with truth.work() as work:
-        truth.settle(work)
-        assert truth.search(work, "where did I work before the move?")[0] == early
-        assert truth.search(work, "where did I work after the move?")[0] == late
-
-
 def test_who_is_named_is_asked_about(truth: IndexHouse) -> None:
     truth.note("I adopted a dog.", speaker="Ann")
     bob = truth.note("I adopted a dog.", speaker="Bob")
     with truth.work() as work:
         truth.settle(work)
         assert truth.search(work, "Did Bob adopt a dog?")[0] == bob
+
+
+def test_what_was_told_comes_before_what_was_asked(truth: IndexHouse) -> None:
+    fact = truth.note("My bike is turquoise.", kind="turn")
+    truth.note("What colour is my bike?", kind="turn")
+    with truth.work() as work:
+        truth.settle(work)
+        assert truth.search(work, "what colour is my bike")[0] == fact
 
 
 def test_filters_leave_what_they_say(truth: IndexHouse) -> None:
