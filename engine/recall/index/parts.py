@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,8 +172,17 @@ class Part:
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def load(self) -> None:
-        """Raises UnusableError where there is no file, or it is not what was written."""
+    @property
+    def file(self) -> Path | None:
+        """Where it was written, if it was."""
+        told = self._written()
+        return None if told is None or "/" in told.file else self._folder / told.file
+
+    def load(self, hashed: Callable[[Path], str] | None = None) -> None:
+        """Raises UnusableError where there is no file, or it is not what was written.
+
+        ``hashed``: where the file's digest was taken already, a moment ago.
+        """
         told = self._written()
         if told is None:
             raise UnusableError("there is no file")
@@ -181,7 +190,7 @@ class Part:
         if "/" in told.file or (told.dimensions, told.model) != (self._dimensions, self._model):
             raise UnusableError("it was made for another model")
         try:
-            if digest(path) != told.blake3:
+            if (hashed or digest)(path) != told.blake3:
                 raise UnusableError("its bytes are not those that were written")
         except OSError as error:
             raise UnusableError(error.strerror or str(error)) from error

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
-from engine.recall.index.parts import MOST, Part, UnusableError, check
+from engine.recall.index.parts import MOST, Part, UnusableError, check, digest
 from engine.recall.index.shelf import Shelf, key_of, memory_of, span
 
 _log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ class Vectors:
         self._loaded: OrderedDict[tuple[int, int], Part] = OrderedDict()
         self._change = int(shelf.get("change") or 0)
         self._numbers: dict[int, list[int]] = {}
+        self._hashing = ThreadPoolExecutor(1, "hashing")
+        self._hashed: dict[Path, Future[str]] = {}
         self.remade: list[str] = []
         """Parts that were made anew, and why; whoever tells them empties it."""
 
@@ -169,7 +173,7 @@ class Vectors:
         ).fetchone()
         if known is not None:
             try:
-                part.load()
+                part.load(self._digest)
             except UnusableError as error:
                 part = Part(self._folder, space, number, self.dimensions, self._model)
                 self.remade.append(f"part {number} of space {space}: {error}")
@@ -177,6 +181,18 @@ class Vectors:
         self._loaded[key] = part
         self._let_go(key)
         return part
+
+    def _hash_ahead(self, space: int, numbers: Sequence[int]) -> None:
+        """Of several parts that are to be loaded, each is hashed while those before it load."""
+        missing = [number for number in numbers if (space, number) not in self._loaded]
+        for number in missing if len(missing) > 1 else ():
+            file = Part(self._folder, space, number, self.dimensions, self._model).file
+            if file is not None:
+                self._hashed[file] = self._hashing.submit(digest, file)
+
+    def _digest(self, path: Path) -> str:
+        ahead = self._hashed.pop(path, None)
+        return digest(path) if ahead is None else ahead.result()
 
     def _bring_up_to_date(self, part: Part) -> None:
         low, high = span(part.space)
@@ -227,8 +243,8 @@ class Vectors:
             part = Part(self._folder, int(space), int(number), self.dimensions, self._model)
             if known is None:
                 part.remove()
-            elif (told := part._written()) is not None:  # noqa: SLF001 - of this package
-                kept |= {told.file, path.name}
+            elif (file := part.file) is not None:
+                kept |= {file.name, path.name}
         for path in self._folder.iterdir():
             if path.name not in kept:
                 path.unlink()
@@ -243,6 +259,7 @@ class Vectors:
         found: list[tuple[int, float]] = []
         numbers = self.numbers(space)
         each = min(count, max(_LEAST, 3 * count // max(1, len(numbers))))
+        self._hash_ahead(space, numbers)
         for number in numbers:
             found += self.part(space, number).nearest(vector, each)
         found.sort(key=lambda hit: -hit[1])

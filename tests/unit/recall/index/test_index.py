@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.recall.index import finding
+from engine.recall.index import finding, parts
+from engine.recall.index import vectors as vectors_module
 from engine.recall.index.shelf import key_of, memory_of, span
 from tests.unit.recall.index_house import MODEL, IndexHouse, index_house, packed, vector
 
@@ -378,3 +379,22 @@ def test_a_large_space_finds_what_a_whole_comparison_finds(
     for chosen, exact in zip(some, whole, strict=True):
         hits["same"] += len(set(chosen) & set(exact))
     assert hits["same"] / 250 >= 0.95
+
+
+def test_many_parts_are_loaded_checked_and_searched_together(
+    truth: IndexHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST", 50)
+    monkeypatch.setattr(vectors_module, "MOST", 50)
+    ids = told(truth, *(f"Fact number{n} of the harbour." for n in range(230)))
+    with truth.work() as work:
+        truth.settle(work)
+    files = sorted((truth.folder / "recall" / "vectors").glob("*.hnsw"))
+    assert len(files) == 5
+    flip(files[2])
+    with truth.work() as work:
+        vectors = work._vectors
+        assert vectors is not None
+        near = vectors.nearest(truth.space("a"), vector("number171 harbour fact"), 10)
+        assert near[0][0] == ids[171]
+        assert len(vectors.remade) == 1  # the damaged one, and that alone
