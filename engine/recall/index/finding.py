@@ -31,9 +31,11 @@ IN_TIME, SOON_AFTER, SOON_S = 0.5, 0.25, 7 * 86_400.0
 """What was told within the time that is asked for, or within a week of it."""
 
 POOL = 800
-"""Memories that are scored exactly; a smaller space is scored whole."""
-NEAREST = 150
-_SEEDS = 160
+"""A space of no more memories is scored whole."""
+_BY_WORDS, NEAREST = 400, 150
+"""Of a larger one these are scored exactly: so many by their words, so many by their meaning, and
+who stands beside the best of them."""
+_SEEDS = 100
 _FEW = 2_048
 """So many that a filter leaves are compared one by one."""
 _BEARS = 0.3
@@ -77,16 +79,19 @@ class Found:
 
 
 class Finder:
-    """Holds the keys of the spaces that were searched, 8 bytes a memory."""
+    """Holds the keys of the spaces that were searched, and the times of those that were searched by
+    time: 8 bytes a memory each."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._keys: dict[int, np.ndarray] = {}
+        self._times: dict[int, np.ndarray] = {}
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        return sum(keys.nbytes for keys in self._keys.values())
+        held = (*self._keys.values(), *self._times.values())
+        return sum(column.nbytes for column in held)
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -96,11 +101,15 @@ class Finder:
         for space in {key >> 32 for key in (*added, *taken)} & set(self._keys):
             touched = np.unique(np.asarray([*added, *taken], np.int64))
             touched = touched[(touched >> 32) == space]
-            there = np.asarray([row[0] for row in self._shelf.entries(touched.tolist())], np.int64)
-            keys = self._keys[space]
-            gone = np.setdiff1d(touched, there, assume_unique=True)
-            keys = keys[~np.isin(keys, gone)] if len(gone) else keys
-            self._keys[space] = np.union1d(keys, there)
+            rows = self._shelf.entries(touched.tolist())
+            there = np.asarray([row[0] for row in rows], np.int64)
+            old = self._keys[space]
+            stayed = ~_among(old, np.setdiff1d(touched, there, assume_unique=True))
+            new = self._keys[space] = np.union1d(old[stayed], there)
+            if (times := self._times.get(space)) is not None:
+                moved = self._times[space] = np.empty(len(new))
+                moved[np.searchsorted(new, old[stayed])] = times[stayed]
+                moved[np.searchsorted(new, there)] = [row[1] for row in rows]
 
     def keys(self, space: int) -> np.ndarray:
         """All keys of a space, in order."""
@@ -110,6 +119,15 @@ class Finder:
             )
             self._keys[space] = np.fromiter((row[0] for row in rows), np.int64)
         return self._keys[space]
+
+    def times(self, space: int) -> np.ndarray:
+        """When each was told, in the order of the keys."""
+        if space not in self._times:
+            rows = self._shelf.db.execute(
+                "SELECT at FROM entry WHERE key BETWEEN ? AND ? ORDER BY key", span(space)
+            )
+            self._times[space] = np.fromiter((row[0] for row in rows), np.float64)
+        return self._times[space]
 
     # --- one search -----------------------------------------------------------------------------
 
@@ -153,7 +171,9 @@ class Finder:
         keys = self.keys(space)
         allowed = self._allowed(space, query) if query.filtered else None
         tokens = asked(query.words or query.text)
-        terms = lexicon.terms(self._shelf, counted, tokens, keys, typing=query.typing)
+        terms = lexicon.terms(
+            self._shelf, counted, tokens, _reach(keys, allowed), typing=query.typing
+        )
         chosen = self._chosen(space, query, terms, allowed, vectors)
         found = self._pool(chosen, terms, counted.average, query, vectors)
         if len(found) < len(keys):
@@ -164,7 +184,7 @@ class Finder:
         if not len(found):
             return None
         found.share(keys)
-        return found if allowed is None else found.only(np.isin(found.keys, allowed))
+        return found if allowed is None else found.only(_among(found.keys, allowed))
 
     def _chosen(
         self,
@@ -179,8 +199,8 @@ class Finder:
             return keys
         if allowed is not None:
             for term in terms:
-                term.keys = np.intersect1d(term.keys, allowed)
-        chosen = lexicon.candidates(terms, POOL - NEAREST)
+                term.keys = term.keys[_among(term.keys, allowed)]
+        chosen = lexicon.candidates(terms, _BY_WORDS)
         if query.vector is None or vectors is None:
             return chosen
         return np.union1d(chosen, self._nearest(space, query.vector, allowed, vectors))
@@ -196,24 +216,22 @@ class Finder:
             near = vectors.nearest(space, vector, many)
             ids = np.asarray([memory for memory, _ in near], np.int64)
         found = np.sort(ids + key_of(space, 0))
-        return found if allowed is None else np.intersect1d(found, allowed)
+        return found if allowed is None else found[_among(found, allowed)]
 
     def _allowed(self, space: int, query: Query) -> np.ndarray:
         """The keys that a filter leaves, in order."""
-        kinds = (query.kind,) if query.kind else ("turn", "note", "document")
-        sql = (
-            f"SELECT key FROM entry WHERE space = ? AND kind IN ({','.join('?' * len(kinds))})"  # noqa: S608
-            " AND at >= ? AND at < ?"
-        )
+        found, times = self.keys(space), self.times(space)
         since = float("-inf") if query.since is None else query.since
         until = float("inf") if query.until is None else query.until
-        rows = self._shelf.db.execute(sql, (space, *kinds, since, until))
-        found = np.sort(np.fromiter((row[0] for row in rows), np.int64))
-        if query.speaker:
-            said = self._shelf.db.execute(
-                "SELECT key FROM entry WHERE space = ? AND speaker = ?", (space, query.speaker)
-            )
-            found = np.intersect1d(found, np.fromiter((row[0] for row in said), np.int64))
+        found = found[(times >= since) & (times < until)]
+        for column, wanted in (("speaker", query.speaker), ("kind", query.kind)):
+            if wanted:
+                rows = self._shelf.db.execute(
+                    f"SELECT key FROM entry WHERE space = ? AND {column} = ?",  # noqa: S608 - ours
+                    (space, wanted),
+                )
+                same = np.sort(np.fromiter((row[0] for row in rows), np.int64))
+                found = found[_among(found, same)]
         return found
 
     def _pool(
@@ -292,6 +310,22 @@ def _in_time(when: Window, at: np.ndarray) -> np.ndarray:
     if when.since is None or when.until is None:
         return found
     return np.where((at >= until) & (at < until + SOON_S), SOON_AFTER, found)
+
+
+def _among(some: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Which of some are among the keys, which are in order."""
+    if not len(keys):
+        return np.zeros(len(some), np.bool_)
+    places = np.minimum(np.searchsorted(keys, some), len(keys) - 1)
+    return np.asarray(keys[places] == some)
+
+
+def _reach(keys: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:
+    """The keys from the first that is allowed to the last."""
+    if allowed is None or not len(allowed):
+        return keys
+    first, last = np.searchsorted(keys, allowed[[0, -1]])
+    return keys[first : last + 1]
 
 
 def _around(keys: np.ndarray, seeds: np.ndarray) -> np.ndarray:

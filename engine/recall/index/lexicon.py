@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.recall.index.shelf import Shelf, span
+from engine.recall.index.shelf import Shelf
 
 K1, B = 0.9, 0.6
 FIRST = 2_048
@@ -67,8 +67,8 @@ def space_of(shelf: Shelf, number: int) -> Space | None:
 def terms(
     shelf: Shelf, space: Space, tokens: list[str], keys: np.ndarray, *, typing: bool
 ) -> list[Term]:
-    """``keys``: all of the space, in order. ``typing``: the last token may be the beginning of a
-    word; where nobody holds it, it is taken for one."""
+    """``keys``: those of the space that are looked at, in order and without a gap. ``typing``: the
+    last token may be the beginning of a word; where nobody holds it, it is taken for one."""
     found = []
     for number, token in enumerate(tokens):
         term = _term(shelf, space, token, keys, FIRST)
@@ -87,7 +87,9 @@ def terms(
 
 def _term(shelf: Shelf, space: Space, token: str, keys: np.ndarray, limit: int) -> Term:
     """``token`` may end with ``*``: whatever begins so."""
-    low, high = span(space.id)
+    if not len(keys):
+        return Term(token, keys, True, 0.0)
+    low, high = int(keys[0]), int(keys[-1])
     query = f'"{token[:-1]}"*' if token.endswith("*") else f'"{token}"'
     try:
         rows = shelf.db.execute(
@@ -98,10 +100,10 @@ def _term(shelf: Shelf, space: Space, token: str, keys: np.ndarray, limit: int) 
     except sqlite3.OperationalError:  # No token for FTS5, whatever it is.
         rows = []
     got = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    if len(got) < limit:
-        return Term(token, got, True, float(len(got)))
-    covered = len(keys) - int(np.searchsorted(keys, got[-1]))
-    return Term(token, got, False, max(len(got), len(got) * len(keys) / max(1, covered)))
+    whole = len(got) < limit
+    # Of what was looked at as many hold it as of all.
+    seen = len(keys) if whole else len(keys) - int(np.searchsorted(keys, got[-1]))
+    return Term(token, got, whole, len(got) * max(1.0, space.entries / max(1, seen)))
 
 
 def candidates(found: list[Term], most: int) -> np.ndarray:

@@ -8,6 +8,7 @@ to date with it when it is loaded, or made anew from it where the file is stale 
 from __future__ import annotations
 
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +37,7 @@ class Vectors:
         self._change = int(shelf.get("change") or 0)
         self._numbers: dict[int, list[int]] = {}
         self._hashing = ThreadPoolExecutor(1, "hashing")
+        self._looking = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "looking")
         self._hashed: dict[Path, Future[str]] = {}
         self.remade: list[str] = []
         """Parts that were made anew, and why; whoever tells them empties it."""
@@ -260,8 +262,10 @@ class Vectors:
         numbers = self.numbers(space)
         each = min(count, max(_LEAST, 3 * count // max(1, len(numbers))))
         self._hash_ahead(space, numbers)
-        for number in numbers:
-            found += self.part(space, number).nearest(vector, each)
+        parts = [self.part(space, number) for number in numbers]
+        # hnswlib lets go of the interpreter while it looks: several parts on several cores.
+        for near in self._looking.map(lambda part: part.nearest(vector, each), parts):
+            found += near
         found.sort(key=lambda hit: -hit[1])
         return found[:count]
 
