@@ -268,3 +268,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await process.wait()
+                # To the end of what it wrote: only then its pipe is closed.
+                while process.stdout is not None and await process.stdout.read(_MAX_REPLY):
+                    pass
