@@ -122,6 +122,7 @@ async def test_a_command_that_only_asks_learns_whether_the_folders_are_there(
 
 async def test_a_disk_that_hangs_is_given_up(folder_house: FolderHouse, papers: Path) -> None:
     await folder_house.watch(papers)
+    found = readers()
     for _ in range(20):  # On a machine that does much else one may be given up before it hangs.
         await folder_house.one()
         if found := readers():
