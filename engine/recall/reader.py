@@ -192,9 +192,17 @@ def _processor_time(seconds: int) -> Iterator[None]:
 
 
 def _spent() -> bool:
-    """True where this process has grown so much that a new one is better."""
-    kilobytes = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes > _GROWN
+    """True where this process has grown so much that a new one is better.
+
+    Linux: not ``ru_maxrss``, which starts at what the process that started this one ever took.
+    """
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            taken = int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        kilobytes = 1 if sys.platform == "darwin" else 1024
+        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
+    return taken > _GROWN
 
 
 def _batches(rows: Iterable[Any], weight: Callable[[Any], int]) -> Iterator[list[Any]]:

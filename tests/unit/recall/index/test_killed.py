@@ -109,6 +109,16 @@ def work_until_killed(house: IndexHouse, chance: random.Random) -> None:
         peer.wait()
 
 
+def answers(house: IndexHouse, work: worker.Work) -> dict[tuple[str, str, int], float]:
+    """The score of each hit: by word, namespace and memory."""
+    return {
+        (query, name, hit[0]): round(hit[1], 6)
+        for query in WORDS
+        for name in "ab"
+        for hit in house.found(work, query, name)["hits"]
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_fifty_kills_under_writes_lose_and_double_nothing(
@@ -128,23 +138,19 @@ def test_fifty_kills_under_writes_lose_and_double_nothing(
         placed = [row[0] for row in shelf.db.execute("SELECT key FROM placed")]
         assert sorted(placed) == sorted(keys)
         counted = dict(shelf.db.execute("SELECT id, entries FROM space").fetchall())
-        survived = {
-            (query, name): truth.found(work, query, name)["hits"]
-            for query in WORDS
-            for name in "ab"
-        }
         assert sum(counted.values()) == len(alive)
-    # The same as an index that nobody ever killed.
-    anew = truth.opening | {"folder": str(tmp_path / "anew")}
-    from engine.recall.index.worker import Work
-
-    fresh = Work(anew, truth.told.append)
+        work.save({})
+        survived = answers(truth, work)
+    with truth.work() as work:
+        assert answers(truth, work) == survived
+    # As good as an index that nobody ever killed: hnswlib may miss one in a hundred.
+    fresh = worker.Work(truth.opening | {"folder": str(tmp_path / "anew")}, truth.told.append)
     fresh.model({"model": MODEL, "dimensions": DIMENSIONS})
     truth.settle(fresh)
-    for (query, name), hits in survived.items():
-        ours = [(hit[0], round(hit[1], 6)) for hit in hits]
-        theirs = [(hit[0], round(hit[1], 6)) for hit in truth.found(fresh, query, name)["hits"]]
-        assert ours == theirs
+    ours, theirs = survived, answers(truth, fresh)
+    same = ours.keys() & theirs.keys()
+    assert all(ours[hit] == theirs[hit] for hit in same)
+    assert len(same) >= 0.99 * max(len(ours), len(theirs)) > 0
     fresh.close()
 
 
