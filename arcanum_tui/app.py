@@ -51,6 +51,7 @@ LATER = {
 """Screens that are imported after the first paint, or on a visit before that was done."""
 
 
+TICK_S = 2.0
 PATIENCE_S = 0.5
 """A key that was not heard of again for so long does not hold up the next one."""
 
@@ -147,7 +148,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
             Path(stamp).write_text(f"{time.monotonic():.6f}\n", encoding="ascii")
         self._reaching = asyncio.create_task(self._reach())
         self._reaching.add_done_callback(self._reached)
-        self.set_interval(1.0, self._tick)
+        self.set_interval(TICK_S, self._tick)
 
     async def _reach(self) -> None:
         await asyncio.to_thread(import_module, "arcanum_tui.bridge")

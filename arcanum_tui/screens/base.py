@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -41,7 +42,11 @@ class View(Screen[None], inherit_bindings=False):
     @property
     def composed(self) -> bool:
         """Whether the widgets are there."""
-        return bool(self.query("#keys"))
+        try:
+            self.get_child_by_id("keys")
+        except NoMatches:
+            return False
+        return True
 
     @property
     def shown(self) -> bool:

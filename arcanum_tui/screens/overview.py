@@ -37,6 +37,9 @@ OTHER_LINES = 4
 RETRY_S = 3.0
 """A stream of gauges that broke is opened again after so long."""
 
+GAUGES_S = 2.0
+"""Between samples: each costs a reading and a painting, for as long as somebody looks."""
+
 PANELS: tuple[tuple[str, str, str, tuple[Column, ...]], ...] = (
     ("needs", "NEEDS YOU", "a answer", blocks.NEEDS),
     ("broken", "BROKEN OR UNKNOWN", "", blocks.BROKEN),
@@ -200,7 +203,7 @@ class Overview(View):
     async def _watch(self) -> None:
         from engine.contract import telemetry
 
-        request = telemetry.WatchGauges(every_s=1.0)
+        request = telemetry.WatchGauges(every_s=GAUGES_S)
         try:
             async with self.control_center.engine.stream(telemetry.WATCH, request) as samples:
                 async for sample in samples:

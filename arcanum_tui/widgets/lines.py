@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from rich.cells import cell_len
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
@@ -121,10 +121,14 @@ class Lines(Painted, can_focus=True):
         same = isinstance(rows, Listed) and not self._wish and self.cursor >= 0
         if same and (rows, tuple(note), empty) == (self.rows, self.note, self.empty):
             return
+        before, at = (self.rows, self.note, self.empty, self._sizes), (self.cursor, self.top)
         self.rows, self.note, self.empty = rows, tuple(note), empty
         self.cursor = self._find(select)
         self._scroll_to_cursor()
-        self._repaint()
+        if (self.cursor, self.top) == at:
+            self._repaint_changed(*before)
+        else:
+            self._repaint()
         if self.styles.auto_dimensions:
             self.refresh(layout=True)
         if self.current != held:
@@ -241,6 +245,28 @@ class Lines(Painted, can_focus=True):
     def _repaint(self) -> None:
         self._sizes = ()
         self.refresh()
+
+    def _repaint_changed(
+        self, rows: Rows, note: tuple[Piece, ...], empty: Piece | None, sizes: tuple[int, ...]
+    ) -> None:
+        """Paints the lines alone that are not as they were: gauges move, their names do not."""
+        self._sizes = ()
+        told = isinstance(rows, Listed) and isinstance(self.rows, Listed) and len(rows) > 0
+        if told and sizes and len(rows) == len(self.rows) and empty == self.empty:
+            self._measure(self.size.width)
+        if not self._sizes or self._sizes != sizes:
+            self._repaint()
+            return
+        width = self.size.width
+        lines = [0] if self._head and note != self.note else []
+        end = min(len(rows), self.top + self.room)
+        lines += [
+            index - self.top + self._head
+            for index in range(self.top, end)
+            if rows.row(index) != self.rows.row(index)
+        ]
+        if lines:
+            self.refresh(*(Region(0, y, width, 1) for y in lines))
 
     # --- painting -------------------------------------------------------------------------------
 

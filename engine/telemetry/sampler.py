@@ -18,6 +18,8 @@ from engine.contract.telemetry import Disk
 
 T = TypeVar("T")
 _MOST_DISKS = 32
+_SLOW_S = 10.0
+"""So long what moves slowly is not read again."""
 
 
 @dataclass(slots=True)
@@ -46,11 +48,18 @@ class Sampler:
         self._traffic: tuple[float, int, int] | None = None
         self._mounts: tuple[str, ...] = ()
         self._mounts_read_at = 0.0
+        self._slow = Reading()
+        self._slow_read_at = 0.0
         psutil.cpu_percent()
         self._process.cpu_percent()
 
     def sample(self) -> Reading:
-        reading = Reading()
+        if not self._slow_read_at or time.monotonic() - self._slow_read_at > _SLOW_S:
+            self._slow_read_at, self._slow = time.monotonic(), self._slowly()
+        slow = self._slow
+        reading = Reading(swap_used=slow.swap_used, disks=slow.disks, problems=list(slow.problems))
+        if slow.uptime_s is not None:
+            reading.uptime_s = slow.uptime_s + time.monotonic() - self._slow_read_at
         reading.cpu = self._try(reading, "cpu", psutil.cpu_percent)
         reading.load = self._try(reading, "load", os.getloadavg)
         memory: Any = self._try(reading, "memory", psutil.virtual_memory)
@@ -59,17 +68,22 @@ class Sampler:
                 memory.total - memory.available,
                 memory.total,
             )
-        swap: Any = self._try(reading, "swap", psutil.swap_memory)
-        reading.swap_used = None if swap is None else swap.used
-        reading.disks = self._try(reading, "disks", self._disks) or ()
         rates = self._try(reading, "network", self._rates)
         if rates is not None:
             reading.net_down, reading.net_up = rates
-        booted = self._try(reading, "uptime", psutil.boot_time)
-        reading.uptime_s = None if booted is None else max(0.0, time.time() - booted)
         reading.engine_cpu = self._try(reading, "engine", self._process.cpu_percent)
         own: Any = self._try(reading, "engine", self._process.memory_info)
         reading.engine_memory = None if own is None else own.rss
+        return reading
+
+    def _slowly(self) -> Reading:
+        """What moves slowly: swap, disks, and since when the machine is up."""
+        reading = Reading()
+        swap: Any = self._try(reading, "swap", psutil.swap_memory)
+        reading.swap_used = None if swap is None else swap.used
+        reading.disks = self._try(reading, "disks", self._disks) or ()
+        booted = self._try(reading, "uptime", psutil.boot_time)
+        reading.uptime_s = None if booted is None else max(0.0, time.time() - booted)
         return reading
 
     def _try(self, reading: Reading, what: str, read: Callable[[], T]) -> T | None:
