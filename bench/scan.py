@@ -17,14 +17,14 @@ from typing import cast
 from bench.house import BIN, CannotMeasure, move_in
 from bench.table import Aim, Plan, Row, missing, versus
 from engine.clients.socket import SocketClient
-from engine.contract import jobs, media
+from engine.contract import assets, jobs, media
 from engine.contract.base import PathRef
 from engine.contract.client import Done
 from engine.contract.jobs import JobState
 
 _MIB = 1024 * 1024
 _AIM = Aim(ratio=1.5)
-_LIBRARY = media.LibraryName(library="scan-tree")
+_LIBRARY = assets.LibraryName(library="scan-tree")
 
 
 def measure(plan: Plan) -> list[Row]:
@@ -101,7 +101,7 @@ def _run(command: list[str]) -> float:
 
 async def _scan(client: SocketClient, tree: Path) -> tuple[float, float]:
     """Names the library, scans it twice, and forgets it: seconds of the first and the second."""
-    await client.call(media.ADD, media.AddLibrary(path=PathRef.of(tree)))
+    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(tree)))
     try:
         return await _one_scan(client), await _one_scan(client)
     finally:

@@ -8,8 +8,8 @@ from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import moment, number, plural, size
 from engine.contract import media
+from engine.contract.assets import AssetPage, Library, LibraryList, ScanResult
 from engine.contract.base import now
-from engine.contract.media import AssetPage, Library, LibraryList, ScanResult
 
 
 def show_libraries(found: LibraryList, terminal: Terminal) -> None:

@@ -24,11 +24,11 @@ from arcanum_tui.state.pages import Pages
 from arcanum_tui.state.text import plural, size
 from arcanum_tui.widgets.lines import Lines
 from arcanum_tui.work import restart, start
-from engine.contract import media, quota
+from engine.contract import assets, media, quota
+from engine.contract.assets import Asset, AssetPage, ListAssets
 from engine.contract.base import PathRef
 from engine.contract.client import Pending
 from engine.contract.errors import ArcanumError
-from engine.contract.media import Asset, AssetPage, ListAssets
 
 SETTLE_S = 1.0
 """While a library's numbers move, its list of files is read again this often."""
@@ -227,7 +227,7 @@ class Media(View):
 
     async def _scan(self, name: str) -> None:
         try:
-            await self.control_center.engine.call(media.SCAN, media.LibraryName(library=name))
+            await self.control_center.engine.call(media.SCAN, assets.LibraryName(library=name))
         except ArcanumError as error:
             self.control_center.tell_error(error)
 
@@ -292,7 +292,7 @@ class Media(View):
         path = path.rstrip("/") or "/"
         try:
             library = await self.control_center.engine.ask(
-                media.ADD, media.AddLibrary(path=PathRef.of(path))
+                media.ADD, assets.AddLibrary(path=PathRef.of(path))
             )
         except ArcanumError as error:
             self.control_center.tell_error(error)

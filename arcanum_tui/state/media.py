@@ -11,7 +11,7 @@ from arcanum_tui.state.model import State
 from arcanum_tui.state.text import ago, number, percent, plural, size, span
 
 if TYPE_CHECKING:
-    from engine.contract.media import Asset, Library
+    from engine.contract.assets import Asset, Library
     from engine.contract.quota import Gauge
 
 LIBRARIES = (

@@ -10,11 +10,11 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from engine.contract.approvals import Card, Outcome
+from engine.contract.assets import Library
 from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
-from engine.contract.media import Library
 from engine.contract.memories import RecallHit
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.model import ModelInfo

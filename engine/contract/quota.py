@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import ByteSize, Field
 
 from engine.contract.approvals import TakenBack
+from engine.contract.assets import LibraryName
 from engine.contract.base import Empty, Name, PathRef, Wire
 from engine.contract.call import ONLY_OPERATOR
 from engine.contract.events import Event
-from engine.contract.media import LibraryName
 from engine.contract.operation import Limits, Operation, Risk
 
 

@@ -23,8 +23,9 @@ _CHUNK = 500
 _PURGE = 5000
 
 _UPSERT = """
-INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at,
+    first_seen_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)
 ON CONFLICT (library, path) DO UPDATE SET
     blake3 = CASE
         WHEN excluded.blake3 IS NULL

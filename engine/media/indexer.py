@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from engine.contract.assets import ScanResult, WatchState
 from engine.contract.base import visible
 from engine.contract.errors import ArcanumError, Busy, Failed, Refused
-from engine.contract.media import ScanResult, WatchState
 from engine.contract.ports import JobControl
 from engine.media.catalogue import Files, Stored
 from engine.media.drift import Hearing

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from engine.contract.assets import Asset, AssetPage, ListAssets
 from engine.contract.base import PathRef
 from engine.contract.errors import Invalid
-from engine.contract.media import Asset, AssetPage, ListAssets
 from engine.contract.ports import CatalogueFile
 from engine.media.catalogue import Numbers, fold_text
 from engine.store import Database

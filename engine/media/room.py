@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Sequence
 
-from engine.contract import media
+from engine.contract import assets, media
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, Invalid, NotFound, Refused, Unavailable
@@ -116,7 +116,7 @@ class MediaRoom:
         )
         return indexer
 
-    def _publish(self, library: media.Library) -> None:
+    def _publish(self, library: assets.Library) -> None:
         self._ground.bus.publish(
             media.LibraryChanged(library=library, machine=self._ground.machine)
         )
@@ -140,7 +140,7 @@ class MediaRoom:
 
     # --- operations -----------------------------------------------------------------------------
 
-    async def _add(self, request: media.AddLibrary, _call: Call) -> media.Library:
+    async def _add(self, request: assets.AddLibrary, _call: Call) -> assets.Library:
         try:
             path = request.path.data
         except ValueError as error:
@@ -169,32 +169,32 @@ class MediaRoom:
             ) from lost
         raise AssertionError("answers end with done")
 
-    async def _remove(self, request: media.LibraryName, call: Call) -> media.LibraryList:
+    async def _remove(self, request: assets.LibraryName, call: Call) -> assets.LibraryList:
         indexer = self._indexer(request.library)
         await self._libraries.remove(indexer.shelf.stored)
         del self._indexers[request.library]
         self._forget(indexer.shelf.stored.id, indexer.stop(removed=True))
         return await self._list_libraries(Empty(), call)
 
-    async def _list_libraries(self, _request: Empty, _call: Call) -> media.LibraryList:
-        return media.LibraryList(libraries=tuple(await self.libraries()))
+    async def _list_libraries(self, _request: Empty, _call: Call) -> assets.LibraryList:
+        return assets.LibraryList(libraries=tuple(await self.libraries()))
 
-    async def _list(self, request: media.ListAssets, _call: Call) -> media.AssetPage:
+    async def _list(self, request: assets.ListAssets, _call: Call) -> assets.AssetPage:
         shelf = self._indexer(request.library).shelf
         await shelf.read()
         return await self._pages.page(shelf.stored.id, shelf.numbers, request)
 
-    async def _scan(self, request: media.LibraryName, control: JobControl) -> media.ScanResult:
+    async def _scan(self, request: assets.LibraryName, control: JobControl) -> assets.ScanResult:
         result = await self._indexer(request.library).scan(control)
         await self._emit(media.LibraryScanned(result=result, machine=self._ground.machine))
         return result
 
     # --- the port, for other rooms --------------------------------------------------------------
 
-    async def libraries(self) -> list[media.Library]:
+    async def libraries(self) -> list[assets.Library]:
         return [indexer.shelf.library for _name, indexer in sorted(self._indexers.items())]
 
-    async def library(self, name: str) -> media.Library:
+    async def library(self, name: str) -> assets.Library:
         return await self._indexer(name).shelf.read()
 
     def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:

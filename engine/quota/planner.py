@@ -18,10 +18,10 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from engine.contract.assets import Library
 from engine.contract.base import Json, PathRef, now
 from engine.contract.digest import digest
 from engine.contract.errors import Invalid, Refused, WorldMoved
-from engine.contract.media import Library
 from engine.contract.ports import Catalogue
 from engine.ground import Ground
 from engine.quota import gauges, words

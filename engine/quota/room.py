@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from engine.contract import quota
+from engine.contract.assets import LibraryName
 from engine.contract.base import Empty
 from engine.contract.call import Call
-from engine.contract.media import LibraryName
 from engine.contract.ports import Concern
 from engine.ground import Ground
 from engine.quota import words

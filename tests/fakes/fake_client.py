@@ -14,6 +14,7 @@ from typing import Any
 from engine.contract import (
     agent0,
     approvals,
+    assets,
     discovery,
     jobs,
     media,
@@ -215,7 +216,7 @@ async def _status(world: World, request: Empty) -> engine_words.Status:
     return world.status()
 
 
-async def _scan(world: World, request: media.LibraryName) -> jobs.JobStarted:
+async def _scan(world: World, request: assets.LibraryName) -> jobs.JobStarted:
     return jobs.JobStarted(job_id=world.start_job("media.scan", request.library).id)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from engine.contract import (
     agent0,
     approvals,
+    assets,
     discovery,
     jobs,
     media,
@@ -43,7 +44,7 @@ class World:
         self.log: list[Event] = []
         self.approvals: dict[int, Approval] = {}
         self.jobs: dict[int, jobs.Job] = {}
-        self.libraries: dict[str, media.Library] = {}
+        self.libraries: dict[str, assets.Library] = {}
         self.gauges: dict[str, quota.Gauge] = {}
         self.assets: dict[str, int] = {}
         self.talk = Talk(self)
@@ -256,14 +257,16 @@ class World:
         }  # fmt: skip
         if name in self.libraries:
             fields = dict(self.libraries[name])
-        self.libraries[name] = media.Library(**(fields | {"files": files, "bytes": used} | changes))
+        self.libraries[name] = assets.Library(
+            **(fields | {"files": files, "bytes": used} | changes)
+        )
         self.assets.setdefault(name, files)
         self.emit(media.LibraryChanged(library=self.libraries[name], at=self.now))
 
-    async def list_libraries(self, request: Any) -> media.LibraryList:
-        return media.LibraryList(libraries=tuple(x for _, x in sorted(self.libraries.items())))
+    async def list_libraries(self, request: Any) -> assets.LibraryList:
+        return assets.LibraryList(libraries=tuple(x for _, x in sorted(self.libraries.items())))
 
-    async def list_assets(self, request: media.ListAssets) -> media.AssetPage:
+    async def list_assets(self, request: assets.ListAssets) -> assets.AssetPage:
         if request.library not in self.libraries:
             raise NotFound(f"There is no library {request.library!r}.", "arcanum media list")
         total = self.assets[request.library]
@@ -274,7 +277,7 @@ class World:
         start = int(request.after or 0)
         page = found[start : start + request.limit]
         end = start + len(page)
-        return media.AssetPage(
+        return assets.AssetPage(
             library=request.library,
             assets=tuple(self._asset(i) for i in page),
             total=len(found),
@@ -282,14 +285,14 @@ class World:
             next=str(end) if end < len(found) else None,
         )
 
-    def _asset(self, index: int) -> media.Asset:
-        return media.Asset(
+    def _asset(self, index: int) -> assets.Asset:
+        return assets.Asset(
             id=index + 1, path=PathRef.of(_asset_name(index)), size=700_000_000 + 37 * index,
             modified_at=self.now - timedelta(days=index % 900), links=1,
             blake3=f"{index:064x}" if index % 5 else None, seen_at=self.now,
         )  # fmt: skip
 
-    async def add_library(self, request: media.AddLibrary) -> media.Library:
+    async def add_library(self, request: assets.AddLibrary) -> assets.Library:
         name = request.name or request.path.display.rstrip("/").rpartition("/")[2]
         if not request.path.data.startswith(b"/"):
             raise Refused("The path is not absolute.", "Give the whole path.")

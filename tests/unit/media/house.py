@@ -13,10 +13,10 @@ from blake3 import blake3
 
 from engine.bus import Bus, Subscription
 from engine.config import Config
-from engine.contract import media
+from engine.contract import assets, media
+from engine.contract.assets import Asset, Library, LibraryName, ScanResult
 from engine.contract.base import Empty, PathRef
 from engine.contract.events import Event
-from engine.contract.media import Asset, Library, LibraryName, ScanResult
 from engine.ground import Ground
 from engine.home import Home
 from engine.media.indexer import Timing
@@ -38,7 +38,7 @@ class House:
         self._subscription: Subscription = ground.bus.subscribe(100_000)
 
     async def add(self, path: Path | bytes, name: str | None = None) -> Library:
-        request = media.AddLibrary(path=PathRef.of(path), name=name)
+        request = assets.AddLibrary(path=PathRef.of(path), name=name)
         return await self.door.call(media.ADD, request)
 
     async def scan(self, name: str = "films", job: JobDouble | None = None) -> ScanResult:
@@ -55,7 +55,7 @@ class House:
         found: list[Asset] = []
         after = None
         while True:
-            request = media.ListAssets(library=name, after=after, **values)
+            request = assets.ListAssets(library=name, after=after, **values)
             page = await self.door.call(media.LIST, request)
             found += page.assets
             after = page.next

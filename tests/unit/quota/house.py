@@ -16,11 +16,11 @@ from unittest.mock import patch
 from engine.config import Config
 from engine.contract import approvals, quota
 from engine.contract.approvals import Approval
+from engine.contract.assets import Library, LibraryName
 from engine.contract.base import Empty, PathRef, Wire, machine_name, now
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
 from engine.contract.errors import NotFound
-from engine.contract.media import Library, LibraryName
 from engine.contract.operation import Operation
 from engine.contract.ports import TRASH_FOLDER, Catalogue, CatalogueFile
 from engine.core import engine as core

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from engine.config import Config
-from engine.contract import jobs, media
+from engine.contract import assets, jobs, media
 from engine.contract.approvals import ApprovalState
+from engine.contract.assets import LibraryName
 from engine.contract.base import PathRef
 from engine.contract.call import Call
 from engine.contract.client import Done
-from engine.contract.media import LibraryName
 from engine.core.engine import Engine
 from engine.home import Home
 from tests.fakes.waiting import until
@@ -38,7 +38,7 @@ async def test_the_trash_is_no_part_of_the_library(films: Path, tmp_path: Path) 
     try:
         house = House(engine)
         added = await engine.gate.call(
-            media.ADD, media.AddLibrary(path=PathRef.of(films), name="films"), Call()
+            media.ADD, assets.AddLibrary(path=PathRef.of(films), name="films"), Call()
         )
         assert isinstance(added, Done)
         await _scan(house, "films")
