@@ -250,14 +250,12 @@ class Lines(Painted, can_focus=True):
         self, rows: Rows, note: tuple[Piece, ...], empty: Piece | None, sizes: tuple[int, ...]
     ) -> None:
         """Paints the lines alone that are not as they were: gauges move, their names do not."""
-        self._sizes = ()
+        width = self.size.width
         told = isinstance(rows, Listed) and isinstance(self.rows, Listed) and len(rows) > 0
-        if told and sizes and len(rows) == len(self.rows) and empty == self.empty:
-            self._measure(self.size.width)
-        if not self._sizes or self._sizes != sizes:
+        alike = told and len(rows) == len(self.rows) and empty == self.empty
+        if not alike or self._measured(width) != sizes:
             self._repaint()
             return
-        width = self.size.width
         lines = [0] if self._head and note != self.note else []
         end = min(len(rows), self.top + self.room)
         lines += [
@@ -273,8 +271,7 @@ class Lines(Painted, can_focus=True):
     def render_line(self, y: int) -> Strip:
         self.drawn = True
         width = self.size.width
-        if not self._sizes:
-            self._measure(width)
+        self._sizes = self._sizes or self._measured(width)
         if self._head and y == 0:
             return self._heading(width)
         index = self.top + y - self._head
@@ -298,11 +295,12 @@ class Lines(Painted, can_focus=True):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return self._head + max(1, len(self.rows))
 
-    def _measure(self, width: int) -> None:
+    def _measured(self, width: int) -> tuple[int, ...]:
+        """How wide each column is."""
         end = min(len(self.rows), self.top + max(self.room, 1))
         start = 0 if end <= MEASURED else self.top
         seen = [self.rows.row(index) for index in range(start, end)]
-        self._sizes = widths(self.columns, seen, width - GUTTER)
+        return tuple(widths(self.columns, seen, width - GUTTER))
 
     def _heading(self, width: int) -> Strip:
         tone: Tone = "accent" if self.has_focus else "title"
