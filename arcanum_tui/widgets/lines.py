@@ -300,7 +300,7 @@ class Lines(Painted, can_focus=True):
         end = min(len(self.rows), self.top + max(self.room, 1))
         start = 0 if end <= MEASURED else self.top
         seen = [self.rows.row(index) for index in range(start, end)]
-        return tuple(widths(self.columns, seen, width - GUTTER))
+        return widths(self.columns, seen, width - GUTTER)
 
     def _heading(self, width: int) -> Strip:
         tone: Tone = "accent" if self.has_focus else "title"
