@@ -53,6 +53,8 @@ class Shelf:
             bytes=numbers.bytes,
             pending=numbers.pending,
             unreadable=numbers.unreadable,
+            damaged=numbers.damaged,
+            drift=numbers.drift,
             last_scan_at=numbers.scanned_at,
             changed_at=numbers.changed_at,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from engine.contract.base import PathRef
 from engine.contract.errors import AlreadyAnswered, NotFound, Refused
 from engine.contract.events import Event
 from tests.fakes.fake_memories import Memories
+from tests.fakes.fake_shelves import Shelves
 from tests.fakes.fake_talk import Talk
 
 NOW = datetime(2026, 11, 20, 7, 42, tzinfo=UTC)
@@ -49,6 +50,7 @@ class World:
         self.assets: dict[str, int] = {}
         self.talk = Talk(self)
         self.memories = Memories(self)
+        self.shelves: Shelves = Shelves(self)
         self.concerns: list[engine_words.ConcernLine] = []
         self.found = discovery.Found(asked=True, folders=(), models=())
         self.host = "serve"
@@ -266,32 +268,6 @@ class World:
     async def list_libraries(self, request: Any) -> assets.LibraryList:
         return assets.LibraryList(libraries=tuple(x for _, x in sorted(self.libraries.items())))
 
-    async def list_assets(self, request: assets.ListAssets) -> assets.AssetPage:
-        if request.library not in self.libraries:
-            raise NotFound(f"There is no library {request.library!r}.", "arcanum media list")
-        total = self.assets[request.library]
-        wanted = request.filter.lower()
-        found: Sequence[int] = range(total)
-        if wanted:
-            found = [i for i in found if wanted in _asset_name(i).lower()]
-        start = int(request.after or 0)
-        page = found[start : start + request.limit]
-        end = start + len(page)
-        return assets.AssetPage(
-            library=request.library,
-            assets=tuple(self._asset(i) for i in page),
-            total=len(found),
-            bytes=len(found) * 1000,
-            next=str(end) if end < len(found) else None,
-        )
-
-    def _asset(self, index: int) -> assets.Asset:
-        return assets.Asset(
-            id=index + 1, path=PathRef.of(_asset_name(index)), size=700_000_000 + 37 * index,
-            modified_at=self.now - timedelta(days=index % 900), links=1,
-            blake3=f"{index:064x}" if index % 5 else None, seen_at=self.now,
-        )  # fmt: skip
-
     async def add_library(self, request: assets.AddLibrary) -> assets.Library:
         name = request.name or request.path.display.rstrip("/").rpartition("/")[2]
         if not request.path.data.startswith(b"/"):
@@ -417,7 +393,3 @@ class World:
     async def answer(self, request: discovery.Answer) -> discovery.Found:
         self.found = self.found.model_copy(update={"asked": True})
         return self.found
-
-
-def _asset_name(index: int) -> str:
-    return f"Film {index:06d} ({1950 + index % 75})/film-{index:06d}.mkv"

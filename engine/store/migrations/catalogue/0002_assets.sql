@@ -10,6 +10,28 @@ ALTER TABLE file ADD COLUMN checked_at INTEGER;
 ALTER TABLE file ADD COLUMN damage TEXT NOT NULL DEFAULT '';
 UPDATE file SET first_seen_at = seen_at;
 
+-- Changes that no event had told of, since the last look at everything that found none.
+ALTER TABLE library ADD COLUMN drift INTEGER NOT NULL DEFAULT 0;
+
+-- A file that moves from one library to another stays the same row.
+CREATE TRIGGER file_rehomed AFTER UPDATE OF library ON file
+WHEN new.library <> old.library BEGIN
+    UPDATE library SET
+        files = files - 1,
+        pending = pending - (old.blake3 IS NULL),
+        bytes = bytes - max(0, old.size - coalesce((
+            SELECT max(size) FROM file
+            WHERE library = old.library AND dev = old.dev AND ino = old.ino), 0))
+    WHERE id = old.library;
+    UPDATE library SET
+        files = files + 1,
+        pending = pending + (new.blake3 IS NULL),
+        bytes = bytes + max(0, new.size - coalesce((
+            SELECT max(size) FROM file
+            WHERE library = new.library AND dev = new.dev AND ino = new.ino AND id <> new.id), 0))
+    WHERE id = new.library;
+END;
+
 CREATE INDEX file_by_blake3 ON file (blake3) WHERE blake3 IS NOT NULL;
 CREATE INDEX file_damaged ON file (library, damage) WHERE damage <> '';
 
@@ -27,7 +49,10 @@ WHEN new.blake3 IS NOT old.blake3 BEGIN
 END;
 
 -- What happened to a file, also after it is gone (so no reference). `what`: moved, changed, gone,
--- returned, rotten, mended. `path` is where it was before.
+-- returned, rotten, unreadable, mended. (library, path) is where it was before, `size` and `blake3`
+-- what it held before. `note`: of a changed file 'unread' until its new bytes were read (if they
+-- are the old ones, the row goes); of a rotten one the BLAKE3 that was found; of an unreadable one
+-- the reason. `first_seen_at` is kept of what is gone, in case that it returns.
 CREATE TABLE history (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
@@ -37,12 +62,14 @@ CREATE TABLE history (
     path BLOB NOT NULL,
     size INTEGER NOT NULL,
     blake3 BLOB,
-    note TEXT NOT NULL DEFAULT ''
+    note TEXT NOT NULL DEFAULT '',
+    first_seen_at INTEGER
 ) STRICT;
 
 CREATE INDEX history_by_file ON history (file, id);
 CREATE INDEX history_by_library ON history (library, id);
 CREATE INDEX history_by_blake3 ON history (blake3) WHERE blake3 IS NOT NULL AND what = 'gone';
+CREATE INDEX history_unread ON history (file) WHERE note = 'unread';
 
 -- What the bytes hold, as a reader of its format found it: `type` by content (image/jpeg), `kind`
 -- its family (image, video, audio, document, archive, other). (size, mtime_ns) is what was read.
