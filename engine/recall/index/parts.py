@@ -24,11 +24,11 @@ from blake3 import blake3
 
 from engine.recall.index.signs import Signs
 
-MOST = 65_536
-"""Vectors in a part: writing one takes a moment, making one anew a minute."""
-LINKS, BUILD, LOOK = 16, 120, 320
+MOST = 131_072
+"""Vectors in a part: writing one takes a moment, making one anew two minutes."""
+LINKS, BUILD, LOOK = 16, 120, 512
 """M, ef_construction and the least ef of hnswlib: for a recall@10 of at least 0.99, measured."""
-LOOK_OF_MANY = 256
+LOOK_OF_MANY = 320
 """Of many parts none has all of the nearest: each may look less far."""
 _SEED = 1993
 _FIRST = 64

@@ -1,7 +1,7 @@
 """The signs of a part's vectors: one bit a dimension, 48 bytes where the vector takes 1,536.
 
-A part's graph takes a tenth of a second to load, and of a million memories there are sixteen. Until
-theirs are there, those are found by their signs whose differ from the query's in the fewest places
+A part's graph takes a fifth of a second to load, and of a million memories there are eight. Until
+it is there, those are found whose signs differ from the query's in the fewest places
 (random hyperplanes: Charikar, Similarity Estimation Techniques from Rounding Algorithms, 2002), and
 compared by their vectors: of the ten nearest of a million 9.9 are among the thousand found so.
 """
