@@ -337,11 +337,18 @@ class Vectors:
         return finish
 
     def _by_signs(self, space: int, numbers: Sequence[int]) -> dict[tuple[int, int], Signs]:
-        """Of the parts that are not loaded those whose signs are known, if they are many."""
-        missing = [(space, number) for number in numbers if (space, number) not in self._loaded]
+        """Of the parts that are not loaded those whose signs are known, if they are many, or more
+        than the budget holds."""
+        missing = {
+            (space, number): self._noted(space, number) or (0, -1)
+            for number in numbers
+            if (space, number) not in self._loaded
+        }
         found: dict[tuple[int, int], Signs] = {}
-        for key in missing if len(missing) > _AT_ONCE else ():
-            alive, change = self._noted(*key) or (0, -1)
+        needed = sum(size_of(alive, self.dimensions) for alive, _ in missing.values())
+        if len(missing) <= _AT_ONCE and self.size + needed <= self._budget:
+            return found
+        for key, (alive, change) in missing.items():
             if key not in self._signs and (kept := self._kept_signs(*key)) is not None:
                 self._signs[key] = kept
             if key in self._signs and self._signs[key].change == change:

@@ -58,8 +58,11 @@ def test_the_same_is_found_before_and_after_the_graphs_are_there(truth: IndexHou
 
 
 @pytest.mark.usefixtures("many")
-def test_what_the_budget_cannot_hold_is_not_loaded_again_and_again(truth: IndexHouse) -> None:
-    opening = truth.opening | {"budget": parts.size_of(100, 64)}
+@pytest.mark.parametrize("room", [100, 225])
+def test_what_the_budget_cannot_hold_is_not_loaded_again_and_again(
+    truth: IndexHouse, room: int
+) -> None:
+    opening = truth.opening | {"budget": parts.size_of(room, 64)}
     work = Work(opening, truth.told.append)
     try:
         expected = found(truth, work)
