@@ -96,6 +96,8 @@ class Desk:
         """Goes to the approvals and waits for this card, painted."""
         await self.press("a")
         await self.sees("APPROVALS")
+        while isinstance(self.app.screen, Dialog):  # A pasted Enter asked for it; it came late.
+            await self.press("escape")
         self.app.screen.select(str(number))  # type: ignore[attr-defined]
         card = self.app.screen.query_one(CardView)
         await until(

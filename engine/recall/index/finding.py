@@ -11,6 +11,7 @@ has the table, and what each part is worth.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -171,11 +172,17 @@ class Finder:
         keys = self.keys(space)
         allowed = self._allowed(space, query) if query.filtered else None
         tokens = asked(query.words or query.text)
-        terms = lexicon.terms(
-            self._shelf, counted, tokens, _reach(keys, allowed), typing=query.typing
-        )
-        chosen = self._chosen(space, query, terms, allowed, vectors)
-        found = self._pool(chosen, terms, counted.average, query, vectors)
+        near = self._begin(space, query, allowed, vectors)
+        try:  # While other threads look for what is near in meaning.
+            terms = lexicon.terms(
+                self._shelf, counted, tokens, _reach(keys, allowed), typing=query.typing
+            )
+            worded = self._worded(keys, terms, allowed)
+            found = self._pool(worded, terms, counted.average, query, vectors)
+        finally:
+            close = near()
+        others = np.setdiff1d(close, worded, assume_unique=True)
+        found = pool.merged(found, self._pool(others, terms, counted.average, query, vectors))
         if len(found) < len(keys):
             best = np.argsort(-found.own)[:_SEEDS]
             around = np.setdiff1d(_around(keys, found.keys[best]), found.keys)
@@ -186,37 +193,38 @@ class Finder:
         found.share(keys)
         return found if allowed is None else found.only(_among(found.keys, allowed))
 
-    def _chosen(
-        self,
-        space: int,
-        query: Query,
-        terms: list[Term],
-        allowed: np.ndarray | None,
-        vectors: Vectors | None,
+    def _worded(
+        self, keys: np.ndarray, terms: list[Term], allowed: np.ndarray | None
     ) -> np.ndarray:
-        keys = self.keys(space) if allowed is None else allowed
-        if len(keys) <= POOL:
-            return keys
+        """The keys of those that say it in the same words; all where they are few."""
+        some = keys if allowed is None else allowed
+        if len(some) <= POOL:
+            return some
         if allowed is not None:
             for term in terms:
                 term.keys = term.keys[_among(term.keys, allowed)]
-        chosen = lexicon.candidates(terms, _BY_WORDS)
-        if query.vector is None or vectors is None:
-            return chosen
-        return np.union1d(chosen, self._nearest(space, query.vector, allowed, vectors))
+        return lexicon.candidates(terms, _BY_WORDS)
 
-    def _nearest(
-        self, space: int, vector: np.ndarray, allowed: np.ndarray | None, vectors: Vectors
-    ) -> np.ndarray:
+    def _begin(
+        self, space: int, query: Query, allowed: np.ndarray | None, vectors: Vectors | None
+    ) -> Callable[[], np.ndarray]:
+        """Begins to look for what is near in meaning; the keys of that, in order, when called."""
+        some = self.keys(space) if allowed is None else allowed
+        if query.vector is None or vectors is None or len(some) <= POOL:
+            return lambda: np.empty(0, np.int64)
         if allowed is not None and len(allowed) <= _FEW:
             ids, known = vectors.of([memory_of(key) for key in allowed.tolist()])
-            ids = ids[np.argsort(-(known @ vector))[:NEAREST]]
-        else:
-            many = NEAREST if allowed is None else 4 * NEAREST
-            near = vectors.nearest(space, vector, many)
-            ids = np.asarray([memory for memory, _ in near], np.int64)
-        found = np.sort(ids + key_of(space, 0))
-        return found if allowed is None else found[_among(found, allowed)]
+            ids = ids[np.argsort(-(known @ query.vector))[:NEAREST]]
+            return lambda: np.sort(ids + key_of(space, 0))
+        many = NEAREST if allowed is None else 4 * NEAREST
+        begun = vectors.begin(space, query.vector, many)
+
+        def keys() -> np.ndarray:
+            near = np.asarray([memory for memory, _ in begun()], np.int64)
+            found = np.sort(near + key_of(space, 0))
+            return found if allowed is None else found[_among(found, allowed)]
+
+        return keys
 
     def _allowed(self, space: int, query: Query) -> np.ndarray:
         """The keys that a filter leaves, in order."""

@@ -22,10 +22,14 @@ import hnswlib
 import numpy as np
 from blake3 import blake3
 
-MOST = 65_536
-"""Vectors in a part: writing one takes a moment, making one anew a minute."""
-LINKS, BUILD, LOOK = 16, 120, 320
+from engine.recall.index.signs import Signs
+
+MOST = 131_072
+"""Vectors in a part: writing one takes a moment, making one anew two minutes."""
+LINKS, BUILD, LOOK = 16, 120, 512
 """M, ef_construction and the least ef of hnswlib: for a recall@10 of at least 0.99, measured."""
+LOOK_OF_MANY = 320
+"""Of many parts none has all of the nearest: each may look less far."""
 _SEED = 1993
 _FIRST = 64
 
@@ -78,8 +82,8 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Bytes in memory, about: each vector, its links on the lowest level, its label."""
-        return len(self._ids) * (self._dimensions * 4 + LINKS * 8 + 4 + 8 + LINKS)
+        """Bytes in memory, about."""
+        return size_of(len(self._ids), self._dimensions)
 
     # --- changing -------------------------------------------------------------------------------
 
@@ -123,15 +127,22 @@ class Part:
         """Those that are alive."""
         return self._ids - self._dead
 
+    def signs(self) -> Signs:
+        """Of those that are alive."""
+        ids = np.fromiter(self.ids, np.int64)
+        ids.sort()
+        vectors = self._index.get_items(ids) if len(ids) else np.empty((0, self._dimensions))
+        return Signs.of(self.change, ids, np.asarray(vectors, np.float32))
+
     # --- finding --------------------------------------------------------------------------------
 
-    def nearest(self, vector: np.ndarray, count: int) -> list[tuple[int, float]]:
+    def nearest(self, vector: np.ndarray, count: int, look: int = LOOK) -> list[tuple[int, float]]:
         """(memory, cosine) of the nearest, best first. Raises ValueError."""
         query = check(vector[None, :], self._dimensions, 1)
         count = min(count, len(self))
         if count <= 0:
             return []
-        self._index.set_ef(max(LOOK, count + count // 2))
+        self._index.set_ef(max(look, count + count // 2))
         labels, distances = self._index.knn_query(query, k=count, num_threads=1)
         return [
             (int(label), 1.0 - float(far))
@@ -213,6 +224,11 @@ class Part:
         self._beside.unlink(missing_ok=True)
         if told is not None:
             (self._folder / told.file).unlink(missing_ok=True)
+
+
+def size_of(count: int, dimensions: int) -> int:
+    """Bytes that so many take: each vector, its links on the lowest level, its label."""
+    return count * (dimensions * 4 + LINKS * 8 + 4 + 8 + LINKS)
 
 
 def vars_of(told: Written) -> dict[str, Any]:

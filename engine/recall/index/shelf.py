@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 SHARED = 0
 """The space that everybody sees."""
 
@@ -64,6 +64,17 @@ CREATE TABLE placed (
     key INTEGER PRIMARY KEY, part INTEGER NOT NULL, change INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX placed_by_part ON placed (part);
+
+-- The parts of each space: how many are alive in it, and the change that touched it last. A part
+-- whose file, or whose signs, say the same is as it should be.
+CREATE TABLE part (
+    space INTEGER NOT NULL, number INTEGER NOT NULL, alive INTEGER NOT NULL,
+    change INTEGER NOT NULL, PRIMARY KEY (space, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE signs (
+    space INTEGER NOT NULL, number INTEGER NOT NULL, change INTEGER NOT NULL,
+    ids BLOB NOT NULL, bits BLOB NOT NULL, PRIMARY KEY (space, number)
+) STRICT;
 
 -- A newer memory that should take the place of an older one; gone once the truth says so.
 CREATE TABLE verdict (
@@ -126,7 +137,7 @@ class Shelf:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA secure_delete = ON")
         db.execute("PRAGMA cache_size = -65536")
-        db.execute("PRAGMA mmap_size = 1073741824")
+        db.execute("PRAGMA mmap_size = 2147418112")
         return db
 
     def _is_ours(self, db: sqlite3.Connection) -> bool:

@@ -10,19 +10,40 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from engine.recall.index.parts import MOST, Part, UnusableError, check, digest
+from engine.recall.index.parts import (
+    LOOK,
+    LOOK_OF_MANY,
+    MOST,
+    Part,
+    UnusableError,
+    check,
+    digest,
+    size_of,
+)
 from engine.recall.index.shelf import Shelf, key_of, memory_of, span
+from engine.recall.index.signs import Signs
 
 _log = logging.getLogger(__name__)
 _LEAST = 32
 _TOGETHER = 4_096
 """Vectors that are read from the database at a time."""
+_MANY = 8
+_AT_ONCE = 2
+"""Parts that a search loads by itself. Where more are missing it goes by their signs, and they are
+loaded between searches."""
+_LIKELY = 1_024
+"""So many are compared that their signs say are near."""
+_SIGNED = 4_096
+"""The signs of smaller parts are not kept: they load quickly."""
+
+Near = list[tuple[int, float]]
+"""Memory and cosine, best first."""
 
 
 class Vectors:
@@ -39,13 +60,17 @@ class Vectors:
         self._hashing = ThreadPoolExecutor(1, "hashing")
         self._looking = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "looking")
         self._hashed: dict[Path, Future[str]] = {}
+        self._signs: dict[tuple[int, int], Signs] = {}
+        self._wanted: OrderedDict[tuple[int, int], int] = OrderedDict()
+        """Parts that a search did without, and how many are in each."""
         self.remade: list[str] = []
         """Parts that were made anew, and why; whoever tells them empties it."""
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        return sum(part.size for part in self._loaded.values())
+        graphs = sum(part.size for part in self._loaded.values())
+        return graphs + sum(signs.size for signs in self._signs.values())
 
     @property
     def dirty(self) -> bool:
@@ -102,6 +127,14 @@ class Vectors:
             "INSERT OR REPLACE INTO placed VALUES (?, ?, ?)",
             [(key_of(space, memory), number, self._change) for memory in ids],
         )
+        self._note(part)
+
+    def _note(self, part: Part) -> None:
+        """Writes down what the part's file must say to be as it should be."""
+        self._shelf.db.execute(
+            "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)",
+            (part.space, part.number, len(part), part.change),
+        )
         self._shelf.put("change", self._change)
 
     def _placed(self, space: int, ids: Iterable[int]) -> dict[int, int]:
@@ -122,14 +155,10 @@ class Vectors:
     def numbers(self, space: int) -> list[int]:
         """The parts of a space, in order."""
         if space not in self._numbers:
-            low, high = span(space)
-            self._numbers[space] = [
-                row[0]
-                for row in self._shelf.db.execute(
-                    "SELECT DISTINCT part FROM placed WHERE key BETWEEN ? AND ? ORDER BY part",
-                    (low, high),
-                )
-            ]
+            rows = self._shelf.db.execute(
+                "SELECT number FROM part WHERE space = ? ORDER BY number", (space,)
+            )
+            self._numbers[space] = [row[0] for row in rows]
         return self._numbers[space]
 
     def of(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +187,7 @@ class Vectors:
             self._change += 1
             (part.erase if erase else part.drop)([memory_of(key)], self._change)
             self._shelf.db.execute("DELETE FROM placed WHERE key = ?", (key,))
-            self._shelf.put("change", self._change)
+            self._note(part)
 
     # --- parts ----------------------------------------------------------------------------------
 
@@ -168,21 +197,26 @@ class Vectors:
         if (held := self._loaded.get(key)) is not None:
             self._loaded.move_to_end(key)
             return held
+        self._wanted.pop(key, None)
         part = Part(self._folder, space, number, self.dimensions, self._model)
-        known = self._shelf.db.execute(
-            "SELECT 1 FROM placed WHERE key BETWEEN ? AND ? AND part = ? LIMIT 1",
-            (*span(space), number),
-        ).fetchone()
-        if known is not None:
+        if (noted := self._noted(space, number)) is not None:
             try:
                 part.load(self._digest)
             except UnusableError as error:
                 part = Part(self._folder, space, number, self.dimensions, self._model)
                 self.remade.append(f"part {number} of space {space}: {error}")
-            self._bring_up_to_date(part)
+            if (len(part), part.change) != noted:
+                self._bring_up_to_date(part)
         self._loaded[key] = part
         self._let_go(key)
         return part
+
+    def _noted(self, space: int, number: int) -> tuple[int, int] | None:
+        """How many are alive in a part, and its last change; None where there is no such part."""
+        found: tuple[int, int] | None = self._shelf.db.execute(
+            "SELECT alive, change FROM part WHERE space = ? AND number = ?", (space, number)
+        ).fetchone()
+        return found
 
     def _hash_ahead(self, space: int, numbers: Sequence[int]) -> None:
         """Of several parts that are to be loaded, each is hashed while those before it load."""
@@ -214,13 +248,14 @@ class Vectors:
             known, found = self.of(wanted[start : start + _TOGETHER])
             if len(known):
                 part.put(known.tolist(), found, self._change)
+        self._note(part)
 
     def _let_go(self, used: tuple[int, int]) -> None:
         while self.size > self._budget and len(self._loaded) > 1:
             key = next(key for key in self._loaded if key != used)
             part = self._loaded.pop(key)
             if part.dirty:
-                part.save()
+                self._save(part)
 
     def save(self) -> None:
         """Writes what has changed; what is mostly dead is made anew first. Raises OSError."""
@@ -231,7 +266,20 @@ class Vectors:
                 self._bring_up_to_date(kept)
                 self._loaded[space, number] = kept
             if kept.dirty:
-                kept.save()
+                self._save(kept)
+
+    def _save(self, part: Part) -> None:
+        part.save()
+        key, signs = (part.space, part.number), None
+        if len(part) >= _SIGNED:
+            signs = part.signs()
+            self._shelf.db.execute(
+                "INSERT OR REPLACE INTO signs VALUES (?, ?, ?, ?, ?)",
+                (*key, signs.change, signs.ids.tobytes(), signs.bits.tobytes()),
+            )
+        else:
+            self._shelf.db.execute("DELETE FROM signs WHERE space = ? AND number = ?", key)
+        self._signs.pop(key, None)
 
     def clean(self) -> None:
         """Removes files that nothing refers to any more."""
@@ -245,6 +293,11 @@ class Vectors:
             part = Part(self._folder, int(space), int(number), self.dimensions, self._model)
             if known is None:
                 part.remove()
+                for table in ("part", "signs"):
+                    self._shelf.db.execute(
+                        f"DELETE FROM {table} WHERE space = ? AND number = ?",  # noqa: S608 - ours
+                        (int(space), int(number)),
+                    )
             elif (file := part.file) is not None:
                 kept |= {file.name, path.name}
         for path in self._folder.iterdir():
@@ -253,21 +306,83 @@ class Vectors:
 
     # --- finding --------------------------------------------------------------------------------
 
-    def nearest(self, space: int, vector: np.ndarray, count: int) -> list[tuple[int, float]]:
-        """(memory, cosine) of the nearest of a space, best first. Raises ValueError.
+    def nearest(self, space: int, vector: np.ndarray, count: int) -> Near:
+        """The nearest of a space. Raises ValueError."""
+        return self.begin(space, vector, count)()
+
+    def begin(self, space: int, vector: np.ndarray, count: int) -> Callable[[], Near]:
+        """Looks in other threads; what it returns waits for the nearest of a space, and must be
+        called before anything changes. Raises ValueError.
 
         Of many parts each gives its share, three times over: the nearest seldom lie in one.
         """
-        found: list[tuple[int, float]] = []
+        query = check(vector[None, :], self.dimensions, 1)[0]
         numbers = self.numbers(space)
         each = min(count, max(_LEAST, 3 * count // max(1, len(numbers))))
-        self._hash_ahead(space, numbers)
-        parts = [self.part(space, number) for number in numbers]
-        # hnswlib lets go of the interpreter while it looks: several parts on several cores.
-        for near in self._looking.map(lambda part: part.nearest(vector, each), parts):
-            found += near
-        found.sort(key=lambda hit: -hit[1])
-        return found[:count]
+        signs = self._by_signs(space, numbers)
+        graphs = [number for number in numbers if (space, number) not in signs]
+        self._hash_ahead(space, graphs)
+        parts = [self.part(space, number) for number in graphs]
+        # hnswlib and NumPy let go of the interpreter while they look: several cores, several parts.
+        look = LOOK if len(numbers) < _MANY else LOOK_OF_MANY
+        looks = [self._looking.submit(part.nearest, query, each, look) for part in parts]
+        likely = [self._looking.submit(one.likely, query, _LIKELY) for one in signs.values()]
+
+        def finish() -> Near:
+            found = [hit for look in looks for hit in look.result()]
+            if likely:
+                found += self._compared(query, [one.result() for one in likely])
+            return sorted(found, key=lambda hit: -hit[1])[:count]
+
+        return finish
+
+    def _by_signs(self, space: int, numbers: Sequence[int]) -> dict[tuple[int, int], Signs]:
+        """Of the parts that are not loaded those whose signs are known, if they are many, or more
+        than the budget holds."""
+        missing = {
+            (space, number): self._noted(space, number) or (0, -1)
+            for number in numbers
+            if (space, number) not in self._loaded
+        }
+        found: dict[tuple[int, int], Signs] = {}
+        needed = sum(size_of(alive, self.dimensions) for alive, _ in missing.values())
+        if len(missing) <= _AT_ONCE and self.size + needed <= self._budget:
+            return found
+        for key, (alive, change) in missing.items():
+            if key not in self._signs and (kept := self._kept_signs(*key)) is not None:
+                self._signs[key] = kept
+            if key in self._signs and self._signs[key].change == change:
+                found[key] = self._signs[key]
+                self._wanted[key] = alive
+        return found
+
+    def _kept_signs(self, space: int, number: int) -> Signs | None:
+        row = self._shelf.db.execute(
+            "SELECT change, ids, bits FROM signs WHERE space = ? AND number = ?", (space, number)
+        ).fetchone()
+        return None if row is None else Signs.read(row[0], row[1], row[2], self.dimensions)
+
+    def _compared(self, query: np.ndarray, likely: Sequence[tuple[np.ndarray, np.ndarray]]) -> Near:
+        ids = np.concatenate([numbers for numbers, _ in likely])
+        apart = np.concatenate([places for _, places in likely])
+        if len(ids) > _LIKELY:
+            ids = ids[np.argpartition(apart, _LIKELY)[:_LIKELY]]
+        known, vectors = self.of(ids.tolist())
+        return list(zip(known.tolist(), (vectors @ query).tolist(), strict=True))
+
+    @property
+    def lacks_parts(self) -> bool:
+        """Whether a search did without a part that the budget can hold."""
+        if not self._wanted:
+            return False
+        count = next(iter(self._wanted.values()))
+        return self.size + size_of(count, self.dimensions) <= self._budget
+
+    def load_one(self) -> None:
+        """Loads a part that a search did without."""
+        key = next(iter(self._wanted))
+        self.part(*key)
+        self._signs.pop(key, None)
 
 
 def normal(vectors: np.ndarray) -> np.ndarray:

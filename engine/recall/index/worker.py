@@ -39,6 +39,8 @@ AT_ONCE = 2_048
 _TELL_S = 0.25
 _SAVE_QUIET_S, _SAVE_S = 5.0, 60.0
 _LOOK_S = 2.0
+_BREATH_S = 0.25
+"""After a search no part is loaded for so long: whoever types asks again."""
 _IDLE_S = 120.0
 """A worker that nobody asked anything for so long gives its memory back: one starts in 0.3 s."""
 _EMBEDDED_CHARS = 2_000
@@ -75,7 +77,8 @@ class Work:
             db = self._shelf.db
             db.execute("BEGIN IMMEDIATE")
             db.execute("DELETE FROM vector")
-            db.execute("DELETE FROM placed")
+            for table in ("placed", "part", "signs"):
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - ours
             db.execute("INSERT OR IGNORE INTO unembedded SELECT memory FROM place")
             self._shelf.put("model", model)
             self._shelf.put("dimensions", dimensions)
@@ -242,6 +245,15 @@ class Work:
         self._save_now_and_then(quiet=not more)
         return more
 
+    @property
+    def lacks_parts(self) -> bool:
+        """Whether a search went by signs where a graph could be had."""
+        return self._vectors is not None and self._vectors.lacks_parts
+
+    def load_part(self) -> None:
+        if self._vectors is not None:
+            self._vectors.load_one()
+
     def tell_again(self) -> None:
         """When it goes on, that is told, whatever was told before."""
         self._told = ()
@@ -323,10 +335,12 @@ def _read(commands: queue.SimpleQueue[Frame | None]) -> None:
             return
 
 
-def _go_on(work: Work, tell: Callable[[Frame], None]) -> bool:
+def _go_on(work: Work, tell: Callable[[Frame], None], *, load: bool = False) -> bool:
     """A step. A full disk is told, and tried again later: nothing is thrown away for it."""
     try:
-        return work.go_on()
+        more = work.go_on()
+        if load and not more:
+            work.load_part()
     except (sqlite3.DatabaseError, OSError) as error:
         if not isinstance(error, OSError) and _is_damage(error):
             work.rebuild({})
@@ -334,6 +348,7 @@ def _go_on(work: Work, tell: Callable[[Frame], None]) -> bool:
         tell({"k": "trouble", "message": str(error)})
         work.tell_again()
         return False
+    return more
 
 
 def _serve(
@@ -341,10 +356,12 @@ def _serve(
 ) -> None:
     more, asked_at = True, time.monotonic()
     while True:
+        lacks, quiet_for = work.lacks_parts, time.monotonic() - asked_at
+        pause = max(0.0, _BREATH_S - quiet_for) if lacks else _LOOK_S
         try:
-            command = commands.get(block=not more, timeout=None if more else _LOOK_S)
+            command = commands.get(block=not more, timeout=None if more else pause)
         except queue.Empty:
-            more = _go_on(work, tell)
+            more = _go_on(work, tell, load=lacks and quiet_for >= _BREATH_S)
             if not more and work.at_rest and time.monotonic() - asked_at > _IDLE_S:
                 return
             continue
