@@ -29,6 +29,10 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Reading a file must not make it look used: rules go by when a file was last played.
 _NO_ATIME = getattr(os, "O_NOATIME", 0)
 _TOGETHER = 256
+_AHEAD = 4096
+"""Files that may wait for their answer. Beyond it the first process does not wait, but reads them
+itself when it has walked."""
+_PIPE = 1024 * 1024
 
 
 def open_quietly(path: bytes, folder: int) -> int:
@@ -50,6 +54,7 @@ class Reader:
             stderr=subprocess.DEVNULL,
             pass_fds=folders,
             cwd="/",
+            pipesize=_PIPE,
         )
         self._batch = bytearray()
         self._waiting = self.asked = 0
@@ -58,12 +63,14 @@ class Reader:
         self._listener.start()
 
     def ask(self, folder: int, path: bytes, identity: Sequence[int]) -> int:
-        """Wants a file read; the number of its answer."""
+        """Wants a file read; the number of its answer, -1 where too much waits for one already."""
+        if self.asked - self._waiting - len(self.answers) // ANSWER.size > _AHEAD:
+            return -1
         self._batch += _REQUEST.pack(folder, len(path), *identity[:5])
         self._batch += path
         self._waiting += 1
         if self._waiting == _TOGETHER:
-            self._send()
+            self.flush()
         self.asked += 1
         return self.asked - 1
 
@@ -76,13 +83,14 @@ class Reader:
     def finish(self) -> None:
         """Waits for all answers, and the end of the process."""
         assert self._child.stdin is not None
-        self._send()
+        self.flush()
         with suppress(OSError):
             self._child.stdin.close()
         self._listener.join()
         self._child.wait()
 
-    def _send(self) -> None:
+    def flush(self) -> None:
+        """Sends what was asked for."""
         assert self._child.stdin is not None
         with suppress(OSError):  # It ended: what it did not answer is read here.
             self._child.stdin.write(_BATCH.pack(self._waiting, len(self._batch)) + self._batch)
@@ -108,7 +116,14 @@ def read(folder: int, path: bytes, numbers: tuple[int, ...]) -> bytes:
             os.close(fd)
     except OSError as error:
         return ANSWER.pack(CHANGED if error.errno in GONE else UNREADABLE, 0, b"")
-    if Identity.of(status)[:5] != numbers:
+    # The same as a whole identity, and three times as fast.
+    if (
+        status.st_ctime_ns != numbers[4]
+        or status.st_mtime_ns != numbers[3]
+        or status.st_size != numbers[2]
+        or status.st_ino != numbers[1]
+        or status.st_dev != numbers[0]
+    ) and Identity.of(status)[:5] != numbers:
         return ANSWER.pack(CHANGED, 0, b"")
     return ANSWER.pack(OK, status.st_blocks * 512, blake3(data).digest())
 

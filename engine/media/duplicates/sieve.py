@@ -39,8 +39,8 @@ class Left(NamedTuple):
 
 
 class Sieve:
-    """Files get numbers as they are added. ``wants``: whether a file's whole BLAKE3 is to be made
-    (else it is known: ``known``). ``told`` hears of each one that was.
+    """Files get numbers as they are added. ``known`` tells a BLAKE3 that need not be made; ``told``
+    hears of each that was, with the ``more`` hashes of hashlib.
 
     ``reader``: another process that reads small files as soon as there are two of a size. A
     million files take about 300 MB. Names of one inode are one file; the first stands for it.
@@ -59,6 +59,7 @@ class Sieve:
         self._link, self._threads = link, threads
         self._known, self._told, self._more = known, told, more
         self._reader, self._asked = reader, array("q")
+        self._read_here: dict[int, bytes] = {}
         self._roots: list[int] = []
         self._starts: list[int] = []
         self._paths: list[bytes] = []
@@ -77,13 +78,15 @@ class Sieve:
         self._starts.append(len(self._paths))
 
     def add(self, path: bytes, identity: Identity) -> None:
-        if not identity.size:
+        size = identity.size
+        if not size:
             self.empty += 1
             return
         number = len(self._paths)
         self._paths.append(path)
         self._numbers.extend(identity)
-        same = self._by_size.setdefault(identity.size, number)
+        same = self._by_size.setdefault(size, number)
+        reader = self._reader if size <= _AT_ONCE else None
         if self._reader is not None:
             self._asked.append(-1)
         if same == number:
@@ -91,18 +94,17 @@ class Sieve:
         if isinstance(same, list):
             same.append(number)
         else:
-            self._by_size[identity.size] = [same, number]
-            self._ask(same)
-        self._ask(number)
+            self._by_size[size] = [same, number]
+            if reader is not None:
+                root = self._roots[self.place(same)]
+                self._ask(reader, root, same, self._paths[same], self.identity(same))
+        if reader is not None:
+            self._ask(reader, self._roots[-1], number, path, identity)
 
-    def _ask(self, number: int) -> None:
+    def _ask(self, reader: Reader, root: int, number: int, path: bytes, identity: Identity) -> None:
         """What has more names than one is read once, later."""
-        at = number * _WIDTH
-        size, links = self._numbers[at + 2], self._numbers[at + 5]
-        if self._reader is not None and size <= _AT_ONCE and links == 1:
-            root = self._roots[self.place(number)]
-            numbers = self._numbers[at : at + 5]
-            self._asked[number] = self._reader.ask(root, self._paths[number], numbers)
+        if identity.nlink == 1:
+            self._asked[number] = reader.ask(root, path, identity)
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -126,8 +128,6 @@ class Sieve:
 
     def alike(self) -> list[Same]:
         """Files of one size, each inode once, when all were added."""
-        if self._reader is not None:
-            self._reader.finish()
         found = [self._inodes(same) for same in self._by_size.values() if isinstance(same, list)]
         self._by_size = {}
         return [same for same in found if len(same) > 1]
@@ -144,19 +144,37 @@ class Sieve:
 
     def sift(self, alike: list[Same]) -> Iterator[tuple[bytes, Same]]:
         """Of files of one size those with the same bytes, with their BLAKE3."""
+        if self._reader is not None:
+            self._share(self._reader, alike)
         large: list[Same] = []
         for same in alike:
-            if self._numbers[same[0] * _WIDTH + 2] <= _AT_ONCE:
+            if self._size(same) <= _AT_ONCE:
                 yield from self._small(same)
             else:
                 large.extend(self._by_parts(same))
         yield from self._whole(large)
 
+    def _size(self, same: Same) -> int:
+        return self._numbers[same[0] * _WIDTH + 2]
+
+    def _share(self, reader: Reader, alike: list[Same]) -> None:
+        """Reads what the other process was not asked for, while that reads on."""
+        reader.flush()
+        for same in alike:
+            if (size := self._size(same)) <= _AT_ONCE:
+                for number in same:
+                    if self._asked[number] < 0:
+                        self._read_here[number] = self._read(number, size)
+                self._link.advance()
+        reader.finish()
+
     def _small(self, same: Same) -> Iterator[tuple[bytes, Same]]:
         found: dict[bytes, Same] = {}
-        size = self._numbers[same[0] * _WIDTH + 2]
+        size = self._size(same)
         for number in same:
             value = self._known(number)
+            if value is None:
+                value = self._read_here.pop(number, None)
             if value is None:
                 value = self._answered(number, size)
             if value is None:
@@ -208,7 +226,7 @@ class Sieve:
 
     def _by_parts(self, same: Same) -> list[Same]:
         """Split by what stands at the beginning, in the middle and at the end."""
-        size = self._numbers[same[0] * _WIDTH + 2]
+        size = self._size(same)
         found: dict[bytes, Same] = {}
         for number in same:
             self._link.where = to_text(self._paths[number])
