@@ -74,11 +74,11 @@ def steps(most: int) -> list[int]:
     """Where the lines of a scale from 0 to ``most`` bytes stand: round numbers, three to six."""
     if most <= 0:
         return [0]
-    rough = most / 4
-    unit = 10 ** math.floor(math.log10(rough))
-    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough)
-    step = max(1, math.ceil(step))
-    return [step * number for number in range(math.ceil(most / step) + 1)]
+    rough = -(-most // 4)
+    tenth = 10 ** (len(str(rough)) - 1)
+    tens = (tenth * factor for factor in (10, 20, 25, 50, 100))
+    step = next(each // 10 for each in tens if each % 10 == 0 and each // 10 >= rough)
+    return [step * number for number in range(-(-most // step) + 1)]
 
 
 # --- bars -----------------------------------------------------------------------------------------

@@ -123,6 +123,6 @@ def prepare(db: sqlite3.Connection, libraries: Collection[int]) -> int:
     db.execute(_TIMES, moments)
     db.execute(_CONTENTS)
     db.execute(_ORIGINS)
-    db.execute(GROUPS.format(asked=",".join(map(str, libraries))))
+    db.execute(GROUPS.format(asked=",".join(map(str, libraries)) or "0"))
     db.execute(_STAYS, moments)
     return now
