@@ -52,6 +52,7 @@ LATER = {
 
 
 TICK_S = 2.0
+"""The title's clock shows minutes: it is looked at so often."""
 PATIENCE_S = 0.5
 """A key that was not heard of again for so long does not hold up the next one."""
 

@@ -49,12 +49,12 @@ class Sampler:
         self._mounts: tuple[str, ...] = ()
         self._mounts_read_at = 0.0
         self._slow = Reading()
-        self._slow_read_at = 0.0
+        self._slow_read_at = -_SLOW_S
         psutil.cpu_percent()
         self._process.cpu_percent()
 
     def sample(self) -> Reading:
-        if not self._slow_read_at or time.monotonic() - self._slow_read_at > _SLOW_S:
+        if time.monotonic() - self._slow_read_at >= _SLOW_S:
             self._slow_read_at, self._slow = time.monotonic(), self._slowly()
         slow = self._slow
         reading = Reading(swap_used=slow.swap_used, disks=slow.disks, problems=list(slow.problems))

@@ -269,8 +269,9 @@ class Vectors:
                 self._save(kept)
 
     def _save(self, part: Part) -> None:
+        """The part's file, and its signs."""
         part.save()
-        key, signs = (part.space, part.number), None
+        key = (part.space, part.number)
         if len(part) >= _SIGNED:
             signs = part.signs()
             self._shelf.db.execute(

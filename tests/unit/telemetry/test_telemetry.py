@@ -90,6 +90,26 @@ async def test_metrics_are_in_the_format_of_prometheus(client: LocalClient) -> N
     assert 'arcanum_queue_depth{queue="store"}' in text
 
 
+def test_disks_are_not_asked_at_each_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = psutil.disk_usage
+
+    def counted(path: str) -> Any:
+        asked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(psutil, "disk_usage", counted)
+    sampler = Sampler()
+    first = sampler.sample()
+    once = len(asked)
+    second = sampler.sample()
+    assert len(asked) == once > 0
+    assert second.disks == first.disks
+    assert first.uptime_s is not None
+    assert second.uptime_s is not None
+    assert second.uptime_s > first.uptime_s
+
+
 def test_a_failed_disk_costs_the_disks_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_path: str) -> None:
         raise PermissionError(13, os.strerror(13))

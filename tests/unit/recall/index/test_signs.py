@@ -77,12 +77,12 @@ def test_what_the_budget_cannot_hold_is_not_loaded_again_and_again(
         work.close()
 
 
-def test_signs_of_another_time_are_not_gone_by(truth: IndexHouse, many: list[int]) -> None:
+@pytest.mark.usefixtures("many")
+def test_signs_of_another_time_are_not_gone_by(truth: IndexHouse) -> None:
     with truth.work() as work:
         work._shelf.db.execute("UPDATE signs SET change = change - 1")
         truth.search(work, "bike")
         assert loaded(work) == 6
-        assert many
 
 
 @pytest.mark.usefixtures("many")
