@@ -30,6 +30,8 @@ def show_sources(found: SourceReport, terminal: Terminal) -> None:
     if found.summary is not None:
         _show_summary(found.summary, terminal)
         return
+    if all(source.kind == "appeared" for source in found.sources):
+        terminal.line("Nothing tells where it came from, only since when it is here.", "title")
     for source in found.sources:
         words = likelihood(source.confidence)
         title = " · ".join(filter(None, (source.kind, source.origin)))
@@ -40,12 +42,17 @@ def show_sources(found: SourceReport, terminal: Terminal) -> None:
 
 
 def _show_summary(found: SourceSummary, terminal: Terminal) -> None:
-    share = f" ({found.known / found.files:.0%})" if found.files else ""
+    if not found.files:
+        terminal.line(
+            "No file is catalogued yet: arcanum media add PATH, arcanum media scan LIBRARY"
+        )
+        return
+    many = f"{number(found.known)} ({found.known / found.files:.0%})" if found.known else "none"
     terminal.line(
-        f"{plural(found.files, 'file')}; of {number(found.known)}{share} it is known where they"
-        " came from",
-        "title",
+        f"{plural(found.files, 'file')}; it is known where {many} of them came from", "title"
     )
+    if found.waiting:
+        terminal.line(f"? {plural(found.waiting, 'file')} not looked into yet", "warn")
     for title, counts in (
         ("KIND", found.kinds),
         ("HOST", found.hosts),
@@ -97,6 +104,8 @@ def show_clients(found: TorrentClients, terminal: Terminal) -> None:
             for client in found.clients
         ),
     )
+    if any(client.state == "not asked" for client in found.clients):
+        terminal.note("Not asked: not since this engine started. arcanum media clients --now asks.")
     for client in found.clients:
         if client.note:
             terminal.line(f"! {client.name}: {client.note}", "warn")

@@ -52,7 +52,7 @@ class AssetDialog(Dialog[str]):
         self._draw()
         start(self, "details", self._read)
         # A half block says nothing without its two colours.
-        if self._asset.kind in {None, "image"} and not self.app.no_color:
+        if picture.shows(self._asset.kind) and not self.app.no_color:
             start(self, "picture", self._paint)
 
     async def _read(self) -> None:

@@ -12,7 +12,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from arcanum_tui.actions import bindings
-from arcanum_tui.screens.browsing import TYPED_S, Browsing
+from arcanum_tui.screens.beside import Beside, Thing
+from arcanum_tui.screens.browsing import TYPED_S
 from arcanum_tui.state import media as rows
 from arcanum_tui.state import narrowing
 from arcanum_tui.state.grid import Piece, muted, strong
@@ -37,7 +38,7 @@ WIDE = 100
 """From so many cells on the panel of facets stands beside the files, not in their place."""
 
 
-class Media(Browsing):
+class Media(Beside):
     """What moves in the engine moves here; files are read page by page as they are looked at."""
 
     NAME = "media"
@@ -56,7 +57,8 @@ class Media(Browsing):
         yield Lines(id="libraries", title="LIBRARIES", columns=rows.LIBRARIES, marked=True)
         yield Input(placeholder="Only names that contain … (Esc: all)", id="filter")
         panel = Lines(id="facets", title="NARROW", hint="Space takes", columns=narrowing.COLUMNS)
-        yield Container(panel, Lines(id="files", title="FILES", columns=rows.FILES), id="desk")
+        files = Lines(id="files", title="FILES", columns=rows.FILES)
+        yield Container(panel, files, *self.beside(), id="desk")
 
     # --- showing --------------------------------------------------------------------------------
 
@@ -82,6 +84,7 @@ class Media(Browsing):
         narrow = self.app.size.width < WIDE
         self.query_one("#desk").set_class(narrow, "-narrow")
         self._files.display = not (narrow and self._panel.display)
+        self.arrange_beside()
 
     def show(self, state: State) -> None:
         now = self.control_center.clock()
@@ -124,6 +127,8 @@ class Media(Browsing):
             name = message.row.key if message.row else ""
             if name != self.library:
                 self._look_at(name)
+        elif message.lines.id == "files":
+            self.look_beside()
 
     def _look_at(self, name: str) -> None:
         """Another library: text and order stay, what is of one library alone does not."""
@@ -278,6 +283,10 @@ class Media(Browsing):
         files = self._files
         files.title, files.columns = "DUPLICATES", rows.COPIES
         files.show(pages, note=note, empty=muted("no two files here have the same bytes"))
+        self.look_beside()
+
+    def thing(self) -> Thing | None:
+        return self._groups.item(self._files.cursor) if self._groups else self.entry()
 
     def _open_group(self) -> None:
         from arcanum_tui.modals.asset import CopiesDialog
@@ -290,7 +299,8 @@ class Media(Browsing):
 
     def action_verify(self) -> None:
         """What is selected: a file, a folder, or the library."""
-        entry = self.entry() if self._files.has_focus else None
+        seen = self._files.has_focus or self._details.has_focus
+        entry = self.entry() if seen else None
         if isinstance(entry, ListedAsset):
             self.verify(entry.library, (entry.path,), clean(entry.path.display))
         elif entry is not None:
@@ -301,6 +311,10 @@ class Media(Browsing):
     def action_export(self) -> None:
         if not self.library:
             self._chosen()
+            return
+        if self._groups is not None:
+            text = "arcanum media duplicates --json writes them; d goes back to the files."
+            self.control_center.tell(text, "These are groups, not a list of files")
             return
         asked: Narrowing = self._asked
         fields = {**asked.fields(), "sort": asked.sort, "reverse": asked.reverse}

@@ -12,6 +12,7 @@ from arcanum_tui.state.text import number, plural, size
 
 if TYPE_CHECKING:
     from engine.contract.copies import DuplicateGroup
+    from engine.contract.listing import Folder
     from engine.contract.traits import AssetDetail, Traits
 
 LABEL = 11
@@ -86,6 +87,13 @@ def length(milliseconds: int | None) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def folder(found: Folder, library: str, width: int) -> list[Row]:
+    """A folder with all that lies below it."""
+    rows = [*_pair("folder", found.path.display, width), *_pair("library", library, width)]
+    rows += _pair("files", number(found.files), width)
+    return rows + _pair("size", f"{size(found.bytes)} ({number(found.bytes)} bytes)", width)
+
+
 def copies(group: DuplicateGroup, width: int) -> list[Row]:
     """The files of a group, each with what is proposed for it and why."""
     words: dict[str, tuple[str, Tone]] = {
@@ -99,9 +107,7 @@ def copies(group: DuplicateGroup, width: int) -> list[Row]:
         where = f"{copy.library}: {copy.path.display}" if copy.library else copy.path.display
         rows += _pair(word, where, width, "strong" if copy.role == "keep" else "plain", tone)
         rows += _pair("", " · ".join(copy.reasons), width, "muted")
-        rows += [
-            row for name in copy.names for row in _pair("", f"= {name.path.display}", width)
-        ]
+        rows += [row for name in copy.names for row in _pair("", f"= {name.path.display}", width)]
     if group.count > len(group.copies):
         rows += _pair("", f"{plural(group.count, 'copy', 'copies')} in all", width)
     rows.append(NO_ROW)

@@ -17,6 +17,11 @@ WIDEST, HIGHEST = 44, 18
 """Cells that a picture takes at most."""
 
 
+def shows(kind: str | None) -> bool:
+    """Whether there may be a picture of a file of this kind; None: it was not looked into."""
+    return kind in {None, "image", "video"}
+
+
 class Picture(Painted):
     """``show`` gives it its size; it takes no room before."""
 

@@ -101,7 +101,7 @@ class Exported(Wire):
 
 
 class AskThumbnail(Wire):
-    """A small picture of a picture, at most ``width`` by ``height`` pixels."""
+    """A small picture of a picture, or of a film, at most ``width`` by ``height`` pixels."""
 
     id: Annotated[int, Field(ge=1, description="the file, by its number")]
     width: Annotated[int, Field(ge=1, le=256, description="pixels, at most")] = 64

@@ -47,7 +47,8 @@ class SourceCount(Wire):
 
 
 class SourceSummary(Wire):
-    """``known`` files have a source that says more than when they appeared.
+    """``known`` files have a source that says more than when they appeared. ``waiting`` ones were
+    not looked into yet: nothing can be known of what they say themselves.
 
     ``kinds``, ``hosts`` (where files were fetched), ``trackers`` and ``cameras``: those with the
     most files, at most 100.
@@ -55,6 +56,7 @@ class SourceSummary(Wire):
 
     files: int
     known: int
+    waiting: int = 0
     kinds: tuple[SourceCount, ...]
     hosts: tuple[SourceCount, ...]
     trackers: tuple[SourceCount, ...]

@@ -23,10 +23,12 @@ from engine.worker.frames import to_bytes
 _CHUNK = 500
 _PURGE = 5000
 
+# Of a batch: library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at.
 _UPSERT = """
 INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at,
     first_seen_at, checked_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, iif(?10 IS NULL, NULL, ?11))
+SELECT v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v11, iif(v10 IS NULL, NULL, v11)
+FROM temp.batch WHERE true
 ON CONFLICT (library, path) DO UPDATE SET
     checked_at = CASE
         WHEN excluded.blake3 IS NULL
@@ -48,11 +50,15 @@ UPDATE file SET path = ?, folded = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, 
 WHERE id = ?
 """
 _REHOME = "UPDATE file SET library = ?1, path = ?2, folded = ?3 WHERE id = ?4 AND library <> ?1"
-# All names of a hardlinked file at once. A file that changed meanwhile matches no more.
+# Of a batch: library, the identity, then the hash and when it was made. All names of a hardlinked
+# file at once. A file that changed meanwhile matches no more.
 _HASH = """
-UPDATE file INDEXED BY file_by_inode SET blake3 = ?, checked_at = ?
-WHERE library = ? AND dev = ? AND ino = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?
+UPDATE file INDEXED BY file_by_inode SET blake3 = v7, checked_at = v8 FROM temp.batch
+WHERE library = v1 AND dev = v2 AND ino = v3 AND size = v4 AND mtime_ns = v5 AND ctime_ns = v6
 """
+
+
+Placed = Callable[[Transaction, int, Iterable[bytes]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +110,14 @@ async def _converted(rows: Iterable[Any], convert: Any) -> list[tuple[Any, ...]]
 class Files:
     """Every method is one transaction or one read. Raises StoreFailed.
 
-    ``hashes``: those of hashlib that are made besides BLAKE3.
+    ``hashes``: those of hashlib that are made besides BLAKE3. ``placed`` hears, within the
+    transaction, in which library files came to which paths, or changed there.
     """
 
-    def __init__(self, database: Database, hashes: Sequence[str] = ()) -> None:
-        self._db = database
+    def __init__(
+        self, database: Database, hashes: Sequence[str] = (), placed: Placed | None = None
+    ) -> None:
+        self._db, self._placed = database, placed
         self.hashes = tuple(dict.fromkeys(hashes))
 
     @property
@@ -237,11 +246,13 @@ class Files:
         async def work(tx: Transaction) -> None:
             if changed:
                 await record.changed(tx, [(seen, *value[:2], *value[3:8]) for value in values])
-            await tx.executemany(_UPSERT, values)
+            await tx.batch(values)
+            await tx.execute(_UPSERT)
             await record.put_digests(tx, record.BY_PATH, digests)
             places = [value[:2] for value in hashed]
             hashes = [value[9] for value in hashed]
             await record.was_read(tx, seen, record.BY_PATH, places, hashes)
+            await self._tell(tx, library, (value[1] for value in values))
 
         await self._write(library, work)
 
@@ -274,18 +285,26 @@ class Files:
             if came:
                 await tx.executemany(_REHOME, [(library, *v[:2], v[-1]) for v in values])
             await tx.executemany(_MOVE, values)
+            await self._tell(tx, library, (value[0] for value in values))
 
         await self._write(library, work)
+
+    async def _tell(self, tx: Transaction, library: int, paths: Iterable[bytes]) -> None:
+        if self._placed is not None:
+            await self._placed(tx, library, paths)
 
     async def remove(self, library: int, ids: Sequence[int], before: int) -> None:
         """Files that are gone, unless another look saw them since ``before`` (ns since 1970)."""
         at = time.time_ns()
-        values = [(id_, library, before) for id_ in ids]
-        sql = "DELETE FROM file WHERE id = ? AND library = ? AND seen_at < ?"
+        sql = (
+            "DELETE FROM file WHERE id IN (SELECT v1 FROM temp.batch)"
+            " AND library = ? AND seen_at < ?"
+        )
 
         async def work(tx: Transaction) -> None:
-            await record.gone(tx, [(at, *value) for value in values])
-            await tx.executemany(sql, values)
+            await record.gone(tx, [(at, id_, library, before) for id_ in ids])
+            await tx.batch([(id_,) for id_ in ids])
+            await tx.execute(sql, (library, before))
 
         await self._write(library, work)
 
@@ -294,11 +313,12 @@ class Files:
         at = time.time_ns()
         places = [(library, *row[:5]) for row in rows]
         hashes = [bytes.fromhex(row[5]) for row in rows]
-        values = [(value, at, *place) for value, place in zip(hashes, places, strict=True)]
+        values = [(*place, value, at) for place, value in zip(places, hashes, strict=True)]
         digests = self._digests(zip(places, (row[6:] for row in rows), strict=True))
 
         async def work(tx: Transaction) -> None:
-            await tx.executemany(_HASH, values)
+            await tx.batch(values)
+            await tx.execute(_HASH)
             await record.put_digests(tx, record.BY_INODE, digests)
             await record.was_read(tx, at, record.BY_INODE, places, hashes)
 

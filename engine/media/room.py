@@ -11,6 +11,7 @@ from engine.contract import assets, media
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, Invalid, NotFound, Refused, Unavailable
+from engine.contract.holding import Holders
 from engine.contract.ports import (
     Catalogue,
     CatalogueFile,
@@ -65,7 +66,8 @@ class MediaRoom:
         self._timing = timing or Timing(rescan=settings.rescan_minutes * 60)
         self._threads = settings.hash_threads or min(4, os.cpu_count() or 1)
         self._libraries = Libraries(ground.state, ground.machine)
-        self._files = Files(ground.catalogue, settings.hashes)
+        self._records = Records(ground.catalogue)
+        self._files = Files(ground.catalogue, settings.hashes, self._records.placed)
         self._pages = Pages(ground.catalogue)
         self._workers = Workers(stall_s)
         self._watchers = Watchers()
@@ -81,9 +83,7 @@ class MediaRoom:
             strain=self._strain,
             threads=self._threads,
         )
-        self._surveyor = Surveyor(
-            Records(ground.catalogue), busy=self._is_busy, told=self._surveyed
-        )
+        self._surveyor = Surveyor(self._records, busy=self._is_busy, told=self._surveyed)
         self._showing = Showing(ground.catalogue, self._stored, self._surveyor.look)
         self._sources = SourceDesk(
             ground.catalogue, self._stored, self._surveyor.look, settings
@@ -112,6 +112,8 @@ class MediaRoom:
         self._gallery.start()
         await self._sources.start(door)
         self._ground.provide(Catalogue, self)  # type: ignore[type-abstract]
+        holders = self._sources.holders(lambda name: self._indexer(name).shelf.stored.id)
+        self._ground.provide(Holders, holders)  # type: ignore[type-abstract]
         counting = Counting(self._ground.catalogue, self._ground.machine, self._by_id)
         self._ground.provide(MediaCounts, counting)  # type: ignore[type-abstract]
         self._ground.probes["media"] = self._concerns

@@ -65,7 +65,8 @@ class QuotaRoom:
 
     async def _plan(self, request: LibraryName, _call: Call) -> quota.Plan:
         plan, items = await self._planner.make(request.library)
-        return await asyncio.to_thread(words.plan, plan, items)
+        seeding = await self._planner.seeding(plan, items)
+        return await asyncio.to_thread(words.plan, plan, items, seeding)
 
     async def _show_trash(self, _request: Empty, _call: Call) -> quota.Trash:
         return await self._trash.show()

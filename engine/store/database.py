@@ -25,6 +25,7 @@ _TIMEOUT_S = 10
 _TRIES = 5
 _HELD_BACK_MS = 1_000
 _STEPS = 50_000
+_LAX_KIB, _LAX_PAGES = 32 * 1024, 16_384
 _STUDY_KIB = {"main": 8 * 1024, "temp": 16 * 1024}
 
 
@@ -115,6 +116,11 @@ class Database:
                 # What was deleted or overwritten is not left in the file's free space.
                 # It answers, and an answer that nobody takes would be in the way of a scrub.
                 await connection.execute_fetchall("PRAGMA secure_delete = ON")
+            if writer and not self._durable:
+                # It takes millions of rows whose keys are in no order: a page that several batches
+                # change is kept, and goes from the log into the file once for all of them.
+                await connection.execute(f"PRAGMA cache_size = -{_LAX_KIB}")
+                await connection.execute_fetchall(f"PRAGMA wal_autocheckpoint = {_LAX_PAGES}")
             if not writer:
                 await connection.execute("PRAGMA query_only = ON")
         except BaseException:

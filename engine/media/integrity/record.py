@@ -21,33 +21,37 @@ _PAIRED = 5_000
 
 Values = Sequence[tuple[Any, ...]]
 
-# Values: at, library, path, then dev, ino, size, mtime_ns, ctime_ns of what is there now.
+# Of a batch: at, library, path, then dev, ino, size, mtime_ns, ctime_ns of what is there now.
 _CHANGED = """
 INSERT INTO history (at, library, file, what, path, size, blake3, note)
-SELECT ?1, library, id, 'changed', path, size, blake3, 'unread' FROM file
-WHERE library = ?2 AND path = ?3 AND blake3 IS NOT NULL
-    AND (dev, ino, size, mtime_ns, ctime_ns) <> (?4, ?5, ?6, ?7, ?8)
+SELECT v1, library, id, 'changed', path, size, blake3, 'unread'
+FROM temp.batch CROSS JOIN file ON library = v2 AND path = v3
+WHERE blake3 IS NOT NULL AND (dev, ino, size, mtime_ns, ctime_ns) <> (v4, v5, v6, v7, v8)
 """
 _MOVED = """
 INSERT INTO history (at, library, file, what, path, size, blake3)
-SELECT ?1, library, id, 'moved', path, size, blake3 FROM file
-WHERE id = ?2 AND (library <> ?3 OR path <> ?4)
+SELECT v1, library, id, 'moved', path, size, blake3 FROM temp.batch CROSS JOIN file ON id = v2
+WHERE library <> v3 OR path <> v4
 """
 _GONE = """
 INSERT INTO history (at, library, file, what, path, size, blake3, first_seen_at)
-SELECT ?1, library, id, 'gone', path, size, blake3, first_seen_at FROM file
-WHERE id = ?2 AND library = ?3 AND seen_at < ?4
+SELECT v1, library, id, 'gone', path, size, blake3, first_seen_at
+FROM temp.batch CROSS JOIN file ON id = v2
+WHERE library = v3 AND seen_at < v4
 """
-BY_PATH = "(SELECT id FROM file WHERE library = ?1 AND path = ?2 AND blake3 IS NOT NULL)"
-BY_INODE = """(SELECT id FROM file INDEXED BY file_by_inode WHERE library = ?1 AND dev = ?2
-    AND ino = ?3 AND size = ?4 AND mtime_ns = ?5 AND ctime_ns = ?6 AND blake3 IS NOT NULL)"""
+# The files of a batch: of library and path, or of library and identity.
+BY_PATH = """FROM temp.batch CROSS JOIN file ON library = v1 AND path = v2
+    WHERE blake3 IS NOT NULL"""
+BY_INODE = """FROM temp.batch CROSS JOIN file INDEXED BY file_by_inode
+    ON library = v1 AND dev = v2 AND ino = v3 AND size = v4 AND mtime_ns = v5 AND ctime_ns = v6
+    WHERE blake3 IS NOT NULL"""
 _AS_BEFORE = """
-DELETE FROM history WHERE note = 'unread' AND file IN {files}
+DELETE FROM history WHERE note = 'unread' AND file IN (SELECT id {files})
     AND blake3 = (SELECT blake3 FROM file WHERE id = history.file)
 """
-_READ = "UPDATE history SET note = '' WHERE note = 'unread' AND file IN {files}"
+_READ = "UPDATE history SET note = '' WHERE note = 'unread' AND file IN (SELECT id {files})"
 _DIGEST = """
-INSERT INTO digest (file, kind, value) SELECT id, {kind}, {value} FROM file WHERE id IN {files}
+INSERT INTO digest (file, kind, value) SELECT id, {kind}, {value} {files}
 ON CONFLICT (file, kind) DO UPDATE SET value = excluded.value
 """
 # Files that were read after they had been found damaged, with what was said of them then.
@@ -84,17 +88,20 @@ SELECT ?1, ?2, id, 'returned', ?3, size, blake3 FROM file WHERE id = ?4
 
 async def changed(tx: Transaction, values: Values) -> None:
     """Before rows are overwritten: at, library, path, identity."""
-    await tx.executemany(_CHANGED, values)
+    await tx.batch(values)
+    await tx.execute(_CHANGED)
 
 
 async def moved(tx: Transaction, values: Values) -> None:
     """Before rows are moved: at, id, library and path where they go."""
-    await tx.executemany(_MOVED, values)
+    await tx.batch(values)
+    await tx.execute(_MOVED)
 
 
 async def gone(tx: Transaction, values: Values) -> None:
     """Before rows are removed: at, id, library, and since when nobody must have seen them."""
-    await tx.executemany(_GONE, values)
+    await tx.batch(values)
+    await tx.execute(_GONE)
 
 
 async def was_read(
@@ -114,8 +121,9 @@ async def was_read(
     if known["damaged"]:
         await _settle_damage(tx, library, at)
     if known["unread"]:
-        await tx.executemany(_AS_BEFORE.format(files=files), places)
-        await tx.executemany(_READ.format(files=files), places)
+        await tx.batch(places)
+        await tx.execute(_AS_BEFORE.format(files=files))
+        await tx.execute(_READ.format(files=files))
     if known["gone"]:
         for start in range(0, len(hashes), _ASKED):
             await _take_back(tx, library, at, hashes[start : start + _ASKED])
@@ -124,8 +132,9 @@ async def was_read(
 async def put_digests(tx: Transaction, files: str, values: Values) -> None:
     """Further hashes of rows that have a BLAKE3: places as in ``was_read``, then kind, value."""
     if values:
-        kind, value = f"?{len(values[0]) - 1}", f"?{len(values[0])}"
-        await tx.executemany(_DIGEST.format(files=files, kind=kind, value=value), values)
+        kind, value = f"v{len(values[0]) - 1}", f"v{len(values[0])}"
+        await tx.batch(values)
+        await tx.execute(_DIGEST.format(files=files, kind=kind, value=value))
 
 
 async def _settle_damage(tx: Transaction, library: int, at: int) -> None:

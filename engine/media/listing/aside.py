@@ -7,8 +7,11 @@ milliseconds, so that of the words typed into a filter only the last is looked f
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
+import time
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +24,10 @@ T = TypeVar("T")
 _STEPS = 50_000
 """Instructions of SQLite's between two looks at whether it is still wanted: about a millisecond."""
 _AT_ONCE = 5_000
+_LETTERS = 32_000
+"""Of a list of ids are read at once: less than half a millisecond."""
+_TURN_S = 0.0001
+"""And then others have their turn."""
 _CACHE_KIB = 16 * 1024
 
 
@@ -44,6 +51,20 @@ class Reading:
             if self._stop.is_set():
                 raise StoppedError from error
             raise
+
+    def ids(self, sql: str, values: tuple[Any, ...] = ()) -> array[int]:
+        """The first column of a SELECT, as numbers, in its order. Handed over as one text: a
+        million steps from row to row would keep the event loop from its turn."""
+        [[text]] = self.all(f"SELECT group_concat(id) FROM ({sql})", values)  # noqa: S608
+        found: array[int] = array("q")
+        at = 0
+        while text and at < len(text):
+            end = text.find(",", at + _LETTERS)
+            end = len(text) if end < 0 else end
+            found.extend(json.loads(f"[{text[at:end]}]"))
+            at = end + 1
+            time.sleep(_TURN_S)
+        return found
 
     def all(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
         return [row for batch in self.rows(sql, values) for row in batch]

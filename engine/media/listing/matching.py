@@ -1,6 +1,6 @@
 """A request for files as SQL: which rows, in which order, by which way through the catalogue. Pure.
 
-In the SQL ``f`` is the file and ``t`` what its bytes hold, as far as that is of these very bytes.
+In the SQL ``f`` is the file.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from engine.contract.assets import Matching
 from engine.contract.errors import Invalid
 from engine.media.catalogue import fold_text
 
-TRAIT = "LEFT JOIN trait t ON t.file = f.id AND t.size = f.size AND t.mtime_ns = f.mtime_ns"
-KIND = "coalesce(t.kind, 'unknown')"
-TYPE = "coalesce(t.type, 'unknown')"
 DATE = "coalesce(f.taken_at, f.mtime_ns)"
-STATE = (
-    "CASE WHEN f.damage = 'rotten' THEN 'damaged' WHEN f.damage <> '' THEN 'unreadable'"
-    " WHEN f.blake3 IS NULL THEN 'pending' ELSE 'sound' END"
-)
 _STATES = {
     "sound": "(f.damage = '' AND f.blake3 IS NOT NULL)",
     "pending": "(f.damage = '' AND f.blake3 IS NULL)",
     "damaged": "f.damage = 'rotten'",
     "unreadable": "(f.damage <> '' AND f.damage <> 'rotten')",
 }
-_ANY_DAMAGE = "f.damage <> ''"
+# What makes SQLite see that an index of few files holds all that is looked for.
+_OF_INDEX = {"file_damaged": "f.damage <> ''", "file_pending": "f.blake3 IS NULL"}
+_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """``where`` and its ``values`` are the conditions beyond the library; ``trait``: one of them
-    asks what a file holds. ``below``: what the paths lie between, if a folder is meant. ``index``:
-    the one that holds little else than what is looked for, if there is one."""
+    """``where`` and its ``values`` are the conditions beyond the library. ``below``: what the paths
+    lie between, if a folder is meant. ``index``: the one that holds little else than what is looked
+    for, if there is one. ``covered``: `file_facets` holds all that the conditions ask for.
+    ``kinds``, ``types``, ``cameras``: those that are wanted, none: any; of ``kinds`` only where no
+    file of an unknown kind is meant. ``dates``: what they lie between; ``least``: the least size;
+    ``sourced``: SELECTs, with their values, of the files that have a source that is wanted."""
 
     libraries: tuple[int, ...]
     where: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
-    trait: bool = False
     below: tuple[bytes, bytes] | None = None
     index: str = ""
+    covered: bool = True
+    kinds: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    dates: tuple[int, int] | None = None
+    least: int = 0
+    sourced: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def everything(self) -> bool:
         """Whether whole libraries are meant."""
         return not self.where
-
-    @property
-    def join(self) -> str:
-        return TRAIT if self.trait else ""
 
     @property
     def condition(self) -> str:
@@ -70,53 +70,68 @@ def match(libraries: Sequence[int], asked: Matching, *, without: str = "") -> Ma
     """``without``: the field of this name is left out. Raises Invalid."""
     made, index = _Made(), _index(asked, without)
     if needle := fold_text(asked.filter):
-        made.add("instr(f.folded, ?) > 0", needle)
+        made.beyond("instr(f.folded, ?) > 0", needle)
     below = _below(asked)
     if below is not None:
-        made.add("f.path >= ? AND f.path < ?", *below)
+        made.beyond("f.path >= ? AND f.path < ?", *below)
     if asked.direct:
         start = 1 if below is None else len(below[0]) + 1
-        made.add("instr(substr(f.path, ?), x'2f') = 0", start)
-    for name, column in (("kind", KIND), ("type", TYPE), ("camera", "t.camera")):
-        if name != without:
-            made.any_of(column, getattr(asked, name), trait=True)
-    if asked.year and without != "year":
-        spans = [_year(year) for year in asked.year]
-        each = f"({DATE} >= ? AND {DATE} < ?)"
+        made.beyond("instr(substr(f.path, ?), x'2f') = 0", start)
+    looks = {n: () if n == without else getattr(asked, n) for n in ("kind", "type", "camera")}
+    for name in ("kind", "type"):
+        made.any_of(f"f.{name}", looks[name])
+    if looks["camera"]:
+        made.add(f"f.camera IN ({', '.join('?' * len(looks['camera']))})", *looks["camera"])
+    spans = [nanoseconds(year) for year in asked.year] if without != "year" else []
+    if spans:
+        each = f"{DATE} BETWEEN ? AND ?"
         made.add(f"({' OR '.join([each] * len(spans))})", *(n for span in spans for n in span))
     for name, column in (("source", "s.kind"), ("host", "s.host")):
-        chosen: tuple[str, ...] = () if name == without else getattr(asked, name)
-        if chosen:
-            marks = ", ".join("?" * len(chosen))
+        wanted: tuple[str, ...] = () if name == without else getattr(asked, name)
+        if wanted:
+            marks = ", ".join("?" * len(wanted))
             # Asked from the sources' side: most files have none.
             files = f"SELECT s.file FROM source s WHERE {column} IN ({marks})"  # noqa: S608
-            made.add(f"f.id IN ({files})", *chosen)
+            made.beyond(f"f.id IN ({files})", *wanted)
+            made.sourced += ((files, tuple(wanted)),)
     if asked.state and without != "state":
-        made.add(f"({' OR '.join(_STATES[state] for state in asked.state)})")
+        made.beyond(f"({' OR '.join(_STATES[state] for state in asked.state)})")
         if index:
-            made.add(_ANY_DAMAGE)
-    if asked.larger and without != "larger":
-        made.add("f.size >= ?", asked.larger)
-    return replace(made.match(tuple(libraries)), below=below, index=index)
+            made.beyond(_OF_INDEX[index])
+    least = 0 if without == "larger" else int(asked.larger)
+    if least:
+        made.add("f.size >= ?", least)
+    return Match(
+        tuple(libraries), tuple(made.where), tuple(made.values), below, index, made.covered,
+        () if _UNKNOWN in looks["kind"] else looks["kind"],
+        () if _UNKNOWN in looks["type"] else looks["type"], looks["camera"],
+        (min(spans)[0], max(spans)[1]) if spans else None, least, made.sourced,
+    )  # fmt: skip
 
 
 class _Made:
     def __init__(self) -> None:
         self.where: list[str] = []
         self.values: list[Any] = []
-        self.trait = False
+        self.covered = True
+        self.sourced: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def add(self, condition: str, *values: Any) -> None:
         self.where.append(condition)
         self.values += values
 
-    def any_of(self, column: str, chosen: Sequence[str], *, trait: bool) -> None:
-        if chosen:
-            self.add(f"{column} IN ({', '.join('?' * len(chosen))})", *chosen)
-            self.trait = self.trait or trait
+    def beyond(self, condition: str, *values: Any) -> None:
+        """A condition that the index of facets cannot answer."""
+        self.add(condition, *values)
+        self.covered = False
 
-    def match(self, libraries: tuple[int, ...]) -> Match:
-        return Match(libraries, tuple(self.where), tuple(self.values), self.trait)
+    def any_of(self, column: str, chosen: Sequence[str]) -> None:
+        known = [value for value in chosen if value != _UNKNOWN]
+        ways = [f"{column} IN ({', '.join('?' * len(known))})"] if known else []
+        if len(known) < len(chosen):
+            ways.append(f"{column} IS NULL")
+        if ways:
+            self.add(f"({' OR '.join(ways)})", *known)
 
 
 def _below(asked: Matching) -> tuple[bytes, bytes] | None:
@@ -146,14 +161,17 @@ def between(folder: bytes) -> tuple[bytes, bytes] | None:
 
 def _index(asked: Matching, without: str) -> str:
     """An index that holds little else than what is looked for, if there is one."""
-    damaged = bool(asked.state) and set(asked.state) <= {"damaged", "unreadable"}
-    return "file_damaged" if damaged and without != "state" else ""
+    if not asked.state or without == "state":
+        return ""
+    if set(asked.state) <= {"damaged", "unreadable"}:
+        return "file_damaged"
+    return "file_pending" if set(asked.state) == {"pending"} else ""
 
 
-def _year(year: int) -> tuple[int, int]:
-    """Its first nanosecond and the one after its last, as far as 64 bits hold them."""
-    bounds = (datetime(y, 1, 1, tzinfo=UTC).timestamp() for y in (year, year + 1))
-    least, most = (max(-(2**63), min(2**63 - 1, int(at) * 10**9)) for at in bounds)
+def nanoseconds(year: int) -> tuple[int, int]:
+    """Its first and its last, as far as 64 bits hold them."""
+    begin, end = (int(datetime(y, 1, 1, tzinfo=UTC).timestamp()) for y in (year, year + 1))
+    least, most = (max(-(2**63), min(2**63 - 1, at)) for at in (begin * 10**9, end * 10**9 - 1))
     return least, most
 
 
@@ -162,13 +180,14 @@ def _year(year: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Rows that fulfil ``where``, by a column and then by id. ``indexed``: an index holds those
-    rows, and few others, in this order."""
+    """Rows that fulfil ``where``, by a column and then by id. ``index`` holds them in this order;
+    ``exact``: and no others."""
 
     column: str
-    descending: bool
+    index: str
+    descending: bool = True
     where: str = ""
-    indexed: bool = True
+    exact: bool = True
 
     @property
     def key(self) -> str:
@@ -179,21 +198,32 @@ class Phase:
         way = "DESC" if self.descending else "ASC"
         return f"k {way}, id {way}"
 
+    def between(self, found: Match) -> tuple[str, tuple[Any, ...]]:
+        """What a match says of the column: so much of the index need not be looked at."""
+        if self.column == "path" and found.below:
+            return " AND f.path >= ? AND f.path < ?", found.below
+        if self.column == "size" and found.least:
+            return " AND f.size >= ?", (found.least,)
+        if self.where and found.dates:  # By date, in two phases: the column is it, in each.
+            return f" AND {self.key} BETWEEN ? AND ?", found.dates
+        return "", ()
+
     @property
     def beyond(self) -> str:
         """The condition for what comes behind a row: its key and its id."""
         return f"({self.key}, f.id) {'<' if self.descending else '>'} (?, ?)"
 
 
-# Paths from a to z; the largest, newest, latest first. What was taken at no known time comes last.
+# Paths from a to z; the largest, newest, latest first. What was taken at no known time comes last,
+# by its change.
 _ORDERS = {
-    "path": (Phase("path", descending=False),),
-    "size": (Phase("size", descending=True),),
-    "modified": (Phase("mtime_ns", descending=True),),
-    "added": (Phase("first_seen_at", descending=True),),
+    "path": (Phase("path", "file_by_path", descending=False),),
+    "size": (Phase("size", "file_by_size"),),
+    "modified": (Phase("mtime_ns", "file_by_age"),),
+    "added": (Phase("first_seen_at", "file_by_first_seen"),),
     "taken": (
-        Phase("taken_at", descending=True, where="f.taken_at IS NOT NULL"),
-        Phase("first_seen_at", descending=True, where="f.taken_at IS NULL", indexed=False),
+        Phase("taken_at", "file_by_taken", where="f.taken_at IS NOT NULL"),
+        Phase("mtime_ns", "file_by_age", where="f.taken_at IS NULL", exact=False),
     ),
 }
 

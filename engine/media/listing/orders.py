@@ -1,6 +1,6 @@
 """The order of all rows that match: their ids, eight bytes each, so that any row is at hand.
 
-A million ids take 8 MB and half a second; they are made aside, while the first page is shown
+A million ids take 8 MB and a third of a second; they are made aside, while the first page is shown
 already, and kept for whoever scrolls. What is kept is bounded, the latest stay.
 """
 
@@ -10,19 +10,15 @@ import asyncio
 import secrets
 from array import array
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
+from engine.media.listing import ways
 from engine.media.listing.aside import Aside, Reading
 from engine.media.listing.matching import Match, Phase, phases
 
 _KEPT_IDS = 4_000_000
 """Ids in memory at most, in all orders: 32 MB."""
 _KEPT = 64
-_FEW = 50_000
-"""Files of a folder that are found one by one in less time than a walk over a million takes."""
-_TOGETHER = 40
-"""Indexes of so many libraries are merged; of more the rows are sorted instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +44,6 @@ class Ordered:
     ids: array[int]
     version: int
     bytes: int | None = None
-
-
-def source(match: Match, where: str = "") -> str:
-    """FROM and WHERE for all that matches; the values are ``match.bound``."""
-    way = "NOT INDEXED"
-    if match.index:
-        way = f"INDEXED BY {match.index}"
-    return f"FROM file f {way} {match.join} WHERE {match.condition}{where}"
 
 
 class Orders:
@@ -116,48 +104,23 @@ class Orders:
 
 def _read(reading: Reading, ask: Ask, version: int) -> Ordered:
     ids: array[int] = array("q")
-    found = _by_the_folder(reading, ask.match)
     for phase in ask.phases:
-        for batch in reading.rows(*_ids(found, phase)):
-            ids.extend([row[0] for row in batch])
+        ids.extend(reading.ids(*ways.rows(reading, ask.match, phase)))
     return Ordered(secrets.token_hex(8), ask, ids, version)
-
-
-def _by_the_folder(reading: Reading, found: Match) -> Match:
-    """A small part of a library is read by its range of paths, not by a walk over all."""
-    if found.below is None or found.index:
-        return found
-    [(files,)] = reading.all(
-        "SELECT count(*) FROM (SELECT 1 FROM file INDEXED BY file_by_path"
-        " WHERE library = ? AND path >= ? AND path < ? LIMIT ?)",
-        (*found.libraries, *found.below, _FEW + 1),
-    )
-    return replace(found, index="file_by_path") if files <= _FEW else found
-
-
-def _ids(found: Match, phase: Phase) -> tuple[str, tuple[Any, ...]]:
-    where = f" AND {phase.where}" if phase.where else ""
-    if found.everything and phase.indexed and len(found.libraries) <= _TOGETHER:
-        one = f"SELECT f.id AS id, {phase.key} AS k FROM file f WHERE f.library = ?{where}"  # noqa: S608
-        parts = " UNION ALL ".join([one] * len(found.libraries))
-        return f"SELECT id, k FROM ({parts}) ORDER BY {phase.order}", found.libraries  # noqa: S608
-    if found.below and phase.column == "path":
-        found = replace(found, index=found.index or "file_by_path")
-    sql = f"SELECT f.id AS id, {phase.key} AS k {source(found, where)} ORDER BY {phase.order}"
-    return sql, found.bound
 
 
 def _weight(reading: Reading, match: Match) -> int:
     """An inode weighs as much as the largest of its rows that match."""
-    match = _by_the_folder(reading, match)
+    match = ways.narrowed(reading, match)
     size, linked = reading.all(
-        f"SELECT coalesce(sum(f.size), 0), coalesce(sum(f.nlink > 1), 0) {source(match)}",
+        f"SELECT coalesce(sum(f.size), 0), coalesce(sum(f.nlink > 1), 0) {ways.source(match)}",
         match.bound,
     )[0]
     if linked:
+        several = ways.source(match, " AND f.nlink > 1")
         size -= reading.all(
             "SELECT coalesce(sum(size - most), 0) FROM ("  # noqa: S608
-            f" SELECT sum(f.size) AS size, max(f.size) AS most {source(match, ' AND f.nlink > 1')}"
+            f" SELECT sum(f.size) AS size, max(f.size) AS most {several}"
             " GROUP BY f.library, f.dev, f.ino)",
             match.bound,
         )[0][0]

@@ -1,8 +1,8 @@
 """One page of a list. The first rows come by the order's index, whatever the list's length.
 
-1. Whole libraries: the index has them in order.
+1. Whole libraries: the index has them in order, and a jump counts its way through it.
 2. Narrowed: a few thousand rows of the index are looked at; mostly that fills a page.
-3. What is rare is not found so: then the order of all that matches is made, aside, and read from.
+3. What is rare, or lies far behind, is not found so: ``ways`` knows better ones, aside.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.contract.assets import AssetPage, ListAssets, ListedAsset
 from engine.contract.base import PathRef
 from engine.media.catalogue import Numbers
-from engine.media.listing.aside import Aside
+from engine.media.listing import ways
+from engine.media.listing.aside import Aside, Reading
 from engine.media.listing.matching import (
-    KIND,
-    TRAIT,
     Mark,
     Match,
     Phase,
@@ -28,20 +27,22 @@ from engine.media.listing.matching import (
     mark_of,
     match,
 )
-from engine.media.listing.orders import Ask, Ordered, Orders, source
+from engine.media.listing.orders import Ask, Ordered, Orders
 from engine.media.paging import when
 from engine.store import Database
 
 _PEEK = 6_000
 """Rows of an index that are looked at before all that matches is looked for: about 20 ms."""
-_AT_ONCE = 200
-"""So many rows are made before others have their turn: about 4 ms."""
+_GLANCE = 3_000
+"""Of one that the index of facets can narrow, which is soon walked."""
+_DEEP = 30_000
+"""And of one that is narrowed to a source that many files have: these are met soon in it."""
+_AT_ONCE = 50
+"""So many rows are made before others have their turn: about a millisecond."""
+_SKIPPED = 4
+"""Of so many libraries the indexes are counted through together; of more the order is made."""
 
-_ROWS = f"""
-SELECT f.id, f.library, f.path, f.size, f.mtime_ns, f.nlink, f.blake3, f.seen_at, f.first_seen_at,
-    f.taken_at, f.damage, {KIND} AS kind, t.type, coalesce(t.camera, '') AS camera
-FROM file f {TRAIT} WHERE f.id IN (SELECT value FROM json_each(?))
-"""  # noqa: S608
+_ROWS = "SELECT * FROM file WHERE id IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +69,35 @@ class Pages:
         found = match(tuple(names), asked)
         ask = Ask(found, asked.sort, asked.reverse)
         if asked.at:
-            return await self._at(asked, ask, libraries, asked.at)
+            marks = await self._skipped(ask, libraries, asked)
+            if marks is None:
+                return await self._at(asked, ask, libraries, asked.at)
+            return await self._shown(asked, ask, libraries, marks, asked.at)
         after = None if asked.after is None else mark_of(asked.sort, asked.reverse, asked.after)
         marks = await self._by_index(ask, libraries, after, asked.limit + 1)
-        if marks is None and after is None:
-            return await self._at(asked, ask, libraries, 0)
         if marks is None:
-            marks = await self._beyond(ask, after, asked.limit + 1)
+            marks = await self._aside.run(
+                lambda reading: _beyond(reading, ask, after, asked.limit + 1)
+            )
+        return await self._shown(asked, ask, libraries, marks, 0 if after is None else None)
+
+    async def _shown(
+        self,
+        asked: ListAssets,
+        ask: Ask,
+        libraries: Sequence[Shelved],
+        marks: Sequence[Mark],
+        at: int | None,
+    ) -> AssetPage:
+        """The page of these rows; one more than are wanted tells that it is not the last."""
         more = len(marks) > asked.limit
+        names = {library.id: library.name for library in libraries}
         page = AssetPage(
             library=asked.library,
             assets=await _made(await self.rows([m.id for m in marks[: asked.limit]]), names),
             total=len(marks),
             bytes=0,
-            at=0 if after is None else None,
+            at=at,
             next=cursor(asked.sort, asked.reverse, marks[asked.limit - 1]) if more else None,
         )
         return await self._counted(page, ask, libraries, known=None, quick=asked.quick)
@@ -103,6 +119,9 @@ class Pages:
             return page.model_copy(update={"total": files, "bytes": told_bytes})
         if quick and (known is None or known.bytes is None):
             size = sum(asset.size for asset in page.assets)
+            plain = all(asset.links == 1 for asset in page.assets)
+            if page.at == 0 and page.next is None and plain:
+                return page.model_copy(update={"bytes": size})
             return page.model_copy(update={"bytes": size, "counted": False})
         order = known or await self.orders.of(ask)
         size = await self.orders.weigh(order)
@@ -137,38 +156,31 @@ class Pages:
         """None: the page could not be filled by a few thousand rows of the index."""
         found: list[Mark] = []
         begin = after.phase if after else 0
-        whole = ask.match.everything or all(lib.numbers.files <= _PEEK for lib in libraries)
+        small = all(library.numbers.files <= _PEEK for library in libraries)
         for number, phase in enumerate(ask.phases[begin:], begin):
             mark = after if after and after.phase == number else None
-            sql, values = _first(ask.match, phase, mark, limit - len(found))
+            peek = min(_GLANCE, _PEEK) if ask.match.covered and not small else _PEEK
+            sql, values = _first(ask.match, phase, mark, limit - len(found), peek)
             rows = await self._db.read(sql, values)
             found += [Mark(number, row["k"], row["id"]) for row in rows]
             if len(found) >= limit:
                 return found
-            if not whole:
+            if not (small or (ask.match.everything and phase.exact)):
                 return None
         return found
 
-    async def _beyond(self, ask: Ask, after: Mark | None, limit: int) -> list[Mark]:
-        """What comes behind a row, of all that there is."""
-        found: list[Mark] = []
-        begin = after.phase if after else 0
-        for number, phase in enumerate(ask.phases[begin:], begin):
-            where, values = "", tuple[Any, ...]()
-            if after and after.phase == number:
-                where, values = f" AND {phase.beyond}", (after.key, after.id)
-            if phase.where:
-                where += f" AND {phase.where}"
-            sql = (
-                f"SELECT f.id AS id, {phase.key} AS k {source(ask.match, where)}"
-                f" ORDER BY {phase.order} LIMIT ?"
-            )
-            bound = (*ask.match.bound, *values, limit - len(found))
-            rows = await self._aside.run(lambda reading, s=sql, b=bound: reading.all(s, b))  # type: ignore[misc]
-            found += [Mark(number, row[1], row[0]) for row in rows]
-            if len(found) >= limit:
-                break
-        return found
+    async def _skipped(
+        self, ask: Ask, libraries: Sequence[Shelved], asked: ListAssets
+    ) -> list[Mark] | None:
+        """The rows of a jump into whole libraries, who are in a hurry. None: by their order."""
+        held = self.orders.held(asked.handle, ask) is not None
+        if held or not (asked.quick and asked.at and ask.match.everything):
+            return None
+        if len(libraries) > _SKIPPED:
+            return None
+        at, limit = asked.at, asked.limit + 1
+        total = sum(library.numbers.files for library in libraries)
+        return await self._aside.run(lambda reading: _skip(reading, ask, at, limit, total))
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -192,34 +204,81 @@ async def _made(rows: Sequence[Any], names: Mapping[int, str]) -> tuple[ListedAs
     return tuple(assets)
 
 
+def _beyond(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[Mark]:
+    """The first rows behind a row, or from the beginning on, of all that there is."""
+    found: list[Mark] = []
+    begin = after.phase if after else 0
+    if ways.many_sources(reading, ask.match):
+        sql, values = _first(ask.match, ask.phases[begin], after, limit, _DEEP)
+        rows = reading.all(sql, values)
+        if len(rows) >= limit:
+            return [Mark(begin, key, id_) for id_, key in rows]
+    if after is None and len(ask.phases) > 1 and not ask.match.everything:
+        sql, values = ways.in_one(reading, ask.match, ask.phases)
+        rows = reading.all(f"{sql} LIMIT ?", (*values, limit))
+        return [Mark(number, key, id_) for id_, key, number in rows]
+    for number, phase in enumerate(ask.phases[begin:], begin):
+        behind = (after.key, after.id) if after and after.phase == number else ()
+        sql, values = ways.rows(reading, ask.match, phase, behind)
+        rows = reading.all(f"{sql} LIMIT ?", (*values, limit - len(found)))
+        found += [Mark(number, key, id_) for id_, key in rows]
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _skip(reading: Reading, ask: Ask, at: int, limit: int, total: int) -> list[Mark] | None:
+    """Counted from the nearer end. None where an index holds other rows, too."""
+    phase = ask.phases[0]
+    if phase.where:
+        total = sum(
+            reading.all(
+                f"SELECT count(*) FROM file f INDEXED BY {phase.index}"  # noqa: S608
+                f" WHERE f.library = ? AND {phase.where}",
+                (library,),
+            )[0][0]
+            for library in ask.match.libraries
+        )
+        if at + limit > total:
+            return None
+    last = max(0, total - at - limit)
+    back = last < at
+    way = replace(phase, descending=not phase.descending) if back else phase
+    sql, values = ways.rows(reading, ask.match, way)
+    wanted = min(limit, total - at)
+    rows = reading.all(f"{sql} LIMIT ? OFFSET ?", (*values, wanted, last if back else at))
+    marks = [Mark(0, key, id_) for id_, key in rows]
+    return marks[::-1] if back else marks
+
+
 def _first(
-    found: Match, phase: Phase, after: Mark | None, limit: int
+    found: Match, phase: Phase, after: Mark | None, limit: int, peek: int
 ) -> tuple[str, tuple[Any, ...]]:
     """The first rows of a phase, by its index in each library; of a list that is narrowed only as
-    far as a few thousand rows of each go."""
+    far as ``peek`` rows of each go."""
+    whole = found.everything and phase.exact
     parts: list[str] = []
     values: list[Any] = []
     for library in found.libraries:
-        where = "f.library = ?"
-        values.append(library)
-        if found.below and phase.column == "path":
-            where += " AND f.path >= ? AND f.path < ?"
-            values += found.below
-        if phase.where:
+        more, ends = phase.between(found)
+        where = f"f.library = ?{more}"
+        values += (library, *ends)
+        if phase.where and phase.exact:
             where += f" AND {phase.where}"
         if after is not None:
             where += f" AND {phase.beyond}"
             values += [after.key, after.id]
         parts.append(
-            f"SELECT * FROM (SELECT f.id AS id, {phase.key} AS k FROM file f WHERE {where}"  # noqa: S608
-            f" ORDER BY {phase.order} LIMIT ?)"
+            f"SELECT * FROM (SELECT f.id AS id, {phase.key} AS k FROM file f"  # noqa: S608
+            f" INDEXED BY {phase.index} WHERE {where} ORDER BY {phase.order} LIMIT ?)"
         )
-        values.append(limit if found.everything else _PEEK)
+        values.append(limit if whole else peek)
     rows = " UNION ALL ".join(parts)
-    if not found.everything:
+    if not whole:
+        where = " AND ".join((*found.where, phase.where or "1"))
         rows = (
-            f"SELECT p.id AS id, p.k AS k FROM ({rows}) p CROSS JOIN file f ON f.id = p.id"  # noqa: S608
-            f" {found.join} WHERE {' AND '.join(found.where)}"
+            f"SELECT p.id AS id, p.k AS k FROM ({rows}) p"  # noqa: S608
+            f" CROSS JOIN file f ON f.id = p.id WHERE {where}"
         )
         values += found.values
     return f"SELECT id, k FROM ({rows}) ORDER BY {phase.order} LIMIT ?", (*values, limit)  # noqa: S608
@@ -237,9 +296,9 @@ def listed(row: Any, library: str) -> ListedAsset:
         seen_at=when(row["seen_at"]),
         library=library,
         first_seen_at=when(row["first_seen_at"]),
-        kind=None if row["kind"] == "unknown" else row["kind"],
+        kind=row["kind"],
         type=row["type"],
         taken_at=None if row["taken_at"] is None else when(row["taken_at"]),
-        camera=row["camera"],
+        camera=row["camera"] or "",
         damage=row["damage"] or None,
     )

@@ -1,4 +1,7 @@
-"""Small pictures of pictures, made by a process with limits: what breaks it costs one picture."""
+"""Small pictures of pictures and films, made by a process with limits.
+
+What breaks it costs one picture.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,7 @@ _MODULE = "engine.media.listing.painter"
 _MEMORY_MIB = 1024
 _WITHIN_S = 8.0
 _IDLE_S = 60.0
-_FIND = """
-SELECT f.*, t.kind, t.type FROM file f LEFT JOIN trait t ON t.file = f.id WHERE f.id = ?
-"""
+_FIND = "SELECT * FROM file WHERE id = ?"
 
 
 class _Painter(Worker):
@@ -55,8 +56,8 @@ class Thumbnails:
         if not rows or rows[0]["library"] not in roots:
             raise NotFound(f"There is no file number {asked.id}.", "arcanum media list names them.")
         row = rows[0]
-        if row["kind"] not in {None, "image"}:
-            return _none(asked, "it is no picture")
+        if row["kind"] not in {None, "image", "video"}:
+            return _none(asked, "it is no picture and no film")
         identity = [unsigned(row["dev"]), unsigned(row["ino"])]
         command = {
             "root": to_text(roots[row["library"]]),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -42,8 +42,9 @@ SELECT source.*, file.library, file.path FROM file CROSS JOIN source ON source.f
 WHERE file.blake3 = ? AND file.id <> ? ORDER BY confidence DESC, source.id LIMIT ?
 """
 _CAMERA_OF = """
-SELECT camera, trait.taken_at FROM trait JOIN file ON file.id = trait.file
-WHERE file.id = ? AND camera <> '' AND trait.size = file.size AND trait.mtime_ns = file.mtime_ns
+SELECT trait.camera, trait.taken_at FROM trait JOIN file ON file.id = trait.file
+WHERE file.id = ? AND trait.camera <> ''
+    AND trait.size = file.size AND trait.mtime_ns = file.mtime_ns
 """
 _COUNTS = """
 SELECT {name} AS name, count(DISTINCT source.file) AS files
@@ -51,8 +52,9 @@ FROM source JOIN file ON file.id = source.file
 WHERE file.library IN ({libraries}) AND {which} GROUP BY 1 ORDER BY files DESC, name LIMIT ?
 """
 _CAMERAS = """
-SELECT camera AS name, count(*) AS files FROM trait JOIN file ON file.id = trait.file
-WHERE file.library IN ({libraries}) AND camera <> '' GROUP BY 1 ORDER BY files DESC, name LIMIT ?
+SELECT trait.camera AS name, count(*) AS files FROM trait JOIN file ON file.id = trait.file
+WHERE file.library IN ({libraries}) AND trait.camera <> ''
+GROUP BY 1 ORDER BY files DESC, name LIMIT ?
 """
 
 
@@ -77,7 +79,8 @@ class Sources:
             if request.library in {None, stored.name}
         }
         if request.library is not None and not asked:
-            known = ", ".join(sorted(stored.name for stored in libraries.values())) or "none yet"
+            names = ", ".join(sorted(stored.name for stored in libraries.values()))
+            known = names or "none yet: arcanum media add PATH"
             raise NotFound(f"There is no library {request.library}.", f"Libraries: {known}.")
         if request.path is None:
             return SourceReport(library=request.library, summary=await self._summary(list(asked)))
@@ -140,45 +143,43 @@ class Sources:
             where = {"same bytes": f"{stored.name}: {path}", "there": row["kind"]}
             evidence = {**where, **_evidence(row)}
             found.append(_provenance(row, "copy", row["confidence"] * _COPIED, evidence))
-        return found[:_MOST_COPIES]
+            if len(found) == _MOST_COPIES:
+                break
+        return found
 
     # --- many files -----------------------------------------------------------------------------
 
     async def _summary(self, libraries: list[int]) -> SourceSummary:
-        here = ",".join("?" * len(libraries))
-        [files] = await self._db.read(
-            f"SELECT coalesce(sum(files), 0) AS files FROM library WHERE id IN ({here})",  # noqa: S608
-            libraries,
-        )
-        [known] = await self._db.read(
-            "SELECT count(DISTINCT source.file) AS files FROM source"  # noqa: S608
-            f" JOIN file ON file.id = source.file WHERE file.library IN ({here})",
-            libraries,
-        )
-
-        async def counts(name: str, which: str) -> tuple[SourceCount, ...]:
-            sql = _COUNTS.format(name=name, which=which, libraries=here)
-            return _counts(await self._db.read(sql, (*libraries, _MOST)))
-
-        kinds = await counts("source.kind", "1")
-        hosts = await counts(
-            "source.host", "source.kind IN ('url', 'download') AND source.host <> ''"
-        )
-        trackers = await counts("source.host", "source.kind = 'torrent' AND source.host <> ''")
-        await asyncio.sleep(0)
-        cameras = await self._db.read(_CAMERAS.format(libraries=here), (*libraries, _MOST))
-        return SourceSummary(
-            files=files["files"],
-            known=known["files"],
-            kinds=kinds,
-            hosts=hosts,
-            trackers=trackers,
-            cameras=_counts(cameras),
-        )
+        """Beside everything else, and of one moment: a million files take seconds."""
+        return await self._db.study(lambda db: _count(db, libraries))
 
 
-def _counts(rows: list[Any]) -> tuple[SourceCount, ...]:
-    return tuple(SourceCount(name=row["name"], files=row["files"]) for row in rows)
+def _count(db: sqlite3.Connection, libraries: list[int]) -> SourceSummary:
+    here = ",".join("?" * len(libraries))
+
+    def number(sql: str) -> int:
+        return int(db.execute(sql, libraries).fetchone()[0])
+
+    def counts(sql: str, **values: str) -> tuple[SourceCount, ...]:
+        rows = db.execute(sql.format(libraries=here, **values), (*libraries, _MOST))
+        return tuple(SourceCount(name=row["name"], files=row["files"]) for row in rows)
+
+    fetched = "source.kind IN ('url', 'download') AND source.host <> ''"
+    seeded = "source.kind = 'torrent' AND source.host <> ''"
+    return SourceSummary(
+        files=number(f"SELECT coalesce(sum(files), 0) FROM library WHERE id IN ({here})"),  # noqa: S608
+        known=number(
+            "SELECT count(DISTINCT source.file) FROM source"  # noqa: S608
+            f" JOIN file ON file.id = source.file WHERE file.library IN ({here})"
+        ),
+        waiting=number(
+            f"SELECT count(*) FROM file WHERE surveyed = 0 AND library IN ({here})"  # noqa: S608
+        ),
+        kinds=counts(_COUNTS, name="source.kind", which="1"),
+        hosts=counts(_COUNTS, name="source.host", which=fetched),
+        trackers=counts(_COUNTS, name="source.host", which=seeded),
+        cameras=counts(_CAMERAS),
+    )
 
 
 def _evidence(row: Any) -> dict[str, str]:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from engine.contract.base import visible
 from engine.contract.sources import KINDS
 from engine.media.source import redacting
+from engine.media.source.ease import eased
 from engine.store import Database, Transaction
 
 MOST_ROWS = 16
@@ -40,6 +43,8 @@ UPDATE source SET confidence = ?5, evidence = ?6
 WHERE file = ?1 AND kind = ?2 AND origin = ?3 AND referrer = ?4 AND confidence < ?5
 """
 
+_OF_BETTER = itemgetter(0, 2, 3, 4, 5, 6)
+
 Found = Mapping[int, Sequence[Mapping[str, Any]]]
 """Rows of evidence by the id of their file."""
 
@@ -52,7 +57,7 @@ class Book:
 
     async def put(self, found: Found) -> None:
         """Takes in what was found of these files. What is none of them any more is left out."""
-        rows = prepared(found)
+        rows = await prepared(found)
         if rows:
             await self._db.write(lambda tx: store(tx, rows))
 
@@ -77,21 +82,20 @@ class Book:
             pass
 
 
-def prepared(found: Found) -> list[tuple[Any, ...]]:
+async def prepared(found: Found) -> list[tuple[Any, ...]]:
     """Rows for ``store``. What is not of the right form is left out, whoever said it."""
     at = time.time_ns()
+    told = ((file, row) for file, rows in found.items() for row in islice(rows, MOST_ROWS))
     return [
         (file, at, *columns)
-        for file, rows in found.items()
-        for row in [*rows][:MOST_ROWS]
+        async for file, row in eased(told)
         if (columns := _columns(row)) is not None
     ]
 
 
-async def store(tx: Transaction, rows: Iterable[tuple[Any, ...]]) -> None:
+async def store(tx: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
     """Stores what ``prepared`` made, as a part of a larger transaction."""
-    rows = list(rows)
-    await tx.executemany(_BETTER, [(row[0], *row[2:7]) for row in rows])
+    await tx.executemany(_BETTER, map(_OF_BETTER, rows))  # Taken apart in SQLite's thread.
     await tx.executemany(_PUT, rows)
 
 
@@ -113,19 +117,22 @@ def _columns(row: Any) -> tuple[Any, ...] | None:
 def _address(value: Any) -> str:
     if not isinstance(value, str):
         return ""
-    shown = visible(redacting.url(value))
+    whole = value if len(value) <= redacting.MOST else value[: redacting.MOST].rpartition("/")[0]
+    shown = visible(redacting.url(whole))
     return shown if len(shown) <= redacting.MOST else f"{shown[: redacting.MOST - 1]}…"
 
 
 def _evidence(value: Any) -> str:
     if not isinstance(value, Mapping):
         return "{}"
-    pairs = [(_text(key), _text(told)) for key, told in [*value.items()][:_MOST_EVIDENCE]]
+    pairs = [(_text(key), _text(told)) for key, told in islice(value.items(), _MOST_EVIDENCE)]
     return json.dumps({key: told for key, told in pairs if key and told}, ensure_ascii=False)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         return ""
-    shown = visible(redacting.text(value))
+    # Whoever looked has bounded it: a longer one is not looked at whole, and may end in half a key.
+    whole = value if len(value) <= redacting.MOST else value[: redacting.MOST].rpartition(" ")[0]
+    shown = visible(redacting.text(whole)[: _MOST_VALUE + 1])
     return shown if len(shown) <= _MOST_VALUE else f"{shown[: _MOST_VALUE - 1]}…"

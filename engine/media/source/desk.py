@@ -9,11 +9,13 @@ from engine.contract import media
 from engine.contract.base import Empty
 from engine.contract.call import Call
 from engine.contract.errors import NotFound
+from engine.contract.holding import Holders
 from engine.contract.ports import Concern, Door
 from engine.contract.sources import AskSources, SourceReport, TorrentClients
 from engine.media.catalogue import Stored
 from engine.media.source.asking import Sources
 from engine.media.source.book import Book
+from engine.media.source.holding import Holding
 from engine.media.source.polling import Clients, Pace
 from engine.media.source.torrents import Torrents
 from engine.media.survey.process import Target
@@ -32,6 +34,7 @@ class SourceDesk:
         settings: MediaConfig,
         pace: Pace | None = None,
     ) -> None:
+        self._db = database
         self.sources = Sources(database, libraries, look)
         self._book = Book(database)
         self._clients = Clients(
@@ -53,6 +56,10 @@ class SourceDesk:
 
     def concerns(self) -> list[Concern]:
         return self._clients.concerns()
+
+    def holders(self, library: Callable[[str], int]) -> Holders:
+        """For other rooms. ``library``: the id of one by its name; raises NotFound."""
+        return Holding(self._db, library, lambda: self._clients.states)
 
     async def _tell(self, request: AskSources, _call: Call) -> SourceReport:
         return await self.sources.tell(request)

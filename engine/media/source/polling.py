@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 from engine.config import ClientConfig
@@ -61,9 +62,11 @@ class Clients:
         self._whole: dict[str, tuple[float, str]] = {}
         self._states: dict[str, TorrentClient] = {}
         self._hanging: dict[str, _Asker] = {}
+        self._heard_at: dict[str, int] = {}
 
     async def start(self) -> None:
         await self._torrents.only([client.name for client in self._configured])
+        await self._torrents.forget_old()
         for client in self._configured:
             await self._tell(client)
         if self._configured:
@@ -128,7 +131,8 @@ class Clients:
 
     async def _tell(self, client: ClientConfig) -> None:
         numbers = await self._torrents.numbers(client.name)
-        at, example = numbers.pop("at"), numbers.pop("example")
+        stored, example = numbers.pop("at"), numbers.pop("example")
+        at = self._heard_at.get(client.name, stored)
         problem = self._problems.get(client.name, "")
         asked = client.name in self._whole
         self._states[client.name] = TorrentClient(
@@ -175,8 +179,8 @@ class Clients:
         if not then or (mark != then and time.monotonic() - at >= self._pace.whole):
             return {}
         lost = await self._torrents.unfound(client)
-        kept = {h: v for h, v in self._known.get(client, {}).items() if h not in lost}
-        return dict([*kept.items()][:_MOST_KNOWN])
+        known = self._known.get(client, {})
+        return dict(islice(((h, v) for h, v in known.items() if h not in lost), _MOST_KNOWN))
 
     def _command(self, client: ClientConfig, password: str, known: dict[str, str]) -> Frame:
         return {
@@ -210,6 +214,8 @@ class Clients:
                 case {"k": "done"}:
                     await self._torrents.take(client, at, heard)
                     await self._torrents.complete(client, at)
+                    await self._torrents.forget_old()
+                    self._heard_at[client] = at
                     return versions
                 case {"k": "failed", "message": str(message), "hint": str(hint)}:
                     raise AskingFailed(f"{visible(message)[:200]}.", visible(hint)[:200])

@@ -36,15 +36,11 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 def read(root_fd: int, path: bytes) -> list[Row]:
     """Rows of evidence for the file at this path. What cannot be read is not there."""
-    folder, slash, name = path.rpartition(b"/")
     rows = []
-    stem, suffix = os.path.splitext(name)
-    names = [name, stem, os.path.splitext(stem)[0]]
-    if name.endswith(_SUFFIX):
-        names.append(name.removesuffix(_SUFFIX))
-    for beside in dict.fromkeys(filter(None, names)):
-        if data := _read(root_fd, folder + slash + beside + _SUFFIX, MOST_RECORD):
-            row = _record(data, beside + _SUFFIX, os.fsdecode(suffix[1:]))
+    suffix = os.path.splitext(path)[1]
+    for beside in records_of(path):
+        if data := _read(root_fd, beside, MOST_RECORD):
+            row = _record(data, beside.rpartition(b"/")[2], os.fsdecode(suffix[1:]))
             if row is not None:
                 rows.append(row)
                 break
@@ -52,6 +48,26 @@ def read(root_fd: int, path: bytes) -> list[Row]:
         row = zone(data, "Zone.Identifier beside it")
         rows += [row] if row else []
     return rows
+
+
+def records_of(path: bytes) -> list[bytes]:
+    """Where a downloader's record of the file at this path may lie, the most telling first."""
+    folder, slash, name = path.rpartition(b"/")
+    stem = os.path.splitext(name)[0]
+    names = [name, stem, os.path.splitext(stem)[0]]
+    if name.endswith(_SUFFIX):
+        names.append(name.removesuffix(_SUFFIX))
+    return [folder + slash + beside + _SUFFIX for beside in dict.fromkeys(filter(None, names))]
+
+
+def owners(path: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Whose record lies at this path: the file at the first of these, and what lies from the
+    second to before the third. None where it is no record."""
+    for suffix in (_SUFFIX, _STREAM):
+        owner = path.removesuffix(suffix)
+        if owner != path and owner and not owner.endswith(b"/"):
+            return owner, owner + b".", owner + (b"/" if suffix == _SUFFIX else b".")
+    return None
 
 
 def _read(root_fd: int, path: bytes, most: int) -> bytes:

@@ -17,9 +17,14 @@ from engine.contract.base import visible
 from engine.media.catalogue import Stored
 from engine.media.source import book
 from engine.media.source.clients.places import HIDDEN, MISSING, THERE
+from engine.media.source.ease import eased
 from engine.store import Database, Transaction
 from engine.worker.frames import to_bytes
 
+KEPT = 10_000
+"""Torrents that their clients have no more, of which is known how they ended."""
+
+_STEP = 2000
 _ASKED = 300
 _SAMPLE = 200
 _LEAST_NAMED = 64 * 1024
@@ -107,7 +112,7 @@ class Torrents:
     async def match(self, heard: Heard, rows: Sequence[Sequence[Any]]) -> None:
         """Finds these files of a torrent in the catalogue: rows as ``Places.row`` has them."""
         there = {}
-        for place, size, seen, dev, ino in rows:
+        async for place, size, seen, dev, ino in eased(rows):
             heard.files += 1
             if seen == THERE:
                 there[dev, ino] = size
@@ -149,27 +154,18 @@ class Torrents:
 
     async def take(self, client: str, at: int, torrents: Sequence[Heard]) -> None:
         """Stores torrents that were heard whole. ``at``: when the asking began."""
-        new: dict[str, dict[int, str]] = {}
         old: list[tuple[str, str, int]] = []
+        claims: list[tuple[str, str, str, int]] = []
+        evidence: list[tuple[Any, ...]] = []
         for heard in torrents:
             if heard.same:
                 continue
             if heard.missing and heard.missing == heard.files:
                 await self._by_name(heard)
-            rows = await self._db.read(
-                "SELECT file, how FROM claim WHERE client = ? AND infohash = ?",
-                (client, heard.infohash),
-            )
-            known = {row["file"]: row["how"] for row in rows}
-            old += [(client, heard.infohash, file) for file in known.keys() - heard.ids.keys()]
-            new[heard.infohash] = {f: how for f, how in heard.ids.items() if known.get(f) != how}
-
-        evidence = [
-            row
-            for heard in torrents
-            for row in _rows(client, heard.told, new.get(heard.infohash, {}))
-        ]
-        claims = [(client, hash_, how, f) for hash_, ids in new.items() for f, how in ids.items()]
+            gone, new = await self._moved(client, heard)
+            old += gone
+            claims += [(client, heard.infohash, how, f) async for f, how in eased(new)]
+            evidence += await _rows(client, heard.told, new)
 
         async def work(tx: Transaction) -> None:
             for heard in torrents:
@@ -192,6 +188,20 @@ class Torrents:
 
         await self._db.write(work)
 
+    async def _moved(
+        self, client: str, heard: Heard
+    ) -> tuple[list[tuple[str, str, int]], list[tuple[int, str]]]:
+        """Claims that hold no longer, and files that are newly held, with how that is known."""
+        rows = await self._db.read(
+            "SELECT file, how FROM claim WHERE client = ? AND infohash = ?",
+            (client, heard.infohash),
+        )
+        known = {row["file"]: row["how"] async for row in eased(rows)}
+        told = heard.ids
+        gone = [(client, heard.infohash, file) async for file in eased(known) if file not in told]
+        new = [(f, how) async for f, how in eased(told.items()) if known.get(f) != how]
+        return gone, new
+
     async def complete(self, client: str, at: int) -> None:
         """The client was heard to the end: what it did not tell of, it has no more."""
 
@@ -206,6 +216,28 @@ class Torrents:
             )
 
         await self._db.write(work)
+
+    async def forget_old(self, keep: int = KEPT) -> None:
+        """Keeps what is known of torrents that are no more within its bound: the oldest go, in
+        steps. What came from them says so all the same."""
+        edge = await self._db.read(
+            "SELECT at, client, infohash FROM torrent WHERE state = 'removed'"
+            " ORDER BY at DESC, client DESC, infohash DESC LIMIT 1 OFFSET ?",
+            (keep,),
+        )
+        if not edge:
+            return
+
+        async def some(tx: Transaction) -> int:
+            return await tx.execute(
+                "DELETE FROM torrent WHERE (client, infohash) IN ("
+                " SELECT client, infohash FROM torrent WHERE state = 'removed'"
+                " AND (at, client, infohash) <= (?, ?, ?) LIMIT ?)",
+                (*edge[0], _STEP),
+            )
+
+        while await self._db.write(some):
+            pass
 
     async def numbers(self, client: str) -> dict[str, Any]:
         """What is known of a client's torrents: counts, the last time, an example of a lost one."""
@@ -245,11 +277,18 @@ def _columns(client: str, told: Mapping[str, Any], at: int) -> tuple[Any, ...]:
     )
 
 
-def _rows(client: str, told: Mapping[str, Any], ids: Mapping[int, str]) -> list[tuple[Any, ...]]:
+async def _rows(
+    client: str, told: Mapping[str, Any], files: Sequence[tuple[int, str]]
+) -> list[tuple[Any, ...]]:
     """Rows for ``book.store``. All files of a torrent have the same evidence."""
-    made = book.prepared({n: [_evidence(client, told, how)] for n, how in enumerate(_LIKELY)})
-    rest = dict(zip(_LIKELY, (row[1:] for row in made), strict=True))
-    return [(file, *rest[how]) for file, how in ids.items()]
+    rest: dict[str, tuple[Any, ...]] = {}
+    rows = []
+    async for file, how in eased(files):
+        if how not in rest:
+            [made] = await book.prepared({file: [_evidence(client, told, how)]})
+            rest[how] = made[1:]
+        rows.append((file, *rest[how]))
+    return rows
 
 
 def _evidence(client: str, told: Mapping[str, Any], how: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from engine.contract.base import visible
-from engine.media.source import book
+from engine.media.source import book, sidecars
+from engine.media.source.ease import eased
 from engine.media.survey.kinds import KINDS
 from engine.media.survey.process import Target
 from engine.store import Database, Transaction
@@ -21,6 +22,7 @@ from engine.store import Database, Transaction
 MOST_TEXT = 200
 """Characters of a text that is kept."""
 _MOST_DETAILS = 40
+_MOST_OWNERS = 1000
 _MOST_SIDE = 2**31 - 1
 _MOST_MS = 366 * 24 * 3600 * 1000
 _MOST_NS = 2**63 - 1
@@ -38,6 +40,14 @@ _PUT = (
     + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
 )
 _DONE = "UPDATE file SET surveyed = 1 WHERE id = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+_BESIDE = """
+UPDATE file SET surveyed = 0 WHERE surveyed = 1 AND id IN (
+    SELECT id FROM file WHERE library = ?1 AND path = ?2
+    UNION ALL
+    SELECT id FROM file WHERE library = ?1 AND path >= ?3 AND path < ?4
+        AND instr(substr(path, ?5), x'2f') = 0
+    LIMIT ?6)
+"""
 _AGAIN = """
 UPDATE file SET surveyed = 0
 WHERE id IN (SELECT file FROM trait WHERE problem <> '' AND problem LIKE ?)
@@ -62,6 +72,31 @@ class Records:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._awaited: dict[tuple[int, bytes], list[int]] = {}
+        self._again: set[int] = set()
+
+    # --- records beside a file ------------------------------------------------------------------
+
+    def begin(self, library: int, targets: Mapping[int, Target]) -> None:
+        """These files are looked into from now on, and no others."""
+        self._again.clear()
+        self._awaited.clear()
+        for id_, path, _identity in targets.values():
+            for beside in sidecars.records_of(path):
+                self._awaited.setdefault((library, beside), []).append(id_)
+
+    async def placed(self, tx: Transaction, library: int, paths: Iterable[bytes]) -> None:
+        """Files came to these paths. Where one is a record of others, those are looked into again:
+        also the ones that just now are, since it may have come a moment too late for them."""
+        asked = []
+        for path in paths:
+            if (owners := sidecars.owners(path)) is not None:
+                asked.append((library, *owners, len(owners[1]) + 1, _MOST_OWNERS))
+                self._again.update(self._awaited.get((library, path), ()))
+        if asked:
+            await tx.executemany(_BESIDE, asked)
+
+    # --- what was found -------------------------------------------------------------------------
 
     async def pending(self, library: int, before: int, most: int) -> list[Target]:
         """Files that were not looked into, the newest first, of those with an id below."""
@@ -81,7 +116,7 @@ class Records:
     async def put(self, targets: Mapping[int, Target], rows: Iterable[Any]) -> None:
         """Stores what was found of these files, and of where they came from."""
         traits, done, evidence = [], [], {}
-        for row in rows:
+        async for row in eased(rows):
             id_, trait = row["id"], row["trait"]
             identity = targets[id_][2]
             key = (id_, identity[2], identity[3], identity[4])
@@ -89,11 +124,11 @@ class Records:
             done.append(key)
             if isinstance(told := row.get("evidence"), list):
                 evidence[id_] = told
-        sources = book.prepared(evidence)
+        sources = await book.prepared(evidence)
 
         async def work(tx: Transaction) -> None:
             await tx.executemany(_PUT, traits)
-            await tx.executemany(_DONE, done)
+            await tx.executemany(_DONE, [key for key in done if key[0] not in self._again])
             await book.store(tx, sources)
 
         await self._db.write(work)

@@ -88,16 +88,21 @@ def _av() -> Any:
     return av
 
 
-def read(trait: Trait, window: Window) -> None:
-    """Raises UnreadError, and whatever a parser may raise."""
-    av = _av()
-    with av.open(
-        window,
-        format=_FORMATS[trait["type"]],
+def opened(file: Any, type_: str) -> Any:
+    """The container of a file of one of ``TYPES``. Raises UnreadError, and whatever a parser may
+    raise."""
+    return _av().open(
+        file,
+        format=_FORMATS[type_],
         options=_OPTIONS,
         metadata_errors="replace",
         buffer_size=64 * 1024,
-    ) as container:
+    )
+
+
+def read(trait: Trait, window: Window) -> None:
+    """Raises UnreadError, and whatever a parser may raise."""
+    with opened(window, trait["type"]) as container:
         trait["container"] = _CONTAINERS.get(trait["type"], _FORMATS[trait["type"]])
         streams = list(container.streams)[:_MOST_STREAMS]
         if not streams:
@@ -121,7 +126,7 @@ def _streams(trait: Trait, container: Any, streams: Sequence[Any]) -> None:
             languages.append(plain(stream.metadata.get("language")) or "?")
         elif stream.type in {"video", "audio"} and name and name not in codecs:
             codecs.append(name)
-        if stream.type == "video" and not _is_cover(stream):
+        if stream.type == "video" and not is_cover(stream):
             moving = True
             _picture(trait, stream)
         elif stream.type == "audio" and context is not None:
@@ -138,7 +143,7 @@ def _streams(trait: Trait, container: Any, streams: Sequence[Any]) -> None:
         trait["kind"] = "audio"  # A film's container with nothing to see in it.
 
 
-def _is_cover(stream: Any) -> bool:
+def is_cover(stream: Any) -> bool:
     """An album's cover is a stream of one picture."""
     return bool(int(stream.disposition) & 0x400)
 

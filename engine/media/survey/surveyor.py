@@ -167,6 +167,7 @@ class Surveyor:
     async def _batch(self, library: Stored, targets: dict[int, Target]) -> None:
         waiting: list[Any] = []
         async with self._examining:
+            self._records.begin(library.id, targets)
             try:
                 async for rows in self._examiner.examine(library.root, list(targets.values())):
                     told = [r for r in rows if isinstance(r, dict) and r.get("id") in targets]

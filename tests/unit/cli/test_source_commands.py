@@ -59,11 +59,32 @@ def test_a_library_is_told_in_numbers(arcanum: Arcanum) -> None:
     summary = SourceSummary(files=4000, known=1000, kinds=(), hosts=hosts, trackers=(), cameras=())
     answers = Answers({"media.sources": SourceReport(library="films", summary=summary)})
     ran = arcanum("media", "sources", "films", answers=answers)
-    assert "4,000 files; of 1,000 (25%) it is known" in ran.out
+    assert "4,000 files; it is known where 1,000 (25%) of them came from" in ran.out
+    assert "not looked into" not in ran.out
     assert "h9.example" in ran.out
     assert "h10.example" not in ran.out
     assert "and 2 more" in ran.err
     assert "TRACKER" not in ran.out
+
+
+def test_what_is_not_known_is_said(arcanum: Arcanum) -> None:
+    nothing = {"kinds": (), "hosts": (), "trackers": (), "cameras": ()}
+
+    def told(**values: Any) -> str:
+        summary = SourceSummary.model_validate({**nothing, "known": 0, **values})
+        answers = Answers({"media.sources": SourceReport(library=None, summary=summary)})
+        return str(arcanum("media", "sources", answers=answers).out)
+
+    assert "No file is catalogued yet: arcanum media add PATH" in told(files=0)
+    shown = told(files=9, waiting=4)
+    assert "9 files; it is known where none of them came from" in shown
+    assert "? 4 files not looked into yet" in shown
+    only = Provenance(
+        at=now(), kind="appeared", origin="", referrer="", confidence=0.1, evidence={}
+    )
+    answers = Answers({"media.sources": SourceReport(library="films", sources=(only,))})
+    ran = arcanum("media", "sources", "films", "a", answers=answers)
+    assert "Nothing tells where it came from" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -84,6 +105,12 @@ def test_a_client_that_fails_is_told_by_a_line_and_the_exit_code(arcanum: Arcanu
     ran = arcanum("media", "clients", answers=Answers({"media.clients": failing}))
     assert ran.code == 2
     assert "! box: it does not answer." in ran.out
+    assert "--now" not in ran.err
+    unasked = arcanum(
+        "media", "clients", answers=Answers({"media.clients": client(state="not asked")})
+    )
+    assert unasked.code == 0
+    assert "arcanum media clients --now asks" in unasked.err
     lost = client(state="ok", unfound=2, example=PathRef.of(b"/data/\x1b.mkv"))
     ran = arcanum("media", "clients", "--now", answers=Answers({"media.ask_clients": lost}))
     assert ran.code == 0

@@ -63,6 +63,16 @@ async def test_the_version_moves_with_every_change(path: Path) -> None:
     await aside.close()
 
 
+async def test_a_list_of_ids_comes_whole_and_in_order(path: Path) -> None:
+    aside = Aside(path)
+    many = "WITH RECURSIVE n(id) AS (SELECT -3 UNION ALL SELECT id + 1 FROM n LIMIT 50000)"
+    ids = await aside.run(lambda reading: reading.ids(f"{many} SELECT id FROM n ORDER BY id DESC"))
+    assert list(ids) == [*range(49_996, -4, -1)]
+    none = await aside.run(lambda reading: reading.ids("SELECT i AS id FROM x"))
+    assert not none
+    await aside.close()
+
+
 async def test_nothing_is_written_there(path: Path) -> None:
     aside = Aside(path)
     with pytest.raises(StoreFailed):

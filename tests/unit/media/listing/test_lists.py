@@ -15,7 +15,7 @@ from engine.contract import media
 from engine.contract.assets import ListAssets, ListedAsset
 from engine.contract.base import PathRef
 from engine.contract.errors import Invalid, NotFound
-from engine.media.listing import orders, pages
+from engine.media.listing import orders, pages, ways
 from tests.unit.media.house import House
 from tests.unit.media.listing.shelf import SECOND, YEAR, Film, names, page, put, shelved, through
 
@@ -44,13 +44,13 @@ def many(count: int = 60) -> list[Film]:
 
 def key_of(sort: str, asset: ListedAsset) -> Any:
     taken = asset.taken_at.timestamp() if asset.taken_at else None
-    added = asset.first_seen_at.timestamp()
+    added, modified = asset.first_seen_at.timestamp(), asset.modified_at.timestamp()
     return {
         "path": (asset.path.data, asset.id),
         "size": (-asset.size, -asset.id),
-        "modified": (-asset.modified_at.timestamp(), -asset.id),
+        "modified": (-modified, -asset.id),
         "added": (-added, -asset.id),
-        "taken": (taken is None, -taken if taken is not None else -added, -asset.id),
+        "taken": (taken is None, -taken if taken is not None else -modified, -asset.id),
     }[sort]
 
 
@@ -140,7 +140,8 @@ async def test_narrowed_lists_hold_what_fits_and_nothing_else(
 ) -> None:
     """Both ways to the rows: through a few of the index, and through all that matches."""
     monkeypatch.setattr(pages, "_PEEK", peek)
-    monkeypatch.setattr(orders, "_FEW", 5)
+    monkeypatch.setattr(ways, "FEW", 5)
+    monkeypatch.setattr(ways, "FEW_BY_PATH", 5)
     known = many()
     await shelved(house, films, known)
 
@@ -190,6 +191,29 @@ async def test_an_order_stays_as_it_was_for_whoever_scrolls(house: House, films:
     assert fresh.handle != first.handle
     forgotten = await page(house, at=20, limit=10, handle="no such order")
     assert forgotten.assets == fresh.assets
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_who_is_in_a_hurry_jumps_without_an_order(
+    house: House, films: Path, tmp_path: Path, sort: str
+) -> None:
+    await shelved(house, films, many())
+    await shelved(house, tmp_path / "other", many(30), "other")
+    orders_made = house.room._lists._pages.orders._kept
+    for library in ("films", None):
+        for reverse in (False, True):
+            asked: dict[str, Any] = {"library": library, "sort": sort, "reverse": reverse}
+            found = await through(house, limit=500, **asked)
+            for at in (1, 20, len(found) // 2, len(found) - 7, len(found) - 1):
+                jumped = await page(house, at=at, limit=7, quick=True, **asked)
+                assert list(jumped.assets) == found[at : at + 7]
+                assert jumped.total == len(found)
+                rest = await page(house, after=jumped.next, **asked) if jumped.next else None
+                assert (list(rest.assets) if rest else []) == found[at + 7 :]
+            past = await page(house, at=len(found) + 3, quick=True, **asked)
+            assert (past.assets, past.next) == ((), None)
+    # By the time of taking, what was taken at no known time is in no index of its own.
+    assert bool(orders_made) == (sort == "taken")
 
 
 async def test_orders_in_memory_are_bounded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import os
@@ -16,6 +17,7 @@ from engine.contract.listing import AskThumbnail, Thumbnail
 from engine.media.listing import thumbnails
 from tests.unit.media.house import House, children, write
 from tests.unit.media.listing.shelf import page
+from tests.unit.media.survey.samples import film
 
 pytestmark = pytest.mark.binding("PIL", "make setup")
 
@@ -73,6 +75,51 @@ async def test_what_can_be_seen_through_lies_on_grey(house: House, films: Path) 
     await shelve(house, films, {"a.png": out.getvalue()})
     made = await thumbnail(house, "a.png")
     assert set(base64.b64decode(made.pixels)) == {128}
+
+
+@pytest.mark.binding("av", "make setup")
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+async def test_a_film_is_seen_by_a_still(house: House, films: Path, form: str) -> None:
+    await shelve(house, films, {"a": film(form), "cut": film(form)[:400], "ok.jpg": picture()})
+    await looked_into(house, {"a": f"video/{form}", "cut": f"video/{form}"})
+    made = await thumbnail(house, "a")
+    assert (made.width, made.height, made.problem) == (30, 17, "")
+    assert all(110 < value < 150 for value in base64.b64decode(made.pixels))
+    assert (await thumbnail(house, "cut")).problem
+    assert (await thumbnail(house, "ok.jpg")).width == 30
+
+
+@pytest.mark.binding("av", "make setup")
+async def test_a_playlist_that_calls_itself_a_film_opens_nothing(house: House, films: Path) -> None:
+    asked: list[bytes] = []
+
+    async def answer(_reader: Any, writer: Any) -> None:
+        asked.append(b"")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    text = f"#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n"
+    await shelve(house, films, {"a": text.encode() * 30})
+    await looked_into(house, {"a": "video/mp4"})
+    assert (await thumbnail(house, "a")).problem
+    assert not asked
+    server.close()
+    await server.wait_closed()
+
+
+async def looked_into(house: House, types: dict[str, str]) -> None:
+    """As if these films had been looked into."""
+
+    async def work(tx: Any) -> None:
+        for name, type_ in types.items():
+            await tx.execute(
+                "INSERT INTO trait (file, size, mtime_ns, kind, type)"
+                " SELECT id, size, mtime_ns, 'video', ? FROM file WHERE path = ?",
+                (type_, os.fsencode(name)),
+            )
+
+    await house.ground.catalogue.write(work)
 
 
 async def test_what_is_broken_says_so_and_the_next_one_is_seen(house: House, films: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -112,7 +113,7 @@ def test_a_long_one_is_cut_without_leaving_half_a_key(filling: str) -> None:
     ),
     st.text(max_size=50),
 )
-def test_what_is_stored_was_redacted_and_is_visible_whoever_said_it(
+async def test_what_is_stored_was_redacted_and_is_visible_whoever_said_it(
     wild: object, noise: str
 ) -> None:
     said = f"https://me:hunter2@h.example/x{noise}?token=hunter3"
@@ -123,7 +124,8 @@ def test_what_is_stored_was_redacted_and_is_visible_whoever_said_it(
         "confidence": 0.5,
         "evidence": {"a": said},
     }
-    told = book.prepared({1: [row, wild, {**row, "evidence": wild}, {**row, "confidence": wild}]})  # type: ignore[list-item]
+    rows: list[Any] = [row, wild, {**row, "evidence": wild}, {**row, "confidence": wild}]
+    told = await book.prepared({1: rows})
     assert told
     for _file, _at, kind, origin, referrer, confidence, evidence, where in told:
         assert kind == "url"

@@ -45,7 +45,7 @@ async def surveyed(house: House) -> None:
 async def types(house: House) -> dict[bytes, str]:
     """As they are stored: nothing is looked into by asking."""
     rows = await house.ground.catalogue.read(
-        "SELECT path, type FROM file JOIN trait ON trait.file = file.id"
+        "SELECT path, trait.type FROM file JOIN trait ON trait.file = file.id"
     )
     return {row["path"]: row["type"] for row in rows}
 
