@@ -59,16 +59,19 @@ def show_verified(found: VerifyResult, terminal: Terminal) -> None:
 def _show_compared(library: str, found: Compared, read: str, terminal: Terminal) -> None:
     counts = (
         (found.differing, "differing"),
-        (found.missing, "missing"),
+        (found.missing, "missing here" if found.remote else "missing"),
         (found.unreadable, "unreadable"),
         (found.bad_lines, f"bad {'line' if found.bad_lines == 1 else 'lines'}"),
-        (found.extra, "not in the list"),
+        (found.extra, "not there" if found.remote else "not in the list"),
+        (found.unsure, "not sure" if found.hash else "compared by size alone"),
     )
     told = ", ".join(f"{number(count)} {what}" for count, what in counts if count)
-    whole = found.matching == found.entries and not found.bad_lines
+    bad = found.differing + found.missing + found.unreadable + found.bad_lines
+    whole = not bad and found.matching + found.unsure == found.entries
+    said = f"on {found.remote}, by {found.hash or 'size'}" if found.remote else "as the list says"
     terminal.line(
         f"{'✓' if whole else '✗'} {library}: {number(found.matching)} of"
-        f" {number(found.entries)} as the list says{f', {told}' if told else ''} · {read}",
+        f" {number(found.entries)} {said}{f', {told}' if told else ''} · {read}",
         "ok" if whole else "bad",
     )
 
@@ -81,7 +84,11 @@ def _show_damaged(damaged: Sequence[Damaged], terminal: Terminal) -> None:
         for copy in one.copies:
             read = f"read {_moment(copy.checked_at)}" if copy.checked_at else "not read again yet"
             terminal.line(f"    good copy  {copy.library}: {copy.path.display} ({read})")
-        if not one.copies:
+        for held in one.remotes:
+            where = f"{held.remote.rstrip('/')}/{held.path.display}".replace(":/", ":")
+            by = "same size and name: not sure" if held.by == "size" else f"by {held.by}"
+            terminal.line(f"    good copy  {where} ({by}, listed {_moment(held.at)})")
+        if not one.copies and not one.remotes:
             terminal.line("    no other file with these bytes is known")
     if len(damaged) > _LISTED:
         terminal.note("More of them: arcanum media damaged")
@@ -154,9 +161,9 @@ def verified(found: VerifyResult) -> int:
     if found.rotten or found.unreadable or found.refused:
         return EXIT_DEGRADED
     if listed is not None:
-        if listed.matching < listed.entries or listed.bad_lines:
+        if listed.matching + listed.unsure < listed.entries or listed.bad_lines:
             return EXIT_DEGRADED
-        return EXIT_NO if listed.extra else EXIT_OK
+        return EXIT_NO if listed.extra or listed.unsure or found.pending else EXIT_OK
     return EXIT_NO if found.pending else EXIT_OK
 
 
@@ -171,6 +178,11 @@ def sound(found: DamagedPage) -> int:
 def _add_verify(parser: Parser) -> None:
     help_ = "only these files and folders: absolute, or below the library"
     parser.add_argument("paths", metavar="PATHS", nargs="*", help=help_)
+    help_ = (
+        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), or with a remote:"
+        " REMOTE:FOLDER, or a folder of this machine with --remote"
+    )
+    parser.add_argument("--against", metavar="LIST|REMOTE:FOLDER", help=help_)
     add_detach(parser)
 
 
@@ -179,7 +191,16 @@ def _add_history(parser: Parser) -> None:
     parser.add_argument("path", metavar="PATH", nargs="?", help=help_)
 
 
+def _as_meant(typed: str) -> tuple[str | None, PathRef | None]:
+    """A remote (REMOTE:FOLDER), or the path of a list. ``./NAME`` is a list, whatever is in it."""
+    if ":" in typed.partition("/")[0]:
+        return typed, None
+    return None, PathRef.of(os.fsencode(typed))
+
+
 async def _verify(run: Invocation) -> int:
+    typed: str | None = run.options.against
+    run.options.remote, run.options.against = _as_meant(typed) if typed else (None, None)
     run.options.paths = tuple(PathRef.of(os.fsencode(path)) for path in run.options.paths)
     return await job(run)
 
@@ -196,12 +217,13 @@ VERIFY = Command(
     show_verified,
     run=_verify,
     verdict=verified,
-    skip=("paths",),
+    skip=("paths", "against"),
     add=_add_verify,
     examples=(
         "arcanum media verify films",
         "arcanum media verify films dune --days 30",
         "arcanum media verify films --against /srv/films/SHA256SUMS",
+        "arcanum media verify films --against backup:films",
         "arcanum media verify films --hashes md5 sha1 --detach",
     ),
 )

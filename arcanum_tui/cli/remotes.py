@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from arcanum_tui.cli.arguments import Parser
-from arcanum_tui.cli.command import Command, Group, Invocation, call
+from arcanum_tui.cli.command import Command, Group, Invocation, call, waits
 from arcanum_tui.cli.follow import add_detach, job
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import moment, number, percent, plural, size, span
 from engine.contract import remotes
 from engine.contract.base import PathRef, now
+from engine.contract.client import EngineClient, Pending
 from engine.contract.errors import EXIT_NO, EXIT_OK
 from engine.contract.remotes import (
     CheckResult,
     Holders,
     Inventory,
+    PlanProgressed,
     RemoteList,
     TransferList,
 )
@@ -202,8 +205,35 @@ async def _check(run: Invocation) -> int:
 
 
 async def _send(run: Invocation) -> int:
+    """Shows how far the plan is while it is made."""
     _as_typed(run, "folder")
-    return await call(run)
+    request = run.request()
+    async with run.client() as client:
+        watch = asyncio.create_task(_planning(run, client, request.library))
+        try:
+            answer = await client.call(run.operation, request)
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+            run.terminal.clear()
+        if isinstance(answer, Pending):
+            return await waits(run, client, answer.approval_id)
+        return run.tell(answer.result)
+
+
+async def _planning(run: Invocation, client: EngineClient, library: str) -> None:
+    async with client.events() as events:
+        async for event in events:
+            if isinstance(event, PlanProgressed) and event.library == library:
+                run.terminal.progress(planning_line(event))
+
+
+def planning_line(told: PlanProgressed) -> str:
+    """``films  listing nas:films  1,204 files  210 files/s``."""
+    share = f"{percent(told.files, told.total):.0f} %" if told.total else ""
+    files = plural(told.files, "file")
+    rate = f"{number(round(told.rate))} files/s" if told.rate else ""
+    return "  ".join(filter(None, (told.library, told.note, share, files, rate)))
 
 
 async def _find(run: Invocation) -> int:
@@ -217,7 +247,7 @@ def sync(group: str) -> Command:
         "sync",
         remotes.SYNC,
         run=_send,
-        skip=("folder",),
+        skip=("folder", "only", "keep"),
         add=_add_folder,
         examples=(f"arcanum {group} sync films backup:films",),
     )
@@ -259,7 +289,7 @@ GROUP = Group(
             "copy",
             remotes.COPY,
             run=_send,
-            skip=("folder",),
+            skip=("folder", "only", "keep"),
             add=_add_folder,
             examples=(
                 "arcanum remotes copy films backup:films",
@@ -267,6 +297,17 @@ GROUP = Group(
             ),
         ),
         sync("remotes"),
+        Command(
+            "fetch",
+            remotes.FETCH,
+            run=_send,
+            skip=("folder", "only", "keep"),
+            add=_add_folder,
+            examples=(
+                "arcanum remotes fetch films backup:films",
+                "arcanum remotes fetch films backup:films/2024 --folder 2024",
+            ),
+        ),
         Command(
             "transfers",
             remotes.TRANSFERS,

@@ -39,6 +39,10 @@ def details(found: AssetDetail, width: int) -> list[Row]:
     elsewhere += [("same bytes", f"{c.library}: {c.path.display}") for c in found.copies]
     if found.copies_total > len(found.copies):
         elsewhere.append(("", f"{plural(found.copies_total, 'file')} with the same bytes in all"))
+    elsewhere += [
+        (f"same {c.by}", f"{c.remote.rstrip('/')}/{c.path.display}".replace(":/", ":"))
+        for c in found.remotes
+    ]
     rows += _section("COPIES", elsewhere or [("", "none is known")], width)
     past = [
         (_moment(one.at)[:10], " ".join(filter(None, (one.what, one.path.display, one.note))))

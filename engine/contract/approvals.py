@@ -251,7 +251,8 @@ KEEP = Operation(
     Kept,
     risk=Risk.WRITE,
     actors=ONLY_OPERATOR,
-    limits=Limits(max_bytes=16 * 1024 * 1024),
+    # The plan is made anew: what is on a remote is listed for it.
+    limits=Limits(max_bytes=16 * 1024 * 1024, timeout_s=None),
     audit=("id",),
     positional=("id", "keep"),
 )

@@ -30,6 +30,9 @@ class VerifyLibrary(Wire):
     against: PathRef | None = Field(
         None, description="a checksum list (of md5sum, sha256sum, b3sum, …) to compare with instead"
     )
+    remote: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
+        None, description="also compare with a remote: REMOTE:FOLDER, by the hash that it has"
+    )
     hashes: tuple[HashKind, ...] = Field(
         (), description="only files that have no such hash yet: it is made in the same reading"
     )
@@ -49,11 +52,21 @@ class GoodCopy(Wire):
     checked_at: datetime | None
 
 
+class RemoteCopy(Wire):
+    """A file on a remote, as an inventory told ``at`` that time. ``by``: the hash by which it is
+    the same; "size" where only size and name are, so that it is not sure."""
+
+    remote: str
+    path: PathRef
+    by: str
+    at: datetime
+
+
 class Damaged(Wire):
     """A file that is not, or cannot be read as, what it was. ``blake3`` is of what it held.
 
     ``rotten``: other bytes, though size, times and inode are as they were. ``copies`` are a few of
-    the good ones elsewhere; nothing is put back by itself.
+    the good ones in libraries, ``remotes`` of those on remotes; nothing is put back by itself.
     """
 
     library: str
@@ -65,16 +78,20 @@ class Damaged(Wire):
     reason: str
     since: datetime | None
     copies: tuple[GoodCopy, ...]
+    remotes: tuple[RemoteCopy, ...] = ()
 
 
 class Trouble(Wire):
     """A file, or a line of a list (``line``, from 1), of which more is to be said than a number.
 
     ``edited``: it had changed since the last look. ``refused``: it may not be read. Against a list:
-    ``differing``, ``missing``, ``unreadable``, ``extra`` and ``bad_line``.
+    ``differing``, ``missing``, ``unreadable``, ``extra`` and ``bad_line``; against a remote, too,
+    ``unsure``: it could not be compared, or by its size alone.
     """
 
-    kind: Literal["edited", "refused", "differing", "missing", "unreadable", "extra", "bad_line"]
+    kind: Literal[
+        "edited", "refused", "differing", "missing", "unreadable", "extra", "bad_line", "unsure"
+    ]
     path: PathRef | None = None
     line: int | None = None
     why: str = ""
@@ -82,7 +99,11 @@ class Trouble(Wire):
 
 class Compared(Wire):
     """A library against a checksum list. ``bad_lines`` could not be understood; ``extra`` files lie
-    where the list lies, or below, and are not in it."""
+    where the list lies, or below, and are not in it.
+
+    Against a ``remote``: ``entries`` are its files, ``extra`` ones are not there, ``missing`` ones
+    not here; ``hash``: what was compared, "" where the remote has none.
+    """
 
     entries: int
     matching: int
@@ -91,6 +112,9 @@ class Compared(Wire):
     extra: int
     unreadable: int
     bad_lines: int
+    unsure: int = 0
+    remote: str = ""
+    hash: str = ""
 
 
 class VerifyResult(Wire):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ByteSize, Field
 
@@ -155,6 +155,13 @@ class Send(CheckRemote):
         description="send at most so much a second, such as 4MB; 0: no limit;"
         " by default what the configuration says",
     )
+    only: Annotated[
+        tuple[str, ...],
+        Field(max_length=100_000, description="of what is to be done only these items, by key"),
+    ] = ()
+    keep: Annotated[
+        tuple[str, ...], Field(max_length=100_000, description="keys of items to leave out")
+    ] = ()
 
 
 class ApprovalOf(Wire):
@@ -162,7 +169,7 @@ class ApprovalOf(Wire):
 
 
 class Transfer(Wire):
-    """An approved copy or sync that runs. ``id`` is its approval's.
+    """An approved copy, sync or fetch that runs. ``id`` is its approval's.
 
     ``done`` and ``total`` count files; sizes in bytes, ``rate`` in bytes a second. ``now``: the
     files in flight.
@@ -172,7 +179,7 @@ class Transfer(Wire):
     operation: str
     library: str
     remote: str
-    state: Literal["waiting", "sending", "paused", "verifying", "deleting", "stopping"]
+    state: Literal["waiting", "sending", "fetching", "paused", "verifying", "deleting", "stopping"]
     done: int
     total: int
     bytes: int
@@ -225,6 +232,34 @@ class InventoryTaken(Event):
     remote: str
     files: int
     bytes: int
+
+
+class PlanProgressed(Event):
+    """A plan of a copy, sync or fetch is being made. ``rate``: files a second, if known."""
+
+    durable: ClassVar[bool] = False
+    kind: Literal["remotes.plan_progressed"] = "remotes.plan_progressed"
+    library: str
+    remote: str
+    files: int
+    total: int | None = None
+    rate: float | None = None
+    note: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.library}:{self.remote}"
+
+
+class Fetched(Event):
+    """A fetch ended; ``complete``: all that was approved came and was verified."""
+
+    kind: Literal["remotes.fetched"] = "remotes.fetched"
+    library: str
+    remote: str
+    files: int
+    bytes: int
+    complete: bool
 
 
 class Sent(Event):
@@ -297,8 +332,19 @@ SYNC = Operation(
     audit=("library", "remote"),
     positional=("library", "remote"),
 )
+FETCH = Operation(
+    "remotes.fetch",
+    "Bring what is on a remote and not here into a library, after your approval",
+    Send,
+    Empty,
+    risk=Risk.HIGH,
+    actors=_TRUSTED,
+    limits=_LONG,
+    audit=("library", "remote"),
+    positional=("library", "remote"),
+)
 TRANSFERS = Operation(
-    "remotes.transfers", "The approved copies and syncs that run now", Empty, TransferList
+    "remotes.transfers", "The approved transfers that run now", Empty, TransferList
 )
 PAUSE = Operation(
     "remotes.pause",
@@ -322,7 +368,7 @@ RESUME = Operation(
 )
 CANCEL = Operation(
     "remotes.cancel",
-    "Stop a copy or sync for good; what was sent stays there",
+    "Stop a transfer for good; what has come or was sent stays",
     ApprovalOf,
     TransferList,
     risk=Risk.WRITE,

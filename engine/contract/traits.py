@@ -9,7 +9,7 @@ from pydantic import Field
 
 from engine.contract.assets import Asset
 from engine.contract.base import Name, PathRef, Wire
-from engine.contract.integrity import Damage, Happening
+from engine.contract.integrity import Damage, Happening, RemoteCopy
 
 FileKind = Literal["image", "video", "audio", "document", "archive", "text", "other"]
 
@@ -72,6 +72,7 @@ class AssetDetail(Wire):
 
     ``traits`` is None until it was looked into. ``names`` are its other names on the disk (hard
     links); ``copies`` other files with the same bytes, ``copies_total`` how many there are.
+    ``remotes``: files there with these bytes, as far as inventories tell.
     ``sources``: the most telling first. ``history``: the newest first.
     """
 
@@ -86,4 +87,5 @@ class AssetDetail(Wire):
     names: tuple[Elsewhere, ...]
     copies: tuple[Elsewhere, ...]
     copies_total: int
+    remotes: tuple[RemoteCopy, ...] = ()
     history: tuple[Happening, ...]

@@ -17,6 +17,7 @@ from typing import Any
 
 from engine.contract.base import now, visible
 from engine.media.integrity import record
+from engine.media.nesting import Nesting, lies_in
 from engine.store import Database, Transaction
 from engine.worker.frames import to_bytes
 
@@ -47,7 +48,14 @@ ON CONFLICT (library, path) DO UPDATE SET
 _MOVE = """
 UPDATE file SET path = ?, folded = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, ctime_ns = ?,
     nlink = ?, seen_at = ?
-WHERE id = ?
+WHERE id = ? AND library = ?
+"""
+# Of a batch as for _MOVE: files whose row went before it could be moved are new here.
+_MOVED_TOO_LATE = """
+INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, seen_at,
+    first_seen_at)
+SELECT v11, v1, v2, v3, v4, v5, v6, v7, v8, v9, v9 FROM temp.batch
+WHERE NOT EXISTS (SELECT 1 FROM file WHERE library = v11 AND path = v1)
 """
 _REHOME = "UPDATE file SET library = ?1, path = ?2, folded = ?3 WHERE id = ?4 AND library <> ?1"
 # Of a batch: library, the identity, then the hash and when it was made. All names of a hardlinked
@@ -111,13 +119,19 @@ class Files:
     """Every method is one transaction or one read. Raises StoreFailed.
 
     ``hashes``: those of hashlib that are made besides BLAKE3. ``placed`` hears, within the
-    transaction, in which library files came to which paths, or changed there.
+    transaction, in which library files came to which paths, or changed there. What lies in a
+    library within, by ``nesting``, is not taken for one's own, whoever met it before that was one.
     """
 
     def __init__(
-        self, database: Database, hashes: Sequence[str] = (), placed: Placed | None = None
+        self,
+        database: Database,
+        hashes: Sequence[str] = (),
+        placed: Placed | None = None,
+        nesting: Nesting | None = None,
     ) -> None:
         self._db, self._placed = database, placed
+        self._nesting = nesting or Nesting()
         self.hashes = tuple(dict.fromkeys(hashes))
 
     @property
@@ -127,15 +141,15 @@ class Files:
 
     # --- libraries ------------------------------------------------------------------------------
 
-    async def adopt(self, libraries: Sequence[Stored]) -> list[int]:
-        """Makes room for these libraries; returns the ids of those that are the user's no more."""
+    async def adopt(self, libraries: Sequence[Stored]) -> dict[int, bytes]:
+        """Makes room for these libraries; returns those that are the user's no more: id, root."""
         roots = {library.id: library.root for library in libraries}
 
-        async def work(tx: Transaction) -> list[int]:
+        async def work(tx: Transaction) -> dict[int, bytes]:
             known = {row["id"]: row["root"] for row in await tx.fetch("SELECT * FROM library")}
             for id_ in roots.keys() - known.keys():
                 await tx.execute("INSERT INTO library (id, root) VALUES (?, ?)", (id_, roots[id_]))
-            return [id_ for id_, root in known.items() if roots.get(id_) != root]
+            return {id_: root for id_, root in known.items() if roots.get(id_) != root}
 
         return await self._db.write(work)
 
@@ -244,9 +258,10 @@ class Files:
         )
 
         async def work(tx: Transaction) -> None:
+            mine = self._mine(library, values, path=1)
             if changed:
-                await record.changed(tx, [(seen, *value[:2], *value[3:8]) for value in values])
-            await tx.batch(values)
+                await record.changed(tx, [(seen, *value[:2], *value[3:8]) for value in mine])
+            await tx.batch(mine)
             await tx.execute(_UPSERT)
             await record.put_digests(tx, record.BY_PATH, digests)
             places = [value[:2] for value in hashed]
@@ -255,6 +270,14 @@ class Files:
             await self._tell(tx, library, (value[1] for value in values))
 
         await self._write(library, work)
+
+    def _mine(
+        self, library: int, values: list[tuple[Any, ...]], path: int
+    ) -> list[tuple[Any, ...]]:
+        """Without what lies in a library within. To be asked in the transaction that writes them:
+        whatever is handed over then, is handed over after it, or before."""
+        inner = self._nesting.inner(library)
+        return [value for value in values if not lies_in(value[path], inner)] if inner else values
 
     def _digests(
         self, read: Iterable[tuple[tuple[Any, ...], Sequence[str]]]
@@ -272,19 +295,21 @@ class Files:
         def convert(row: list[Any]) -> tuple[Any, ...]:
             id_, path, *identity = row
             raw = to_bytes(path)
-            return (raw, fold(raw), *identity, seen, id_)
+            return (raw, fold(raw), *identity, seen, id_, library)
 
         values = await _converted(rows, convert)
         # Another look may have met the new name first.
-        taken = [(library, value[0], value[-1]) for value in values]
         clear = "DELETE FROM file WHERE library = ? AND path = ? AND id <> ?"
 
         async def work(tx: Transaction) -> None:
-            await record.moved(tx, [(seen, value[-1], library, value[0]) for value in values])
-            await tx.executemany(clear, taken)
+            mine = self._mine(library, values, path=0)
+            await record.moved(tx, [(seen, value[-2], library, value[0]) for value in mine])
+            await tx.executemany(clear, [(library, value[0], value[-2]) for value in mine])
             if came:
-                await tx.executemany(_REHOME, [(library, *v[:2], v[-1]) for v in values])
-            await tx.executemany(_MOVE, values)
+                await tx.executemany(_REHOME, [(library, *v[:2], v[-2]) for v in mine])
+            await tx.executemany(_MOVE, mine)
+            await tx.batch(mine)
+            await tx.execute(_MOVED_TOO_LATE)
             await self._tell(tx, library, (value[0] for value in values))
 
         await self._write(library, work)

@@ -105,12 +105,12 @@ class Indexer:
         """Ends what goes on. A scan is cancelled or, where the library is removed, told so."""
         self._watching = False
         self._removed = removed
-        tasks = [*self._tasks, *self._own]
+        tasks, own = [*self._tasks], [*self._own]
         if self._scan is not None and not removed:
             tasks.append(self._scan)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *own, return_exceptions=True)
         async with self._looking, self._hashing:  # Whoever reads has ended.
             await self.shelf.stop()
         await self._watchers.unwatch(self._stored.id)
@@ -122,6 +122,7 @@ class Indexer:
         for hearing in self._hearings:
             hearing.forget() if paths is None else hearing.add(paths)
         if paths is None:
+            self._trusted = False  # It is known that not everything was told.
             self._demand()
         else:
             self._hints.update(paths)
@@ -181,8 +182,7 @@ class Indexer:
         self._in_hand, self._hints = self._hints, set()
         places = condense(self._in_hand)
         if places is None:
-            self._demand()
-            self._look_wanted.set()
+            self.hint(None)
         elif not await self._by_itself(self._look_alone(places)):
             self._hints |= self._in_hand
         self._in_hand = set()
@@ -211,7 +211,8 @@ class Indexer:
             await asyncio.wait({task})
         finally:
             self._own.discard(task)
-            task.cancel()
+            if not task.cancelling():  # A second time, and it would not wait for its worker's end.
+                task.cancel()
         if task.cancelled():
             return False
         error = task.exception()

@@ -18,6 +18,7 @@ import threading
 from typing import Final
 
 from engine.media.hints import LimitError, Told
+from engine.media.nesting import lies_in
 
 IN_MODIFY: Final = 0x2
 IN_ATTRIB: Final = 0x4
@@ -52,7 +53,7 @@ _EVENT = struct.Struct("iIII")
 
 
 class Inotify:
-    """``skip`` is a folder of each root that is not watched."""
+    """``skip`` is the name of folders that are not watched."""
 
     def __init__(self, skip: bytes, told: Told) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -62,20 +63,33 @@ class Inotify:
         self._skip, self._told = skip, told
         self._lock = threading.Lock()
         self._roots: dict[int, tuple[bytes, int]] = {}
+        self._inner: dict[int, frozenset[bytes]] = {}
         self._places: dict[int, tuple[int, bytes]] = {}
         self._watches: dict[tuple[int, bytes], int] = {}
         threading.Thread(target=self._listen, name="inotify", daemon=True).start()
 
-    def add(self, library: int, root: bytes) -> None:
-        """Watches a root and all folders below it. Raises LimitError (then none is) or OSError."""
+    def add(self, library: int, root: bytes, inner: frozenset[bytes] = frozenset()) -> None:
+        """Watches a root and all folders below it but ``inner``, where other libraries begin: a
+        folder has one watch. Raises LimitError (then none is) or OSError."""
         status = os.stat(root, follow_symlinks=False)
         with self._lock:
-            self._roots[library] = (root, status.st_dev)
+            self._roots[library], self._inner[library] = (root, status.st_dev), inner
             try:
                 self._add_tree(library, b"")
             except LimitError:
                 self._remove(library)
                 raise
+
+    def renest(self, library: int, inner: frozenset[bytes]) -> None:
+        """Other libraries begin in this one than before."""
+        with self._lock:
+            if library not in self._roots:
+                return
+            before, self._inner[library] = self._inner[library], inner
+            for top in inner - before:
+                self._drop_tree(library, top)
+            for top in before - inner:
+                self._extend(library, top)
 
     def remove(self, library: int) -> None:
         with self._lock:
@@ -83,6 +97,7 @@ class Inotify:
 
     def _remove(self, library: int) -> None:
         self._roots.pop(library, None)
+        self._inner.pop(library, None)
         for owner, path in [key for key in self._watches if key[0] == library]:
             self._drop(owner, path)
 
@@ -99,22 +114,26 @@ class Inotify:
 
     def _add_tree(self, library: int, top: bytes) -> None:
         root, device = self._roots[library]
+        inner = self._inner[library]
         queue = [top]
         while queue:
             path = queue.pop()
+            if inner and lies_in(path, inner):
+                continue
             whole = os.path.join(root, path) if path else root
             try:
                 if os.stat(whole, follow_symlinks=False).st_dev != device:
                     continue
                 self._watch(library, path, whole)
                 with os.scandir(whole) as entries:
-                    names = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+                    names = [
+                        entry.name
+                        for entry in entries
+                        if entry.name != self._skip and entry.is_dir(follow_symlinks=False)
+                    ]
             except OSError:  # Gone again, or not to be read: the next look says so.
                 continue
-            if path:
-                queue.extend(path + b"/" + name for name in names)
-            else:
-                queue.extend(name for name in names if name != self._skip)
+            queue.extend(path + b"/" + name for name in names) if path else queue.extend(names)
 
     def _watch(self, library: int, path: bytes, whole: bytes) -> None:
         watch = self._libc.inotify_add_watch(self._fd, whole, _MASK)
@@ -168,6 +187,8 @@ class Inotify:
         if place is None:
             return
         library, folder = place
+        if library not in self._roots:
+            return
         if mask & IN_IGNORED:
             del self._places[watch]
             self._watches.pop(place, None)
@@ -177,15 +198,23 @@ class Inotify:
                 self._told.lost(library)
             return
         path = folder + b"/" + name if folder and name else folder or name
-        if not path or path == self._skip:
+        if not path or name == self._skip or lies_in(path, self._inner[library]):
             return
         if mask & IN_ISDIR and mask & (IN_MOVED_FROM | IN_DELETE):
             self._drop_tree(library, path)
+            self._tell_below(library, path)
         elif mask & IN_ISDIR and mask & (IN_CREATE | IN_MOVED_TO):
             self._extend(library, path)
         elif mask & IN_ISDIR:  # Only the folder's own attributes.
             return
         self._told.hint(library, path)
+
+    def _tell_below(self, library: int, path: bytes) -> None:
+        """A folder went, and the roots of other libraries with it."""
+        whole = self._roots[library][0] + b"/" + path
+        for other, (root, _device) in self._roots.items():
+            if root.startswith(whole + b"/"):
+                self._told.lost(other)
 
     def _extend(self, library: int, top: bytes) -> None:
         try:

@@ -61,12 +61,6 @@ def refuse(name: str, root: bytes, known: Sequence[Stored], own: Sequence[bytes]
                 f"{where} is a library already: {library.name}.",
                 f"arcanum media scan {library.name} reads it again.",
             )
-        if _within(root, library.root) or _within(library.root, root):
-            theirs = PathRef.of(library.root).display
-            raise Refused(
-                f"{where} overlaps the library {library.name} ({theirs}).",
-                "A file belongs to one library: name a folder beside it, or remove that one first.",
-            )
         if library.name == name:
             theirs = PathRef.of(library.root).display
             raise Refused(

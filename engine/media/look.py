@@ -22,8 +22,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
-from engine.media.hints import ancestors
 from engine.media.link import Batch, Link
+from engine.media.links import Links
+from engine.media.nesting import lies_in
 from engine.media.walk import GONE, Found, Identity, Walker
 from engine.worker.frames import Frame, to_bytes, to_text
 
@@ -32,7 +33,7 @@ _CHUNK = 64
 _QUICK_S = 0.0005
 _UNDER_WAY = 1024 * 1024 * 1024
 _COLUMNS = "id, path, dev, ino, size, mtime_ns, ctime_ns, nlink"
-_KINDS = ("added", "changed", "moved", "came", "gone")
+_KINDS = ("added", "changed", "moved", "came", "gone", "elsewhere")
 _Range = tuple[bytes, bytes | None]
 _Difference = tuple[str, bytes, Identity]
 
@@ -108,9 +109,10 @@ class Known:
 
 
 class Look:
-    """``command``: catalogue, library, root, expect, paths (None: everything), skip, threads,
-    hashes.
+    """``command``: catalogue, library, root, expect, paths (None: everything), skip, inner,
+    threads, hashes.
 
+    ``elsewhere`` rows name files of other libraries that are links to files which differ here.
     ``expect`` is the root's (dev, ino) at the last look; ``threads`` 0 leaves hashing for later.
     Raises RootLostError where the root is not what is expected.
     """
@@ -129,7 +131,8 @@ class Look:
         self._old_dev = (command["expect"] or self._identity)[0]
         self._more: list[str] = command["hashes"]
         self._others = self._beside()
-        self._walker = Walker(self._fd, device, to_bytes(command["skip"]))
+        self._inner = frozenset(to_bytes(path) for path in command["inner"])
+        self._walker = Walker(self._fd, device, to_bytes(command["skip"]), self._inner)
         self._tasks = Tasks(command["threads"], 500) if command["threads"] else None
         self._small: list[_Difference] = []
         self._slow = self._under_way = 0
@@ -137,14 +140,16 @@ class Look:
         self._batches = {kind: Batch(link, kind) for kind in _KINDS}
         self._lost = array("q")
         self._moved: set[int] = set()
-        self._linked: set[tuple[int, int]] = set()
+        self._links = Links(self._db, self._library, self._others)
 
     def _expect(self, known: list[int] | None) -> None:
         """An unmounted disk leaves an empty folder, or another file system, in its place."""
-        if known is None or self._empty:
+        if self._empty:
             return
-        same = (self._identity.dev == known[0], self._identity.ino == known[1])
-        if all(same):
+        # Of one that was never looked at, another library may know files: see ``handover``.
+        dev, ino = known or self._identity[:2]
+        same = (self._identity.dev == dev, self._identity.ino == ino)
+        if known is not None and all(same):
             return
         with os.scandir(self._fd) as entries:
             bare = next(entries, None) is None
@@ -159,8 +164,10 @@ class Look:
             self._merge([(b"", None)], self._walker.everything())
         for text in self._paths or ():
             self._merge_at(to_bytes(text))
-        for path in self._other_names():
-            self._merge_at(path)
+        if self._paths is not None:
+            for path in self._links.here(map(to_bytes, self._paths)):
+                self._merge_at(path)
+        self._links.tell_elsewhere(self._batches["elsewhere"])
         self._hash_small()
         if self._tasks is not None:
             self._tasks.finish()
@@ -182,25 +189,9 @@ class Look:
         ranges: list[_Range] = [(path, path + b"\0"), (path + b"/", path + b"0")]
         self._merge(ranges, self._walker.at(path))
 
-    def _other_names(self) -> list[bytes]:
-        """Names of files that were met and have more than one: a link that comes or goes changes
-        the file, and no event tells of its other names."""
-        if self._paths is None:
-            return []
-        met = {to_bytes(text) for text in self._paths}
-        names = set()
-        for dev, ino in islice(self._linked, _PAGE):
-            for (path,) in self._db.execute(
-                "SELECT path FROM file WHERE library = ? AND dev = ? AND ino = ?",
-                (self._library, dev, ino),
-            ).fetchall():
-                if path not in met and met.isdisjoint(ancestors(path)):
-                    names.add(path)
-        return sorted(names)
-
     def _differs(self, identity: Identity) -> None:
-        if identity.nlink > 1 and self._paths is not None:
-            self._linked.add((identity.dev, identity.ino))
+        if identity.nlink > 1 and (self._paths is not None or not self._empty):
+            self._links.add(identity)
 
     def _merge(self, ranges: list[_Range], items: Iterable[Found]) -> None:
         known = Known(self._db, self._library, ranges, self._old_dev, self._identity.dev)
@@ -226,9 +217,11 @@ class Look:
             self._lose(known, known.row)
 
     def _lose(self, known: Known, row: Row) -> None:
+        known.next()
+        if lies_in(row.path, self._inner):
+            return  # It is another library's by now, which will take it.
         self._differs(row.identity)
         self._lost.append(row.id)
-        known.next()
 
     @staticmethod
     def _leave(known: Known, found: Found) -> None:

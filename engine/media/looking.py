@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Files, Stored
+from engine.media.handover import Handover
 from engine.media.process import STALL_S, Process
 from engine.worker.frames import Frame, to_bytes, to_text
 
@@ -112,11 +113,15 @@ class Workers:
         self._timer = asyncio.get_running_loop().call_later(_LINGER_S, self._retire)
 
     def _retire(self) -> None:
-        task = asyncio.create_task(self.close())
+        task = asyncio.create_task(self._end_idle())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
+        await self._end_idle()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def _end_idle(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         process, self._idle = self._idle, None
@@ -125,7 +130,10 @@ class Workers:
 
 
 class Reader:
-    """Looks at one library, and hashes it. ``hashed`` hears of each step: files, bytes."""
+    """Looks at one library, and hashes it. ``hashed`` hears of each step: files, bytes;
+    ``elsewhere`` of files of other libraries (None: all) to be looked at, since links to them came
+    or went here.
+    """
 
     def __init__(
         self,
@@ -133,13 +141,17 @@ class Reader:
         workers: Workers,
         library: Stored,
         threads: int,
+        *,
+        handover: Handover,
         hashed: Callable[[int, int], None],
+        elsewhere: Callable[[int, Sequence[bytes] | None], None],
     ) -> None:
-        self._hashed = hashed
+        self._handover, self._hashed, self._elsewhere = handover, hashed, elsewhere
         self._files = files
         self._workers = workers
         self._library = library
         self._threads = threads
+        self._settled = False
 
     def _command(self, do: str, **values: Any) -> Frame:
         return {
@@ -159,12 +171,16 @@ class Reader:
 
         Raises Lost where the root is not there, WorkerFailed, StoreFailed, and what ``pace`` does.
         """
+        if paths is None or not self._settled:
+            await self._handover.settle(self._library)
+            self._settled = True
         known = (await self._files.numbers(self._library.id)).root
         command = self._command(
             "look",
             paths=None if paths is None else [to_text(path) for path in paths],
             expect=known,
             skip=to_text(TRASH_FOLDER),
+            inner=[to_text(path) for path in self._handover.nesting.inner(self._library.id)],
         )
         if not hashing:
             command["threads"] = 0
@@ -234,10 +250,23 @@ class Reader:
                 tally.removed += len(rows)
                 tally.touch([row[1] for row in rows])
                 return files.remove(library, [row[0] for row in rows], started)
+            case "elsewhere":
+                self._tell_elsewhere(rows)
             case "done":
                 tally.unreadable, tally.skipped = frame["unreadable"], frame["skipped"]
                 tally.problems = [(to_bytes(path), why) for path, why in frame["problems"]]
         return None
+
+    def _tell_elsewhere(self, rows: list[Any]) -> None:
+        places: dict[int, list[bytes] | None] = {}
+        for library, path in rows:
+            known = places.setdefault(library, [])
+            if path is None:
+                places[library] = None
+            elif known is not None:
+                known.append(to_bytes(path))
+        for library, paths in places.items():
+            self._elsewhere(library, paths)
 
     def _take_hash(self, frame: Frame, tally: Tally) -> Coroutine[Any, Any, None] | None:
         rows = frame.get("rows", [])

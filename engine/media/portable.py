@@ -10,21 +10,25 @@ from pathlib import Path
 from watchfiles._rust_notify import RustNotify
 
 from engine.media.hints import Told
+from engine.media.nesting import lies_in
 
 _WAIT_MS = 60_000
 _AGAIN_S = 5.0
 
 
 class Portable:
-    """``skip`` is a folder of each root whose events are left out."""
+    """Events are left out of folders that are called ``skip``, and of those in which other
+    libraries begin."""
 
     def __init__(self, skip: bytes, told: Told) -> None:
         self._skip, self._told = skip, told
         self._stops: dict[int, threading.Event] = {}
+        self._inner: dict[int, frozenset[bytes]] = {}
 
-    def add(self, library: int, root: bytes) -> None:
-        """Watches a root and all below it. Raises OSError."""
+    def add(self, library: int, root: bytes, inner: frozenset[bytes] = frozenset()) -> None:
+        """Watches a root and all below it but ``inner``. Raises OSError."""
         watcher = self._open(root)
+        self._inner[library] = inner
         self._stops[library] = stop = threading.Event()
         threading.Thread(
             target=self._follow, args=(library, root, watcher, stop), daemon=True
@@ -33,6 +37,9 @@ class Portable:
     def remove(self, library: int) -> None:
         if stop := self._stops.pop(library, None):
             stop.set()
+
+    def renest(self, library: int, inner: frozenset[bytes]) -> None:
+        self._inner[library] = inner
 
     def drain(self) -> None:
         """What happened until now is told when this returns: it takes less than a second."""
@@ -69,5 +76,6 @@ class Portable:
             self._told.lost(library)
         elif path.startswith(root + b"/"):
             relative = path[len(root) + 1 :]
-            if relative.split(b"/", 1)[0] != self._skip:
+            inner = self._inner.get(library, frozenset())
+            if self._skip not in relative.split(b"/") and not lies_in(relative, inner):
                 self._told.hint(library, relative)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from engine.contract import assets, media
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError, Invalid, NotFound, Refused, Unavailable
+from engine.contract.errors import Invalid, NotFound, Unavailable
 from engine.contract.holding import Holders
+from engine.contract.origins import Origins
 from engine.contract.ports import (
     Catalogue,
     CatalogueFile,
@@ -26,14 +26,17 @@ from engine.media.catalogue import Files, Stored
 from engine.media.describe import describe
 from engine.media.duplicates.desk import Duplicates
 from engine.media.duplicates.gallery import Gallery
+from engine.media.handover import Handover
 from engine.media.indexer import Indexer
 from engine.media.integrity.desk import Integrity, integrity_concerns
 from engine.media.integrity.strain import MachineStrain, Strain
 from engine.media.libraries import Libraries, name_from
 from engine.media.listing.desk import Lists
 from engine.media.looking import Reader, Workers
+from engine.media.nesting import Nesting
 from engine.media.paging import Pages
-from engine.media.process import STALL_S, Lost
+from engine.media.places import Places
+from engine.media.process import STALL_S
 from engine.media.report.counting import Counting
 from engine.media.shelf import Shelf
 from engine.media.source.desk import SourceDesk
@@ -43,9 +46,7 @@ from engine.media.survey.surveyor import Surveyor
 from engine.media.timing import Timing
 from engine.media.watch import Watchers
 from engine.store import Transaction
-from engine.worker.frames import to_bytes, to_text
 
-_log = logging.getLogger(__name__)
 _READ_WITHIN_S = 10.0
 
 
@@ -67,11 +68,21 @@ class MediaRoom:
         self._threads = settings.hash_threads or min(4, os.cpu_count() or 1)
         self._libraries = Libraries(ground.state, ground.machine)
         self._records = Records(ground.catalogue)
-        self._files = Files(ground.catalogue, settings.hashes, self._records.placed)
+        nesting = Nesting()
+        self._files = Files(ground.catalogue, settings.hashes, self._records.placed, nesting)
+        self._handover = Handover(ground.catalogue, nesting, self._moved_between)
         self._pages = Pages(ground.catalogue)
         self._workers = Workers(stall_s)
-        self._watchers = Watchers()
+        self._watchers = Watchers(nesting)
         self._indexers: dict[str, Indexer] = {}
+        self._places = Places(
+            nesting,
+            self._handover,
+            self._files,
+            workers=self._workers,
+            watchers=self._watchers,
+            indexers=self._indexers,
+        )
         self._lists = Lists(ground, self._indexers)
         self._strain = strain or MachineStrain()
         self._integrity = Integrity(
@@ -84,20 +95,18 @@ class MediaRoom:
             threads=self._threads,
         )
         self._surveyor = Surveyor(self._records, busy=self._is_busy, told=self._surveyed)
-        self._showing = Showing(ground.catalogue, self._stored, self._surveyor.look)
-        self._sources = SourceDesk(
-            ground.catalogue, self._stored, self._surveyor.look, settings
+        self._showing = Showing(
+            ground.catalogue, self._stored, self._surveyor.look, self._integrity.outside.sure
         )
+        self._sources = SourceDesk(ground.catalogue, self._stored, self._surveyor.look, settings)
         self._duplicates = Duplicates(
             ground, self._files, self._workers, self._stored, self._threads
         )
         self._gallery = Gallery(ground, self._files, self._workers, self._duplicates.chosen)
-        self._purges: dict[int, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         stored = await self._libraries.every()
-        for stranger in await self._files.adopt(stored):
-            self._forget(stranger)
+        await self._places.start(stored)
         for library in stored:
             (await self._open(library)).start()
         door = self._ground.door
@@ -114,6 +123,8 @@ class MediaRoom:
         self._ground.provide(Catalogue, self)  # type: ignore[type-abstract]
         holders = self._sources.holders(lambda name: self._indexer(name).shelf.stored.id)
         self._ground.provide(Holders, holders)  # type: ignore[type-abstract]
+        origins = self._sources.origins(lambda name: self._indexer(name).shelf.stored.id)
+        self._ground.provide(Origins, origins)  # type: ignore[type-abstract]
         counting = Counting(self._ground.catalogue, self._ground.machine, self._by_id)
         self._ground.provide(MediaCounts, counting)  # type: ignore[type-abstract]
         self._ground.probes["media"] = self._concerns
@@ -128,30 +139,11 @@ class MediaRoom:
         await self._sources.stop()
         await self._watchers.stop()
         await self._workers.close()
-        for task in self._purges.values():  # What is left of them goes at the next start.
-            task.cancel()
-        await asyncio.gather(*self._purges.values(), return_exceptions=True)
+        await self._places.stop()
 
-    def _forget(self, library: int, first: Awaitable[None] | None = None) -> None:
-        """Takes a library's files out of the catalogue, in the background."""
-
-        async def work() -> None:
-            try:
-                if first is not None:
-                    await first
-                await self._files.purge(library)
-            except ArcanumError as error:  # It goes on at the next start.
-                _log.warning("forgetting a library: %s", error.message)
-            finally:
-                del self._purges[library]
-
-        self._purges[library] = asyncio.create_task(work(), name="media:forget")
-
-    async def _open(self, library: Stored) -> Indexer:
-        """Makes room for a library in the catalogue, where its id may still be another's."""
-        if (old := self._purges.get(library.id)) is not None:
-            await asyncio.wait({old})
-        await self._files.adopt([library])
+    async def _open(self, library: Stored, root: tuple[int, int] | None = None) -> Indexer:
+        """``root``: which folder its root is, where that is known."""
+        await self._places.make_room(library, root)
         shelf = Shelf(library, self._files, self._ground.machine, self._publish)
         await shelf.refresh()
         metrics = self._ground.metrics
@@ -160,7 +152,15 @@ class MediaRoom:
             metrics.files_hashed.inc(files)
             metrics.bytes_hashed.inc(size)
 
-        reader = Reader(self._files, self._workers, library, self._threads, hashed)
+        reader = Reader(
+            self._files,
+            self._workers,
+            library,
+            self._threads,
+            handover=self._handover,
+            hashed=hashed,
+            elsewhere=self._places.look_at,
+        )
         indexer = self._indexers[library.name] = Indexer(
             shelf,
             files=self._files,
@@ -227,34 +227,24 @@ class MediaRoom:
             raise Invalid("The path's raw form is not base64.", "Encode its bytes.") from error
         if b"\0" in path or not path:
             raise Invalid("A path is not empty and has no NUL in it.", "Name a folder.")
-        root = await self._resolve(os.path.abspath(os.path.expanduser(path)))  # noqa: ASYNC240
+        root, identity = await self._places.resolve(
+            os.path.abspath(os.path.expanduser(path))  # noqa: ASYNC240
+        )
+        await self._places.refuse_twin((root, identity))
         home = self._ground.home
         own = [os.fsencode(folder.resolve()) for folder in (home.data, home.runtime)]
         library = await self._libraries.add(request.name or name_from(root), root, own)
-        indexer = await self._open(library)
+        indexer = await self._open(library, identity)
+        await self._places.take_over(library)
         indexer.start()
-        return indexer.shelf.library
-
-    async def _resolve(self, path: bytes) -> bytes:
-        """The path without links. A worker asks the disk: one that hangs must not hang us."""
-        try:
-            async with self._workers.lend() as process:
-                async for frame in process.answers({"do": "probe", "path": to_text(path)}):
-                    if frame["k"] == "done":
-                        return to_bytes(frame["path"])
-        except Lost as lost:
-            raise Refused(
-                f"{PathRef.of(path).display} cannot be a library: {lost.message}.",
-                "Name a folder that exists and that you can read.",
-            ) from lost
-        raise AssertionError("answers end with done")
+        return await indexer.shelf.read()
 
     async def _remove(self, request: assets.LibraryName, call: Call) -> assets.LibraryList:
         indexer = self._indexer(request.library)
         await self._libraries.remove(indexer.shelf.stored)
         del self._indexers[request.library]
         self._surveyor.forget(indexer.shelf.stored.id)
-        self._forget(indexer.shelf.stored.id, indexer.stop(removed=True))
+        self._places.leave(indexer.shelf.stored, indexer.stop(removed=True))
         return await self._list_libraries(Empty(), call)
 
     async def _list_libraries(self, _request: Empty, _call: Call) -> assets.LibraryList:
@@ -304,7 +294,9 @@ class MediaRoom:
         for path in paths:
             if not path or any(part in {b"", b".", b".."} for part in path.split(b"/")):
                 raise Invalid(f"Not a path inside {library}: {PathRef.of(path).display}.")
-        await self._indexer(library).refresh(paths)
+        asked = self._indexer(library).shelf.stored.id
+        for indexer, own in [*self._places.owners(asked, paths)]:
+            await indexer.refresh(own)
 
     async def _concerns(self) -> Sequence[Concern]:
         found = []

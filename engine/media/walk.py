@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from engine.media.nesting import lies_in
 from engine.worker.frames import bounded, signed
 
 _MAX_DEPTH = 512
@@ -60,14 +61,21 @@ Level = tuple[int, bytes, Iterator[bytes]]
 
 
 class Walker:
-    """``skip`` names the one folder of the root that is none of the library's business.
+    """``skip`` is the name of folders that are no library's business, ``inner`` the places at which
+    other libraries begin: nothing is said of either.
 
     ``problems`` holds the first of the paths that could not be read, with the reason.
     """
 
     # Not a dataclass: that module would make the worker's start a tenth longer.
-    def __init__(self, root_fd: int, dev: int, skip: bytes) -> None:
-        self.root_fd, self.dev, self.skip = root_fd, dev, skip
+    def __init__(
+        self, root_fd: int, dev: int, skip: bytes, inner: Collection[bytes] = frozenset()
+    ) -> None:
+        self.root_fd, self.dev, self.skip, self.inner = root_fd, dev, skip, inner
+        self._left_out: dict[bytes, set[bytes]] = {b"": {skip}}
+        for place in inner:
+            folder, slash, name = place.rpartition(b"/")
+            self._left_out.setdefault(folder + slash, set()).add(name)
         self.unreadable = self.skipped = 0
         self.problems: list[tuple[bytes, str]] = []
 
@@ -78,7 +86,7 @@ class Walker:
     def at(self, path: bytes) -> Iterator[Found]:
         """The file or the folder at one relative path; nothing where there is none."""
         *parents, name = path.split(b"/")
-        if [*parents, name][0] == self.skip:
+        if self.skip in {*parents, name} or lies_in(path, self.inner):
             return
         fd = os.dup(self.root_fd)
         try:
@@ -116,6 +124,8 @@ class Walker:
                     continue
                 try:
                     if name.endswith(b"/"):
+                        if name[:-1] == self.skip:
+                            continue
                         below = self._open(fd, name[:-1], depth=len(stack))
                         stack.append(self._list(below, prefix + name))
                     else:
@@ -139,8 +149,8 @@ class Walker:
         except OSError:
             os.close(fd)
             raise
-        if not prefix:
-            names = [name for name in names if name.rstrip(b"/") != self.skip]
+        if left_out := self._left_out.get(prefix):
+            names = [name for name in names if name.rstrip(b"/") not in left_out]
         names.sort()
         return fd, prefix, iter(names)
 

@@ -15,6 +15,7 @@ from engine.contract.base import visible
 from engine.contract.errors import Unavailable
 from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Stored
+from engine.media.nesting import Nesting
 from engine.media.process import Process, WorkerFailed
 from engine.worker.frames import Frame, to_bytes, to_text
 
@@ -58,9 +59,13 @@ async def is_network(root: bytes) -> str | None:
 
 
 class Watchers:
-    """One process watches all libraries. When it dies it is started again, ever more slowly."""
+    """One process watches all libraries. When it dies it is started again, ever more slowly.
 
-    def __init__(self) -> None:
+    What lies in a library within, by ``nesting``, is watched for that one alone.
+    """
+
+    def __init__(self, nesting: Nesting) -> None:
+        self._nesting = nesting
         self._watched: dict[int, tuple[Stored, Watched]] = {}
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
@@ -81,6 +86,21 @@ class Watchers:
     async def unwatch(self, library: int) -> None:
         if self._watched.pop(library, None) is not None and self._process is not None:
             await self._process.send({"do": "unwatch", "id": library})
+
+    async def renest(self, library: int, *, again: bool) -> bool:
+        """Other libraries lie in this one than before. ``again``: some left, so that what happened
+        there until now was told to nobody; ``watching`` says when that is over. False where it
+        is not watched."""
+        if library not in self._watched or self._process is None:
+            return False
+        await self._process.send({"do": "renest", "again": again, **self._inner(library)})
+        return True
+
+    def _inner(self, library: int) -> Frame:
+        return {
+            "id": library,
+            "inner": [to_text(path) for path in self._nesting.inner(library)],
+        }
 
     async def catch_up(self) -> bool:
         """True when every hint of what happened until now was told; False where nobody can say."""
@@ -106,7 +126,8 @@ class Watchers:
             self._task = None
 
     async def _ask(self, process: Process, library: Stored) -> None:
-        await process.send({"do": "watch", "id": library.id, "root": to_text(library.root)})
+        where = {"root": to_text(library.root), **self._inner(library.id)}
+        await process.send({"do": "watch", **where})
 
     async def _run(self) -> None:
         delay = 1.0

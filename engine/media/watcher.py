@@ -1,7 +1,7 @@
 """The watcher process: ``python -m engine.media.watcher``. It tells where something happened.
 
 One for all libraries. Standard library only on Linux; elsewhere watchfiles. Commands come as frames
-on stdin (watch, unwatch), answers go to stdout (live, failed, hints, lost).
+on stdin (watch, renest, unwatch), answers go to stdout (live, failed, hints, lost).
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Told:
 
 
 class Source(Protocol):
-    def add(self, library: int, root: bytes) -> None: ...
+    def add(self, library: int, root: bytes, inner: frozenset[bytes]) -> None: ...
+
+    def renest(self, library: int, inner: frozenset[bytes]) -> None: ...
 
     def remove(self, library: int) -> None: ...
 
@@ -104,13 +106,18 @@ def main() -> None:
     source = _source(command["how"])(to_bytes(command["skip"]), told)
     while (command := frames.read(sys.stdin.buffer)) is not None:
         library = command["id"]
+        inner = frozenset(to_bytes(path) for path in command.get("inner", ()))
         match command["do"]:
             case "watch":
                 try:
-                    source.add(library, to_bytes(command["root"]))
+                    source.add(library, to_bytes(command["root"]), inner)
                     told.send({"k": "live", "id": library})
                 except (LimitError, OSError) as error:
                     told.failed(library, getattr(error, "strerror", None) or str(error))
+            case "renest":
+                source.renest(library, inner)
+                if command["again"]:
+                    told.send({"k": "live", "id": library})
             case "unwatch":
                 source.remove(library)
             case "catch up":

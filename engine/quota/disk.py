@@ -122,7 +122,7 @@ def explain(error: OSError) -> str:
 
 def _parts(path: bytes) -> list[bytes]:
     parts = path.split(b"/")
-    if any(part in {b"", b".", b".."} for part in parts) or parts[0] == TRASH_FOLDER:
+    if any(part in {b"", b".", b".."} for part in parts) or TRASH_FOLDER in parts:
         raise Obstacle("is no path inside its library")
     return parts
 

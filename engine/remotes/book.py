@@ -73,6 +73,17 @@ class Book:
 
         await self._db.write(work)
 
+    async def learn(self, inventory: int, hashes: Sequence[tuple[str, str]]) -> None:
+        """Hashes that were asked for after the list: of paths, in hex."""
+        rows = [(bytes.fromhex(value), inventory, path) for path, value in hashes]
+
+        async def work(tx: Transaction) -> None:
+            await tx.executemany(
+                "UPDATE remote_file SET hash = ? WHERE inventory = ? AND path = ?", rows
+            )
+
+        await self._db.write(work)
+
     async def finish(self, inventory: int, files: int, size: int) -> None:
         """It takes the place of the earlier ones of that folder."""
 

@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from engine.contract.approvals import Card, CardItem, CardRow, Mark
 from engine.contract.base import visible
 from engine.remotes.local import Place
-from engine.remotes.plans import Findings, Item
+from engine.remotes.plans import Act, Findings, Item
 from engine.remotes.target import Target
 from engine.remotes.words import files, size, span, when
 
-_HOW = {"hash": "by hash", "time": "by size and time", "size": "by size alone"}
+_NOTES: dict[Act, str] = {
+    "send": "new there",
+    "overwrite": "overwrites",
+    "delete": "deleted there",
+    "fetch": "there",
+}
+_HOW = {"name": "by name", "hash": "by hash", "time": "by size and time", "size": "by size alone"}
 
 
 def card(verb: str, place: Place, target: Target, found: Findings, rate: int) -> Card:
@@ -39,6 +45,37 @@ def card(verb: str, place: Place, target: Target, found: Findings, rate: int) ->
         rows=rows,
         items=tuple(_item(item) for item in found.items),
         confirm_count=lost or None,
+        keepable=True,
+    )
+
+
+def fetch_card(place: Place, target: Target, found: Findings, rate: int) -> Card:
+    """The same for a fetch. Call it in a thread."""
+    size_ = _sum(found.items)
+    here = "" if not place.folder else f"/{visible(place.folder.decode('utf-8', 'replace'))}"
+    why = f"here by name already, and left as it is: {files(found.there['name'])}"
+    if found.kept:
+        why += f" · {files(found.kept)} left out by you"
+    if found.beyond:
+        why += f" · {files(found.beyond)} more are left to a next plan"
+    left = f"{files(found.left_count)} left out: {'; '.join(found.left[:2])}"
+    safe = "nothing here is overwritten · each is verified before it gets its name"
+    rows = (
+        CardRow(label="DO", text=f"fetch {files(len(found.items))}, {size(size_)}"),
+        CardRow(label="SENDS", text=f"{_place_there(target)} → {place.name}{here}"),
+        CardRow(label="COST", text=_cost(size_, rate, "to fetch")),
+        CardRow(label="WHY", text=why),
+        CardRow(label="SAFE", text=safe, mark=Mark.OK),
+        *((CardRow(label="RISK", text=left, mark=Mark.WARN),) if found.left_count else ()),
+        CardRow(label="UNDO", text="none: delete here what came", mark=Mark.WARN),
+    )
+    return Card(
+        verb="fetch",
+        subject=place.name,
+        headline=f"{files(len(found.items))}, {size(size_)} ← {visible(target.fs)}",
+        rows=rows,
+        items=tuple(_item(item) for item in found.items),
+        keepable=True,
     )
 
 
@@ -59,8 +96,8 @@ def _do(by_act: dict[str, list[Item]]) -> str:
     )
 
 
-def _cost(sent: int, rate: int) -> str:
-    text = f"{size(sent)} to send"
+def _cost(sent: int, rate: int, what: str = "to send") -> str:
+    text = f"{size(sent)} {what}"
     if rate:
         text += f" · at {size(rate)}/s {span(sent / rate)} or longer"
     return text
@@ -69,6 +106,8 @@ def _cost(sent: int, rate: int) -> str:
 def _why(found: Findings) -> str:
     there = ", ".join(f"{count:,} {_HOW[how]}" for how, count in sorted(found.there.items()))
     text = f"{files(sum(found.there.values()))} there already" + (f" ({there})" if there else "")
+    if found.kept:
+        text += f" · {files(found.kept)} left out by you"
     if found.beyond:
         text += f" · {files(found.beyond)} more are left to a next plan"
     return text
@@ -83,6 +122,9 @@ def _risk(by_act: dict[str, list[Item]], found: Findings, target: Target) -> Car
     told = ["stays on this machine" if target.local else "leaves this machine"]
     if by_act["overwrite"] or by_act["delete"]:
         told.append("what is overwritten or deleted there is lost")
+    if found.unsent and by_act["delete"]:
+        were = "was" if found.unsent == 1 else "were"
+        told.append(f"deletes happen though {files(found.unsent)} {were} left out by you")
     if found.left_count:
         told.append(f"{files(found.left_count)} left out: {'; '.join(found.left[:2])}")
     if not target.hashes:
@@ -98,7 +140,7 @@ def _undo(lost: int, target: Target) -> str:
 
 
 def _item(item: Item) -> CardItem:
-    note = {"send": "new there", "overwrite": "overwrites", "delete": "deleted there"}[item.act]
+    note = _NOTES[item.act]
     if item.there is not None:
         note += f" {size(max(0, item.there.size))}"
         if item.there.mtime_ns is not None:

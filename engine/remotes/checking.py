@@ -22,6 +22,7 @@ from engine.remotes.target import Target
 from engine.remotes.walking import Object
 
 _AT_ONCE = 4
+_LEARN_AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -46,15 +47,19 @@ class Checking:
         self._rc, self._book, self._catalogue = rc, book, catalogue
         self._place, self._target, self._kind = place, target, kind
         self._report = _Report()
+        self._learned: list[tuple[str, str]] = []
 
     async def run(self, control: JobControl) -> CheckResult:
         """Lists the remote anew and compares. Raises what stands in the way of all of it."""
         started = time.monotonic()
         # Where the remote reads a file for its hash, only what can be alike is asked for it.
         listed_hash = "" if self._target.slow_hash else self._kind
-        tally = await take(self._rc, self._book, self._target, listed_hash, control)
+        tally = await take(
+            self._rc, self._book, self._target, listed_hash, control, kept_as=self._kind
+        )
         try:
             await self._compare(tally.number, control)
+            await self._learn(tally.number)
             await self._book.finish(tally.number, tally.files, tally.bytes)
         except BaseException:
             await self._book.drop(tally.number)
@@ -94,8 +99,10 @@ class Checking:
         try:
             async for pair in found:
                 await control.checkpoint()
+                if len(self._learned) >= _LEARN_AT_ONCE:
+                    await self._learn(inventory)
                 done += pair.here is not None
-                control.progress(done, max(done, total) if total else None, "files")
+                control.progress(done, max(done, total) if total else None, "files", "comparing")
                 if self._told_at_once(pair) or pair.here is None or pair.there is None:
                     continue
                 while len(running) >= _AT_ONCE:
@@ -147,12 +154,20 @@ class Checking:
         self._report.read += here.identity.size
         return await hash_of(self._rc, self._place, here.path, here.identity, self._kind)
 
+    async def _learn(self, inventory: int) -> None:
+        """Keeps the hashes that the remote was asked for: who has a file is then sure."""
+        learned, self._learned = self._learned, []
+        if learned:
+            await self._book.learn(inventory, learned)
+
     async def _by_hash(self, here: File, there: Object) -> None:
         try:
             theirs = there.hash
             if theirs is None and self._target.slow_hash:
                 now = await comparing.stat(self._rc, self._target, there.path, self._kind)
                 theirs = None if now is None else now.hash
+                if theirs is not None:
+                    self._learned.append((there.path, theirs))
             if theirs is None:
                 why = f"the remote has no {self._kind} of it"
                 self._report.tell("size_only", here.path, here.size, why)

@@ -35,9 +35,9 @@ class Pair:
 async def pairs(
     place: Place, catalogue: Catalogue, book: Book, inventory: int, target: Target
 ) -> AsyncGenerator[Pair, None]:
-    """Every file of either side, once."""
+    """Every file of either side, once, but for what would be another library's here."""
     odd: dict[str, File] = {}
-    remote = _Remote(book.by_path(inventory))
+    remote = _Remote(_ours(place, book.by_path(inventory)))
     async for here in _here(place, catalogue, target):
         if here.name.encode() != _relative(place, here):
             odd[here.name] = here
@@ -51,6 +51,12 @@ async def pairs(
         yield Pair(here, remote.odd.pop(here.name, None))
     for left in remote.odd.values():
         yield Pair(None, left)
+
+
+async def _ours(place: Place, listed: AsyncIterator[Object]) -> AsyncIterator[Object]:
+    async for there in listed:
+        if not place.is_anothers(there.path):
+            yield there
 
 
 class _Remote:
@@ -111,7 +117,8 @@ def _told_apart(file: File, seen: set[str]) -> File:
 
 async def stat(rc: Rc, target: Target, name: str, hash_kind: str = "") -> Object | None:
     """The file there as it is now, its time included; None where there is none."""
-    asked: Json = options(target, hash_kind) | {"noModTime": False}
+    # Files only: for what is not there rclone would list its whole folder, to look for one.
+    asked: Json = options(target, hash_kind) | {"noModTime": False, "filesOnly": True}
     found = await rc.ask(
         "operations/stat", f"{target.fs}/{name}", fs=target.fs, remote=name, opt=asked
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from engine.contract.base import PathRef
+from engine.contract.base import PathRef, visible
 from engine.contract.ports import JobControl
 from engine.contract.remotes import MOST_SHOWN, FolderSize, Inventory, RemoteFile
 from engine.remotes.book import Book
@@ -30,19 +31,27 @@ class Tally:
     troubles: list[str] = field(default_factory=list)
 
 
+class Pace(Protocol):
+    """Who hears how far it is, and may hold it up: a job's control is one."""
+
+    async def checkpoint(self) -> None: ...
+
+    def progress(self, done: int, total: int | None, unit: str, note: str = "") -> None: ...
+
+
 async def take(
-    rc: Rc, book: Book, target: Target, hash_kind: str, control: JobControl | None
+    rc: Rc, book: Book, target: Target, hash_kind: str, pace: Pace, *, kept_as: str = ""
 ) -> Tally:
-    """Lists everything into the book, under a number that tells nothing yet.
+    """Lists everything into the book, under a number that tells nothing yet. ``kept_as``: the kind
+    of the hashes that are learned later, where the list has none.
 
     Whoever asked finishes it, or drops it. What breaks off, or is cancelled, leaves nothing.
     """
-    tally = Tally(number=await book.begin(target, hash_kind))
+    tally = Tally(number=await book.begin(target, hash_kind or kept_as))
+    pace.progress(0, None, "files", f"listing {visible(target.fs)}")
     try:
         async for batch in walk(rc, target, hash_kind):
-            if control is not None:
-                await control.checkpoint()
-                control.progress(tally.files, None, "files")
+            await pace.checkpoint()
             if batch.unread is not None:
                 tally.unread += 1
                 if len(tally.troubles) < _TROUBLES:
@@ -52,6 +61,7 @@ async def take(
                 tally.files += len(batch.objects)
                 tally.bytes += sum(max(0, each.size) for each in batch.objects)
                 tally.hashed += sum(each.hash is not None for each in batch.objects)
+                pace.progress(tally.files, None, "files", f"listing {visible(target.fs)}")
     except BaseException:
         await book.drop(tally.number)
         raise

@@ -7,6 +7,7 @@ the catalogue holds only where that is the one it was made of.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -23,6 +24,8 @@ from engine.worker.files import open_below
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _BATCH = 500
+_SMALL = 1 << 20
+_OURS = frozenset({"md5", "sha1", "sha256"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,22 @@ class Changed(Exception):
 @dataclass(frozen=True, slots=True)
 class Place:
     """A library, or the ``folder`` of it that is looked at. ``path`` is its root's, and ``root``
-    that folder's device and inode. ``total``: its files, where they are known."""
+    that folder's device and inode. ``total``: its files, where they are known. ``inner``: where in
+    the folder other libraries begin, which have their own copies to compare with."""
 
     name: str
     path: bytes
     root: tuple[int, int]
     folder: bytes = b""
     total: int | None = None
+    inner: frozenset[bytes] = frozenset()
+
+    def is_anothers(self, name: str) -> bool:
+        """Whether what has this name there would lie in another library here."""
+        return bool(self.inner) and any(map(self._is_inner, names.candidates(name)))
+
+    def _is_inner(self, path: bytes) -> bool:
+        return any(path == place or path.startswith(place + b"/") for place in self.inner)
 
     async def files(self, catalogue: Catalogue, *, bucket: bool) -> AsyncIterator[File]:
         """Its catalogued files that are on the disk, by path. Those that went are left out.
@@ -93,6 +105,8 @@ class Place:
 
     def _file(self, root: int, row: CatalogueFile, bucket: bool) -> File | None:
         below_ = row.path[len(self.folder) + 1 :] if self.folder else row.path
+        if self._is_inner(below_):
+            return None  # It was added just now, and takes its files.
         name = names.to_remote(below_, bucket=bucket)
         try:
             found = os.stat(row.path, dir_fd=root, follow_symlinks=False)
@@ -150,12 +164,34 @@ async def place(catalogue: Catalogue, name: str, folder: PathRef | None) -> Plac
             f"Make its folder readable, then: arcanum media scan {name}",
         )
     inside = below(library, folder)
+    inner = await _inner(catalogue, library, inside)
     root = await asyncio.to_thread(_identity_of, library.path.data)
     # As it is now: what an event has not told yet must be neither missing there nor deleted there.
     looked_at = [inside] if inside else await asyncio.to_thread(_entries, library.path.data)
     await catalogue.refresh(name, looked_at)
     total = None if inside else (await catalogue.library(name)).files
-    return Place(name, library.path.data, root, inside, total)
+    return Place(name, library.path.data, root, inside, total, inner)
+
+
+async def _inner(catalogue: Catalogue, library: Library, inside: bytes) -> frozenset[bytes]:
+    """Where in a folder of the library others begin. Raises Invalid where it is another's itself:
+    a file belongs to the innermost library."""
+    root = library.path.data
+    whole = os.path.join(root, inside) if inside else root
+    others = [each for each in await catalogue.libraries() if each.name != library.name]
+    for other in others:
+        place = other.path.data
+        if place.startswith(root + b"/") and (whole + b"/").startswith(place + b"/"):
+            raise Invalid(
+                f"{PathRef.of(inside).display} is in the library {other.name}, and not in"
+                f" {library.name}.",
+                f"Name {other.name}.",
+            )
+    return frozenset(
+        each.path.data[len(whole) + 1 :]
+        for each in others
+        if each.path.data.startswith(whole + b"/")
+    )
 
 
 def moved(root: int, path: bytes, identity: Identity) -> str:
@@ -167,6 +203,17 @@ def moved(root: int, path: bytes, identity: Identity) -> str:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return "" if Identity.of(found) == identity else "was changed"
+
+
+def is_free(root: int, path: bytes) -> bool:
+    """Nothing has this path. What cannot be looked at may. Blocking."""
+    try:
+        os.stat(path, dir_fd=root, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def below(library: Library, folder: PathRef | None) -> bytes:
@@ -262,6 +309,10 @@ async def hash_of(rc: Rc, place_: Place, path: bytes, identity: Identity, kind: 
     """A hash of the file, which is read for it. Raises Changed, or what rclone says."""
     held = await asyncio.to_thread(source, place_.path, place_.root, path, identity)
     try:
+        if identity.size <= _SMALL and kind in _OURS:  # Sooner read than asked for.
+            made = await asyncio.to_thread(_digest, held.fd, kind)
+            held.still()
+            return made
         found = await rc.ask(
             "operations/stat",
             PathRef.of(path).display,
@@ -272,7 +323,15 @@ async def hash_of(rc: Rc, place_: Place, path: bytes, identity: Identity, kind: 
         held.still()
     finally:
         held.close()
-    made = ((found.get("item") or {}).get("Hashes") or {}).get(kind)
-    if not made:
+    theirs = ((found.get("item") or {}).get("Hashes") or {}).get(kind)
+    if not theirs:
         raise Changed(f"gave no {kind}")
-    return str(made)
+    return str(theirs)
+
+
+def _digest(fd: int, kind: str) -> str:
+    """Of a small file. Raises Changed. Blocking."""
+    try:
+        return hashlib.new(kind, os.pread(fd, _SMALL, 0), usedforsecurity=False).hexdigest()
+    except OSError as error:
+        raise Changed(f"cannot be read: {error.strerror}") from error

@@ -54,6 +54,13 @@ def candidates(name: str) -> tuple[bytes, ...]:
     return (first,) if first == second else (first, second)
 
 
+def to_local(name: str, *, bucket: bool = False) -> bytes:
+    """The path that a file of this name gets here: the one that it would be sent from."""
+    found = candidates(name)
+    sent = [path for path in found if to_remote(path, bucket=bucket) == name]
+    return (sent or found)[-1]
+
+
 def is_odd(name: str) -> bool:
     """Whether a file here may be called otherwise than by the very bytes of this name."""
     return candidates(name) != (name.encode("utf-8", "surrogatepass"),)

@@ -13,7 +13,7 @@ from engine.contract.ports import Catalogue, StoredPlan
 from engine.remotes import comparing, names
 from engine.remotes.book import Book
 from engine.remotes.comparing import Pair
-from engine.remotes.inventory import Tally
+from engine.remotes.inventory import Pace, Tally
 from engine.remotes.local import File, Identity, Place
 from engine.remotes.rc import Rc
 from engine.remotes.target import Target
@@ -22,7 +22,7 @@ from engine.remotes.walking import Object
 MOST_ITEMS = 100_000
 """Of one plan. What is left is for the next one, and the card says so."""
 
-Act = Literal["send", "overwrite", "delete"]
+Act = Literal["send", "overwrite", "delete", "fetch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,10 @@ class There:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file. ``path`` is below the library's root, empty for a delete; ``name`` below the remote
-    folder. ``here`` and ``there`` are what it relies on; None: nothing is there. ``hash``: of the
-    plan's kind, where the catalogue has it of these very bytes."""
+    """One file. ``path`` is below the library's root, empty for a delete, new for a fetch; ``name``
+    below the remote folder. ``here`` and ``there`` are what it relies on; None: nothing is there.
+    ``hash``: of the plan's kind, where the catalogue has it of these very bytes. ``key``: of its
+    card's item, where there is one."""
 
     n: int
     act: Act
@@ -63,10 +64,7 @@ class Item:
     here: Identity | None = None
     there: There | None = None
     hash: str | None = None
-
-    @property
-    def key(self) -> str:
-        return hashlib.sha256(f"{self.act}\0{self.name}".encode()).hexdigest()[:12]
+    key: str = ""
 
     @property
     def size(self) -> int:
@@ -80,12 +78,24 @@ class Item:
         return PathRef.of(self.path).display if self.path else visible(self.name)
 
 
+def key_of(act: Act, name: str) -> str:
+    """What an item is called in ``approvals.keep``: the same in each plan that holds it."""
+    return hashlib.sha256(f"{act}\0{name}".encode()).hexdigest()[:12]
+
+
 @dataclass(slots=True)
 class Findings:
     """What was found when the plan was made. ``there``: files that need not be sent, by how that is
     known (hash, time, size). ``left``: files that are not touched, and why. ``beyond``: those that
-    are left to a next plan. ``only_there``: files that are not here."""
+    are left to a next plan. ``only_there``: files that are not here.
 
+    ``only`` (where it holds any) and ``keep`` are keys of items: what a person chose of an earlier
+    plan. ``unsent``: files that would be sent and were left out by it, ``kept`` counts all."""
+
+    only: frozenset[str] = frozenset()
+    keep: frozenset[str] = frozenset()
+    kept: int = 0
+    unsent: int = 0
     items: list[Item] = field(default_factory=list)
     there: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
@@ -99,8 +109,22 @@ class Findings:
             self.left.append(f"{name} {why}")
 
     def add(
-        self, act: Act, name: str, here: File | None, there: Object | None, kind: str = ""
+        self,
+        act: Act,
+        name: str,
+        here: File | None,
+        there: Object | None,
+        kind: str = "",
+        *,
+        path: bytes = b"",
     ) -> None:
+        key = key_of(act, name)
+        if key in self.keep:
+            self.kept += 1
+            self.unsent += act != "delete"
+            return
+        if self.only and key not in self.only:
+            return  # Nobody has seen it: it is for a plan of its own.
         if len(self.items) >= MOST_ITEMS:
             self.beyond += 1
             return
@@ -109,10 +133,11 @@ class Findings:
                 len(self.items),
                 act,
                 name,
-                here.path if here else b"",
+                here.path if here else path,
                 here.identity if here else None,
                 There.of(there) if there else None,
                 here.hashes.get(kind) if here else None,
+                key,
             )
         )
 
@@ -126,14 +151,16 @@ class Planner:
         self._rc, self._book, self._place, self._target = rc, book, place, target
         self._kind, self._deletes = kind, deletes
 
-    async def find(self, catalogue: Catalogue, tally: Tally | None) -> Findings:
+    async def find(
+        self, catalogue: Catalogue, tally: Tally | None, found: Findings, pace: Pace
+    ) -> Findings:
         """Compares with what was listed; None: the folder is not there yet."""
-        found = Findings()
         doomed: list[Object] = []
         here = 0
         number = tally.number if tally else 0
         async for pair in comparing.pairs(self._place, catalogue, self._book, number, self._target):
             here += pair.here is not None
+            pace.progress(here, self._place.total, "files", "comparing")
             if pair.here is None:
                 assert pair.there is not None
                 found.only_there += 1

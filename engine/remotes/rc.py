@@ -6,19 +6,16 @@ import asyncio
 import codecs
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
 
 from engine.contract.base import Json
 from engine.contract.errors import Unavailable
 from engine.remotes.errors import RcloneGone, explain
-
-if TYPE_CHECKING:
-    import httpx
+from engine.remotes.wire import Answer, Broken, Wire
 
 MAX_ANSWER = 4 * 1024 * 1024
 _MAX_ENTRY = 256 * 1024
-_CHUNK = 32 * 1024
 _DECODER = json.JSONDecoder()
 _NOTHING = re.compile(r'\s*\{\s*"list":\s*null\s*\}\s*')
 
@@ -27,21 +24,10 @@ class Rc:
     """A connection to the rclone that listens on ``socket``."""
 
     def __init__(self, socket: str, user: str, password: str) -> None:
-        import httpx
+        self._wire = Wire(socket, user, password)
 
-        self._errors = (httpx.TransportError, httpx.StreamError)
-        self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(
-                uds=socket, limits=httpx.Limits(max_connections=64, max_keepalive_connections=16)
-            ),
-            base_url="http://rclone",
-            auth=(user, password),
-            timeout=httpx.Timeout(None, connect=5.0),
-            trust_env=False,
-        )
-
-    async def close(self) -> None:
-        await self._client.aclose()
+    def close(self) -> None:
+        self._wire.close()
 
     async def ask(
         self, command: str, where: str = "rclone", *, within_s: float | None = None, **given: Any
@@ -61,31 +47,31 @@ class Rc:
 
     async def _ask(self, command: str, where: str, given: Json) -> Json:
         try:
-            async with self._client.stream("POST", f"/{command}", json=given) as answer:
+            async with self._wire.post(command, json.dumps(given).encode()) as answer:
                 body = await _whole(answer)
-        except self._errors as error:
+        except Broken as error:
             raise _gone(error) from error
         found = _parsed(body)
-        if answer.status_code != 200:
-            raise explain(answer.status_code, str(found.get("error", body[:200])), where)
+        if answer.status != 200:
+            raise explain(answer.status, str(found.get("error", body[:200])), where)
         return found
 
     async def entries(
         self, where: str, fs: str, remote: str, options: Json
-    ) -> AsyncIterator[list[Json]]:
+    ) -> AsyncGenerator[list[Json], None]:
         """The entries of one folder as they come, some at a time. Raises as ``ask`` does."""
         given = {"fs": fs, "remote": remote, "opt": options}
         try:
-            async with self._client.stream("POST", "/operations/list", json=given) as answer:
-                if answer.status_code != 200:
+            async with self._wire.post("operations/list", json.dumps(given).encode()) as answer:
+                if answer.status != 200:
                     found = _parsed(await _whole(answer))
-                    raise explain(answer.status_code, str(found.get("error", "")), where)
+                    raise explain(answer.status, str(found.get("error", "")), where)
                 reader = Entries()
-                async for chunk in answer.aiter_bytes(_CHUNK):
+                async for chunk in answer.chunks():
                     if some := list(reader.feed(chunk)):
                         yield some
                 reader.close()
-        except self._errors as error:
+        except Broken as error:
             raise _gone(error) from error
         except ValueError as error:
             raise RcloneGone(f"rclone's list of {where} breaks off.", "Try again.") from error
@@ -137,9 +123,9 @@ class Entries:
             raise ValueError("the list breaks off")
 
 
-async def _whole(answer: httpx.Response) -> bytes:
+async def _whole(answer: Answer) -> bytes:
     body = bytearray()
-    async for chunk in answer.aiter_bytes(_CHUNK):
+    async for chunk in answer.chunks():
         body += chunk
         if len(body) > MAX_ANSWER:
             raise RcloneGone("rclone's answer is larger than 4 MiB.", "This is a defect.")

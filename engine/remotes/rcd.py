@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 
 from engine.config import RemotesConfig
@@ -30,6 +29,7 @@ RETRIES = 3
 that is away for half a minute costs nothing but that."""
 _START_WITHIN_S = 15.0
 _END_WITHIN_S = 3.0
+_GONE_WITHIN_S = 1.0
 _WORDS_KEPT = 4096
 _USER = "arcanum"
 # What rclone and its remotes take from the environment, and nothing that would change what a list
@@ -74,6 +74,13 @@ class Rcd:
         self._users += 1
         try:
             yield await self._started()
+        except RcloneGone:
+            # Its connections end before its process is known to have: whoever tries again at once
+            # is to get another one.
+            if self._process is not None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._process.wait(), _GONE_WITHIN_S)
+            raise
         finally:
             self._users -= 1
             self._used_at = time.monotonic()
@@ -101,9 +108,6 @@ class Rcd:
 
     async def _start(self) -> Rc:
         program = await asyncio.to_thread(binary.find, self._settings.rclone)
-        await asyncio.to_thread(
-            import_module, "httpx"
-        )  # It takes longer than the loop may be held.
         password = secrets.token_urlsafe(32)
         with suppress(FileNotFoundError):
             self._socket.unlink()
@@ -188,7 +192,7 @@ class Rcd:
         process, self._process = self._process, None
         rc, self._rc = self._rc, None
         if rc is not None:
-            await rc.close()
+            rc.close()
         if process is None:
             return
         if process.returncode is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 
 from engine.contract import remotes
 from engine.contract.base import Empty, PathRef, visible
 from engine.contract.call import Call
+from engine.contract.elsewhere import Elsewhere
 from engine.contract.errors import ArcanumError, NotFound
 from engine.contract.ports import JobControl
 from engine.ground import Ground
@@ -15,6 +17,7 @@ from engine.remotes import inventory, local, target
 from engine.remotes.acts import SendActs
 from engine.remotes.book import Listed
 from engine.remotes.checking import Checking
+from engine.remotes.fetch import FetchActs
 from engine.remotes.rc import Rc
 from engine.remotes.reach import Reach
 from engine.remotes.transfers import Transfers
@@ -43,12 +46,14 @@ class RemotesRoom:
         door.job(remotes.CHECK, self._check, lambda request: f"{request.library} {request.remote}")
         door.high(remotes.COPY, SendActs(self._reach, self._transfers, deletes=False))
         door.high(remotes.SYNC, SendActs(self._reach, self._transfers, deletes=True))
+        door.high(remotes.FETCH, FetchActs(self._reach, self._transfers, "fetch"))
         door.unary(remotes.TRANSFERS, self._list_transfers)
         door.unary(remotes.PAUSE, self._pause)
         door.unary(remotes.RESUME, self._resume)
         door.unary(remotes.CANCEL, self._cancel)
         door.unary(remotes.LIMIT, self._limit)
         door.unary(remotes.FIND, self._find)
+        self._ground.provide(Elsewhere, self)  # type: ignore[type-abstract]
 
     async def stop(self) -> None:
         await self._transfers.stop()
@@ -113,10 +118,16 @@ class RemotesRoom:
     async def _check(
         self, request: remotes.CheckRemote, control: JobControl
     ) -> remotes.CheckResult:
+        return await self._compared(request.library, request.folder, request.remote, control)
+
+    async def _compared(
+        self, library: str, folder: PathRef | None, remote: str, control: JobControl
+    ) -> remotes.CheckResult:
+        control.progress(0, None, "files", f"looking at {library}")
         catalogue = await self._reach.catalogue()
-        place = await local.place(catalogue, request.library, request.folder)
+        place = await local.place(catalogue, library, folder)
         async with self._reach.rcd.use() as rc:
-            found = await target.resolve(rc, request.remote)
+            found = await target.resolve(rc, remote)
             checking = Checking(
                 rc,
                 self._book,
@@ -137,25 +148,38 @@ class RemotesRoom:
                 f"There is no file {request.path.display} in the library {library.name}.",
                 f"arcanum media list {library.name} names its files.",
             )
-        hashes = [(kind, bytes.fromhex(value)) for kind, value in file.digests.items()]
-        if file.blake3 is not None:
-            hashes.append(("blake3", bytes.fromhex(file.blake3)))
+        hashes = dict(file.digests) | ({"blake3": file.blake3} if file.blake3 else {})
         name = os.path.basename(path).decode("utf-8", "replace")
-        held = await self._book.holders(hashes, file.size, name, _HOLDERS)
+        held = await self.holders(hashes, file.size, name, _HOLDERS)
         return remotes.Holders(
             library=library.name,
             path=PathRef.of(path),
             size=file.size,
-            holders=tuple(
-                remotes.Holder(
-                    remote=visible(f"{each.remote}{each.folder}"),
-                    path=PathRef.of(each.path),
-                    by=each.by,
-                    at=when(each.at),
-                )
-                for each in held
-            ),
+            holders=tuple(held),
         )
+
+    # --- the port, for other rooms --------------------------------------------------------------
+
+    async def hash_of(self, remote: str) -> str:
+        async with self._reach.rcd.use() as rc:
+            return self._reach.kind(await target.resolve(rc, remote))
+
+    async def compare(self, library: str, remote: str, control: JobControl) -> remotes.CheckResult:
+        return await self._compared(library, None, remote, control)
+
+    async def holders(
+        self, hashes: Mapping[str, str], size: int, name: str, most: int
+    ) -> list[remotes.Holder]:
+        known = [(kind, bytes.fromhex(value)) for kind, value in hashes.items()]
+        return [
+            remotes.Holder(
+                remote=visible(f"{each.remote}{each.folder}"),
+                path=PathRef.of(each.path),
+                by=each.by,
+                at=when(each.at),
+            )
+            for each in await self._book.holders(known, size, name, most)
+        ]
 
     # --- what runs ------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The copies and syncs that run: one at a time, since they share the line and its limit."""
+"""The approved transfers that run: one at a time, since they share the line and its limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from engine.contract.errors import ArcanumError, NotFound
 from engine.contract.remotes import TransferList
 from engine.remotes.rcd import Rcd
-from engine.remotes.sending import Sending
+from engine.remotes.running import Running
 
 
 class Transfers:
@@ -19,15 +19,15 @@ class Transfers:
         self._rcd = rcd
         self._usual = usual
         self._line = asyncio.Lock()
-        self._running: dict[int, Sending] = {}
+        self._running: dict[int, Running] = {}
         self._stopping = False
 
     @asynccontextmanager
-    async def turn(self, sending: Sending, rate: int) -> AsyncIterator[None]:
+    async def turn(self, one: Running, rate: int) -> AsyncIterator[None]:
         """Waits for the line, and has it under the limit of ``rate`` while the context is open."""
-        self._running[sending.number] = sending
+        self._running[one.number] = one
         if self._stopping:
-            sending.stop("the engine was stopped")
+            one.stop("the engine was stopped")
         try:
             async with self._line:
                 await self.limit(rate)
@@ -37,13 +37,13 @@ class Transfers:
                     with suppress(ArcanumError):
                         await self.limit(self._usual)
         finally:
-            del self._running[sending.number]
+            del self._running[one.number]
 
-    def find(self, number: int) -> Sending:
+    def find(self, number: int) -> Running:
         """Raises NotFound."""
         if number not in self._running:
             raise NotFound(
-                f"No copy or sync of approval #{number} runs.",
+                f"No transfer of approval #{number} runs.",
                 "arcanum remotes transfers lists those that do.",
             )
         return self._running[number]

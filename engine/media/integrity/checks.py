@@ -106,6 +106,11 @@ class Checks:
         )
         return bool(rows)
 
+    async def digests(self, file: int) -> dict[str, str]:
+        """The further hashes of what a file held, in hex by kind."""
+        rows = await self._db.read("SELECT kind, value FROM digest WHERE file = ?", (file,))
+        return {row["kind"]: row["value"].hex() for row in rows}
+
     async def page(
         self, names: dict[int, str], library: int | None, limit: int, after: int
     ) -> DamagedPage:

@@ -27,6 +27,7 @@ from engine.media.hints import condense
 from engine.media.indexer import Indexer
 from engine.media.integrity.checks import Checks
 from engine.media.integrity.history import Histories
+from engine.media.integrity.outside import Outside
 from engine.media.integrity.scrub import Scrub
 from engine.media.integrity.strain import Strain
 from engine.media.integrity.verify import Found, Reading, Verifier, VerifyPace
@@ -36,6 +37,8 @@ from engine.media.timing import Timing
 from engine.store import Transaction
 
 _DAY_NS = 86_400 * 10**9
+_STORED = frozenset({"md5", "sha1", "sha256"})
+"""Hashes that the catalogue keeps besides BLAKE3."""
 
 
 def integrity_concerns(library: Library) -> list[Concern]:
@@ -70,6 +73,7 @@ class Integrity:
         self._indexers, self._timing, self._strain = indexers, timing, strain
         self._threads = threads
         self._checks = Checks(ground.catalogue)
+        self.outside = Outside(ground, self._checks)
         self._histories = Histories(ground.catalogue)
         self._scrub = Scrub(ground.config.media, timing, strain, indexers, self._read_alone)
 
@@ -126,6 +130,9 @@ class Integrity:
         shelf, begun = indexer.shelf, time.monotonic()
         mib_s = self._ground.config.media.scrub_mib_s if request.mib_s is None else request.mib_s
         reading = self._reading(request, shelf.stored.root)
+        if request.remote is not None:
+            kind = await self.outside.hash_of(request.remote, control.call)
+            reading.also = (kind,) if kind in _STORED else ()
         pace = VerifyPace(control, self._strain, mib_s, lambda: indexer.removed)
         reading.mib_s = await pace.first()
         try:
@@ -134,6 +141,11 @@ class Integrity:
             raise await indexer.away(lost) from lost
         if found.again:
             await indexer.refresh(found.again)
+        compared, troubles = found.compared, found.troubles
+        if request.remote is not None:
+            compared, more = await self.outside.compare(request.library, request.remote, control)
+            troubles += more
+        damaged = await self._checks.named(self._names(), shelf.stored.id, found.damaged)
         library = await shelf.read()
         shelf.touch()
         return VerifyResult(
@@ -147,19 +159,24 @@ class Integrity:
             edited=found.edited,
             refused=found.refused,
             pending=library.pending,
-            damaged=await self._checks.named(self._names(), shelf.stored.id, found.damaged),
-            troubles=tuple(found.troubles),
-            compared=found.compared,
+            damaged=await self.outside.offered(damaged),
+            troubles=tuple(troubles),
+            compared=compared,
             seconds=round(time.monotonic() - begun, 3),
         )
 
     def _reading(self, request: VerifyLibrary, root: bytes) -> Reading:
         """What a request asks to be read. Raises Invalid."""
         against = None if request.against is None else _data(request.against)
-        if against is not None and (request.paths or request.hashes or request.days is not None):
+        some = request.paths or request.hashes or request.days is not None
+        if against is not None and (some or request.remote is not None):
             raise Invalid(
                 "A checksum list says itself which files are read.",
-                "Leave out paths, days and hashes.",
+                "Leave out paths, days, hashes and the remote.",
+            )
+        if request.remote is not None and some:
+            raise Invalid(
+                "With a remote the whole library is compared.", "Leave out paths, days and hashes."
             )
         if against is not None and not against.startswith(b"/"):
             against = root + b"/" + against
@@ -181,7 +198,8 @@ class Integrity:
         library = None
         if request.library is not None:
             library = self._indexer(request.library).shelf.stored.id
-        return await self._checks.page(self._names(), library, request.limit, request.after or 0)
+        page = await self._checks.page(self._names(), library, request.limit, request.after or 0)
+        return page.model_copy(update={"damaged": await self.outside.offered(page.damaged)})
 
     async def _history(self, request: AskHistory, _call: Call) -> History:
         if request.path is not None and request.id is not None:

@@ -27,13 +27,15 @@ Told = Callable[[str, Damage, int, Sequence[bytes]], Awaitable[None]]
 
 @dataclass(slots=True)
 class Reading:
-    """What is to be read. ``before`` and ``share``: see ``rereading.Reread``."""
+    """What is to be read. ``before`` and ``share``: see ``rereading.Reread``. ``hashes``: only
+    files that lack one of them; ``also``: hashes that are made of whatever is read."""
 
     paths: list[bytes] | None = None
     before: int | None = None
     share: int = 0
     damaged: bool = True
     hashes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     against: bytes | None = None
     mib_s: float = 0
     threads: int = 1
@@ -105,7 +107,7 @@ class Verifier:
             "threads": reading.threads,
             "mib_s": reading.mib_s,
             "settle_s": reading.settle_s,
-            "hashes": [*dict.fromkeys((*self._files.hashes, *reading.hashes))],
+            "hashes": [*dict.fromkeys((*self._files.hashes, *reading.hashes, *reading.also))],
             "paths": None if reading.paths is None else [to_text(path) for path in reading.paths],
             "before": reading.before,
             "share": reading.share,

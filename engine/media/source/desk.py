@@ -10,9 +10,11 @@ from engine.contract.base import Empty
 from engine.contract.call import Call
 from engine.contract.errors import NotFound
 from engine.contract.holding import Holders
+from engine.contract.origins import Origins
 from engine.contract.ports import Concern, Door
 from engine.contract.sources import AskSources, SourceReport, TorrentClients
 from engine.media.catalogue import Stored
+from engine.media.source.arriving import Arriving
 from engine.media.source.asking import Sources
 from engine.media.source.book import Book
 from engine.media.source.holding import Holding
@@ -56,6 +58,10 @@ class SourceDesk:
 
     def concerns(self) -> list[Concern]:
         return self._clients.concerns()
+
+    def origins(self, library: Callable[[str], int]) -> Origins:
+        """For other rooms, as ``holders``."""
+        return Arriving(self._db, library)
 
     def holders(self, library: Callable[[str], int]) -> Holders:
         """For other rooms. ``library``: the id of one by its name; raises NotFound."""

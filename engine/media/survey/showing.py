@@ -9,7 +9,7 @@ from typing import Any
 from engine.contract.base import PathRef
 from engine.contract.call import Call
 from engine.contract.errors import Invalid, NotFound
-from engine.contract.integrity import Happening
+from engine.contract.integrity import Happening, RemoteCopy
 from engine.contract.traits import AssetDetail, Elsewhere, ShowAsset, Traits
 from engine.media.catalogue import Stored
 from engine.media.paging import asset_of, when
@@ -32,15 +32,18 @@ WHERE blake3 = ? AND NOT (dev = ? AND ino = ?) ORDER BY library, path LIMIT ?
 
 
 class Showing:
-    """``libraries``: those that there are, by id. ``look``: looks into a file now."""
+    """``libraries``: those that there are, by id. ``look``: looks into a file now. ``remotes``:
+    those that have a file's bytes, by its id, BLAKE3, size and path."""
 
     def __init__(
         self,
         database: Database,
         libraries: Callable[[], Mapping[int, Stored]],
         look: Callable[[Stored, Target], Awaitable[None]],
+        remotes: Callable[[int, str | None, int, PathRef], Awaitable[tuple[RemoteCopy, ...]]],
     ) -> None:
         self._db, self._libraries, self._look = database, libraries, look
+        self._remotes = remotes
         self._sources = Sources(database, libraries, look)
 
     async def show(self, request: ShowAsset, _call: Call) -> AssetDetail:
@@ -53,6 +56,8 @@ class Showing:
         same = await self._db.read(_COPIES, copies) if row["blake3"] else []
         names = await self._db.read(_NAMES, (row["dev"], row["ino"], file, _MOST))
         digests = await self._db.read("SELECT kind, value FROM digest WHERE file = ?", (file,))
+        blake3 = row["blake3"].hex() if row["blake3"] else None
+        remotes = await self._remotes(file, blake3, row["size"], PathRef.of(row["path"]))
         return AssetDetail(
             library=library.name,
             asset=asset_of(row),
@@ -65,6 +70,7 @@ class Showing:
             names=self._elsewhere(names),
             copies=self._elsewhere(same),
             copies_total=same[0]["total"] if same else 0,
+            remotes=remotes,
             history=await self._history(file),
         )
 

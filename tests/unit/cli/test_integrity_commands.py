@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,18 @@ import pytest
 from arcanum_tui.cli.integrity import show_verified, sound, verified
 from arcanum_tui.cli.terminal import Terminal
 from engine.contract.base import PathRef
-from engine.contract.integrity import Compared, Damaged, DamagedPage, GoodCopy, VerifyResult
+from engine.contract.integrity import (
+    Compared,
+    Damaged,
+    DamagedPage,
+    GoodCopy,
+    RemoteCopy,
+    VerifyLibrary,
+    VerifyResult,
+)
+from engine.contract.jobs import Job, JobStarted, JobState
+from tests.unit.cli.answers import Answers
+from tests.unit.cli.conftest import Ran
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)
 BAD = Damaged(
@@ -36,7 +48,7 @@ def result(**values: Any) -> VerifyResult:
 
 def listed(**values: int) -> Compared:
     numbers = dict.fromkeys(("differing", "missing", "extra", "unreadable", "bad_lines"), 0)
-    return Compared(**{**numbers, "entries": 3, "matching": 3, **values})
+    return Compared.model_validate({**numbers, "entries": 3, "matching": 3, **values})
 
 
 @pytest.mark.parametrize(
@@ -67,3 +79,60 @@ def test_damage_is_shown_with_its_good_copy(capsys: pytest.CaptureFixture[str]) 
     assert "\x1b" not in told
     assert sound(DamagedPage(damaged=(BAD,), total=1)) == 2
     assert sound(DamagedPage(damaged=(), total=0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({}, 0),
+        ({"extra": 1}, 1),
+        ({"matching": 0, "unsure": 3}, 1),
+        ({"matching": 2, "differing": 1}, 2),
+        ({"matching": 2, "missing": 1}, 2),
+    ],
+)
+def test_against_a_remote_too_nothing_left_unsaid_is_green(
+    values: dict[str, Any], code: int
+) -> None:
+    told = listed(**values).model_copy(update={"remote": "nas:films"})
+    assert verified(result(compared=told)) == code
+
+
+def test_a_remote_and_its_copy_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    copy = RemoteCopy(remote="nas:films", path=PathRef.of(b"dune"), by="md5", at=AT)
+    told = listed(matching=2, missing=1).model_copy(update={"remote": "nas:films", "hash": "md5"})
+    bad = BAD.model_copy(update={"copies": (), "remotes": (copy,)})
+    show_verified(result(compared=told, damaged=(bad,)), Terminal())
+    out = capsys.readouterr().out
+    assert "✗ films: 2 of 3 on nas:films, by md5, 1 missing here" in out
+    assert "good copy  nas:films/dune (by md5" in out
+    assert "no other file" not in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "remote", "path"),
+    [
+        ("nas:films", "nas:films", None),
+        ("nas:", "nas:", None),
+        ("SHA256SUMS", None, b"SHA256SUMS"),
+        ("./odd:name", None, b"./odd:name"),
+        ("/srv/a:b/SUMS", None, b"/srv/a:b/SUMS"),
+    ],
+)
+def test_a_list_and_a_remote_are_told_apart(
+    arcanum: Callable[..., Ran], typed: str, remote: str | None, path: bytes | None
+) -> None:
+    ended = Job(
+        id=7,
+        operation="media.verify",
+        subject="films",
+        state=JobState.DONE,
+        machine="here",
+        started_at=AT,
+        result=result().model_dump(mode="json"),
+    )
+    answers = Answers({"media.verify": JobStarted(job_id=7), "jobs.follow": [ended]})
+    ran = arcanum("media", "verify", "films", "--against", typed, answers=answers)
+    assert ran.code == 0, ran.err
+    found = VerifyLibrary.model_validate(answers.requests[0][1])
+    assert (found.remote, found.against and found.against.data) == (remote, path)

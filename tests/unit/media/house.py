@@ -84,9 +84,10 @@ class House:
         )
         return [kind.model_validate_json(row["data"]) for row in rows]
 
-    async def agrees(self, root: Path, name: str = "films") -> bool:
-        """Whether the catalogue says what the disk holds, hashes and numbers included."""
-        truth = on_disk(root)
+    async def agrees(self, root: Path, name: str = "films", *inner: Path) -> bool:
+        """Whether the catalogue says what the disk holds, hashes and numbers included. ``inner``:
+        other libraries within."""
+        truth = on_disk(root, *inner)
         known = await self.known(name)
         library = await self.library(name)
         sizes = {(s.st_dev, s.st_ino): s.st_size for s, _ in truth.values()}
@@ -128,11 +129,12 @@ async def reading(job: JobDouble) -> None:
     await until(lambda: any(done > 0 for done, _, unit, _ in job.told if unit == "bytes"), 20)
 
 
-def on_disk(root: Path) -> dict[bytes, tuple[os.stat_result, str]]:
+def on_disk(root: Path, *inner: Path) -> dict[bytes, tuple[os.stat_result, str]]:
     """Regular files by relative path, with their BLAKE3; another way of walking than ours."""
     found = {}
-    for folder, _folders, names in os.walk(root):
-        for path in (Path(folder, name) for name in names):
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if Path(folder, name) not in inner]
+        for path in {Path(folder, name) for name in names}.difference(inner):
             relative = path.relative_to(root)
             if relative.parts[0] != ".arcanum-trash" and path.is_file() and not path.is_symlink():
                 value = blake3(path.read_bytes()).hexdigest()

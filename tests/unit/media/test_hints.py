@@ -101,3 +101,21 @@ async def test_a_root_that_is_not_there(how: str, films: Path) -> None:
         async with asyncio.timeout(10):
             frame = await process.receive()
     assert (frame["k"], frame["id"]) == ("failed", 2)
+
+
+@pytest.mark.parametrize("how", ["inotify", "watchfiles"])
+async def test_what_lies_in_a_library_within_is_told_to_nobody_else(how: str, films: Path) -> None:
+    write(films / "in" / "ner" / "file")
+    write(films / "in" / "other")
+    async with watcher(how, films) as process:
+        await process.send({"do": "renest", "id": 1, "inner": ["in/ner"], "again": False})
+        assert await hints(process) == set()
+        write(films / "in" / "ner" / "new")
+        write(films / "in" / "ner" / "folder" / "new")
+        write(films / "in" / "other", b"changed")
+        assert await hints(process) == {b"in/other"}
+        await process.send({"do": "renest", "id": 1, "inner": [], "again": True})
+        async with asyncio.timeout(10):
+            assert await process.receive() == {"k": "live", "id": 1}
+        write(films / "in" / "ner" / "folder" / "newer")
+        assert b"in/ner/folder/newer" in await hints(process)

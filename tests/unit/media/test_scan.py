@@ -235,3 +235,32 @@ async def test_progress_tells_files_then_bytes(house: House, films: Path) -> Non
     again = JobDouble()
     await house.scan(job=again)
     assert (again.told[0], again.told[-1]) == ((0, 2, "files", ""), (1, 1, "files", ""))
+
+
+async def test_whoever_ends_a_library_waits_until_its_worker_has_ended(
+    house: House, films: Path
+) -> None:
+    """Also where the worker is only being started, and so is nobody's yet."""
+    await house.add(films)
+    indexer = house.room._indexers["films"]
+    started = asyncio.Event()
+    steps: list[str] = []
+
+    async def work() -> None:
+        steps.append("begun")
+        try:
+            await started.wait()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            steps.append("ended")
+            raise
+
+    async def by_itself() -> None:
+        await indexer._by_itself(work())
+
+    indexer._spawn(by_itself())
+    await until(lambda: steps == ["begun"])
+    started.set()  # It goes on before whoever waits for it hears of the end.
+    await indexer.stop()
+    assert steps == ["begun", "ended"]

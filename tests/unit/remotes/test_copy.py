@@ -115,7 +115,7 @@ async def test_what_changes_after_the_yes_is_left_out_and_named(
     assert "heat.mkv is gone" in told
     assert "ran.mkv is not the file that was planned" in told
     assert "swapped/z.mkv cannot be read" in told
-    assert ended.outcome.result["left"] == 3
+    assert ended.outcome.result["left"] == 3, ended.outcome
     there = tree(servers.sftp.folder / "late")
     assert set(there) == {b"a0.bin", b"a1.bin", b"a2.bin", b"a3.bin", b"dune/dune.mkv"}
 
