@@ -48,7 +48,8 @@ class Served:
             [
                 *(binary.find(binary.BUNDLED), "serve", self.kind, str(self.folder)),
                 *("--addr", f"127.0.0.1:{self.port}", *_FLAGS[self.kind]),
-                "--dir-cache-time=0s",  # What a test puts there is seen at once.
+                # What a test puts there is seen at once. With 0s each folder spins for ever.
+                "--dir-cache-time=10ms",
             ],
             stderr=subprocess.PIPE,
             text=True,

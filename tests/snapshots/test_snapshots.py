@@ -360,5 +360,11 @@ def test_media(
     assert _compare(snap_compare, _shelved(), scene, theme, size)
 
 
-def test_wide_media(snap_compare: SnapCompare) -> None:
-    assert _compare(snap_compare, _shelved(), _narrowed, "dark", (200, 60))
+async def _broad(it: Desk) -> None:
+    await _narrowed(it)
+    await it.sees("DETAILS", "HOLDS", "▀" * 12)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_wide_media(snap_compare: SnapCompare, theme: str) -> None:
+    assert _compare(snap_compare, _shelved(), _broad, theme, (200, 60))

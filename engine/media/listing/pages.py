@@ -228,27 +228,37 @@ def _beyond(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[
 
 
 def _skip(reading: Reading, ask: Ask, at: int, limit: int, total: int) -> list[Mark] | None:
-    """Counted from the nearer end. None where an index holds other rows, too."""
-    phase = ask.phases[0]
-    if phase.where:
-        total = sum(
-            reading.all(
-                f"SELECT count(*) FROM file f INDEXED BY {phase.index}"  # noqa: S608
-                f" WHERE f.library = ? AND {phase.where}",
-                (library,),
-            )[0][0]
-            for library in ask.match.libraries
-        )
-        if at + limit > total:
+    """Counted from the nearer end of a phase. None where that would take longer than the order."""
+    number, phase = 0, ask.phases[0]
+    if len(ask.phases) > 1:
+        dated = _dated(reading, ask.match, phase)
+        if at >= dated:
+            number, phase, at, total = 1, ask.phases[1], at - dated, total - dated
+        elif at + limit > dated:
             return None
+        else:
+            total = dated
+    if at >= total:
+        return []
     last = max(0, total - at - limit)
     back = last < at
+    skipped = last if back else at
+    if not phase.exact and skipped > _PEEK:
+        return None
     way = replace(phase, descending=not phase.descending) if back else phase
-    sql, values = ways.rows(reading, ask.match, way)
-    wanted = min(limit, total - at)
-    rows = reading.all(f"{sql} LIMIT ? OFFSET ?", (*values, wanted, last if back else at))
-    marks = [Mark(0, key, id_) for id_, key in rows]
+    sql, values = ways.rows(reading, ask.match, way, by_index=True)
+    rows = reading.all(f"{sql} LIMIT ? OFFSET ?", (*values, min(limit, total - at), skipped))
+    marks = [Mark(number, key, id_) for id_, key in rows]
     return marks[::-1] if back else marks
+
+
+def _dated(reading: Reading, found: Match, phase: Phase) -> int:
+    """How many files are in the first of two phases."""
+    one = (
+        f"SELECT count(*) FROM file f INDEXED BY {phase.index}"  # noqa: S608
+        f" WHERE f.library = ? AND {phase.where}"
+    )
+    return sum(reading.all(one, (library,))[0][0] for library in found.libraries)
 
 
 def _first(

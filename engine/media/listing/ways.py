@@ -121,15 +121,21 @@ def source(match: Match, where: str = "") -> str:
 
 
 def rows(
-    reading: Reading, found: Match, phase: Phase, beyond: tuple[Any, ...] = ()
+    reading: Reading,
+    found: Match,
+    phase: Phase,
+    beyond: tuple[Any, ...] = (),
+    *,
+    by_index: bool = False,
 ) -> tuple[str, tuple[Any, ...]]:
     """A SELECT for the ids and keys (``k``) of a phase, in its order; with ``beyond`` only of what
-    comes behind that key and id."""
+    comes behind that key and id. ``by_index``: few are wanted, so of whole libraries the index of
+    the order will do though it holds others, too."""
     where = f" AND {phase.where}" if phase.where else ""
     if beyond:
         where += f" AND {phase.beyond}"
     found = narrowed(reading, found)
-    if (lanes := _lanes(reading, found, phase)) is not None:
+    if (lanes := _lanes(reading, found, phase, by_index=by_index)) is not None:
         return _merged(found, phase, lanes, where, beyond)
     if found.below and phase.column == "path":
         found = replace(found, index=found.index or "file_by_path")
@@ -147,13 +153,13 @@ def in_one(reading: Reading, found: Match, phases: Sequence[Phase]) -> tuple[str
 
 
 def _lanes(
-    reading: Reading, found: Match, phase: Phase
+    reading: Reading, found: Match, phase: Phase, *, by_index: bool
 ) -> list[tuple[str, tuple[Any, ...]]] | None:
     """Parts that an index holds in this order already, if it is better to merge these."""
     libraries = [(library,) for library in found.libraries]
     parts: list[tuple[Any, ...]] = [*libraries]
     one = f"file f INDEXED BY {phase.index} WHERE f.library = ?"
-    if not (found.everything and phase.exact):
+    if not (found.everything and (phase.exact or by_index)):
         if found.everything or phase.column != "path" or not found.covered or found.index:
             return None
         most = FEW if found.kinds else FEW_BY_PATH

@@ -25,7 +25,7 @@ class Servers:
         return self.base / "rclone.conf"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers() -> Iterator[Servers]:
     """Started once: a test uses folders of its own below them."""
     with tempfile.TemporaryDirectory(prefix="arc-rc-") as name:
