@@ -85,9 +85,7 @@ class MediaRoom:
         )
         self._surveyor = Surveyor(self._records, busy=self._is_busy, told=self._surveyed)
         self._showing = Showing(ground.catalogue, self._stored, self._surveyor.look)
-        self._sources = SourceDesk(
-            ground.catalogue, self._stored, self._surveyor.look, settings
-        )
+        self._sources = SourceDesk(ground.catalogue, self._stored, self._surveyor.look, settings)
         self._duplicates = Duplicates(
             ground, self._files, self._workers, self._stored, self._threads
         )
