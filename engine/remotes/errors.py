@@ -24,10 +24,24 @@ _SECRET = re.compile(
     r"(\"?\s*[=:]\s*\"?)[^\s\"',;]+"
 )
 _WRAPPED = re.compile(r"^(?:error in ListJSON: |couldn't list files: |operation error )+")
+# What never came to an answer. Go names an operation on the network by its kind ("write tcp a->b:
+# …"), and a request without an answer by its method and address ("Put "http://…": …"), whatever the
+# words behind it are; the rest are those of other protocols, and of a proxy that stands before it.
+_NETWORK = re.compile(
+    r"\b(?:dial|read|write|readfrom|writeto|close|shutdown) (?:tcp|udp|unix)[46]?\b"
+    r"|\blookup \S+ on \S+: "
+)
+# A certificate or a token that is not right stands there too, and is no silence.
+_UNANSWERED = re.compile(
+    r"\b[A-Z][A-Za-z]+ \"https?://[^\s\"]*\": (?!.*(?:x509|certificate|token|oauth|invalid_grant))"
+)
 _AWAY = re.compile(
-    r"(?i)connection (?:refused|reset|timed out)|no such host|i/o timeout|network is unreachable"
-    r"|no route to host|couldn't connect|TLS handshake|broken pipe|unexpected EOF|: EOF\b"
-    r"|deadline exceeded|server misbehaving|host is down"
+    r"(?i)connection (?:was |has been )?(?:refused|reset|aborted|closed|lost|broken|timed out)"
+    r"|(?:closed|broken|lost|idle) (?:network )?(?:connection|pipe)"
+    r"|\b(?:i/o|request|handshake|header|dial|gateway)[ -]?timeout|timed out|deadline exceeded"
+    r"|\bEOF\b|couldn't connect|server misbehaving"
+    r"|no such host|no route to host|(?:network|host) is (?:down|unreachable)"
+    r"|\b50[234]\b.{0,40}(?:bad gateway|unavailable|gateway time-?out)"
 )
 _DENIED = re.compile(
     r"(?i)\b40[13]\b|unauthorized|forbidden|unable to authenticate|access ?denied"
@@ -71,12 +85,13 @@ def explain(status: int, said: str, where: str) -> ArcanumError:
         )
     if "didn't find section in config file" in said:
         return NotFound(f"rclone knows no remote {where}.", "arcanum remotes list names them.")
-    if _DENIED.search(said):
+    away = _NETWORK.search(said) or _UNANSWERED.search(said)
+    if not away and _DENIED.search(said):
         return Denied(
             f"{where} does not allow it: {reason}.",
             "Are its user, password or key right? rclone config changes them.",
         )
-    if _AWAY.search(said):
+    if away or _AWAY.search(said):
         return Unavailable(
             f"{where} does not answer: {reason}.", "Is it switched on, and the network there?"
         )
