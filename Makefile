@@ -47,7 +47,7 @@ fmt: dev  ## Format the code and mend what can be mended
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
-LOCK = $(COMPILE) pyproject.toml --group build --group model
+LOCK = $(COMPILE) pyproject.toml --extra media --group build --group model
 SAME = --constraint requirements-dev.lock
 
 lock: setup  ## Write the locks anew from pyproject.toml (ARGS=--upgrade takes newer releases)

@@ -12,7 +12,7 @@ from arcanum_tui.state.card import undo_of
 from arcanum_tui.state.export import pages
 from arcanum_tui.state.found import FOLDER, MODEL
 from arcanum_tui.state.text import plural
-from engine.contract import approvals, discovery, jobs, media, memory, model
+from engine.contract import approvals, assets, discovery, jobs, media, memory, model
 from engine.contract.base import PathRef, visible
 from engine.contract.client import Pending
 from engine.contract.discovery import Found
@@ -75,7 +75,7 @@ async def use(engine: Bridge, found: Found, keys: tuple[str, ...]) -> list[str]:
     for key in keys:
         if key in folders:
             path: PathRef = folders[key].path
-            await engine.ask(media.ADD, media.AddLibrary(path=path))
+            await engine.ask(media.ADD, assets.AddLibrary(path=path))
         elif key in models:
             await engine.ask(model.USE, model.UseModel(name=models[key].name))
         else:

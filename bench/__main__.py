@@ -24,6 +24,9 @@ GROUPS = {
     "paint": "first paint, against hello world in Textual",
     "keys": "key to screen: idle, while an answer streams, while files are scanned",
     "scan": "scan and hash, against b3sum and rclone",
+    "catalogue": "walk, rescan, rows, against rclone and find; many files (LARGE=1: a million)",
+    "duplicates": "files with the same bytes, against jdupes; pages of them",
+    "metadata": "what files hold, against exiftool",
     "idle": "CPU and memory of all processes with the overview visible",
     "status": "arcanum status --json against an engine that runs",
     "lag": "the engine's event loop while files are scanned",
@@ -97,7 +100,7 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    groups = "\n".join(f"  {name:<8}{what}" for name, what in GROUPS.items())
+    groups = "\n".join(f"  {name:<12}{what}" for name, what in GROUPS.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures ours and the peers in turns, in one run; medians.",

@@ -1,8 +1,9 @@
 """Scan and hash: one library with large, middling and tiny files, against tools that only hash.
 
 Ours is the whole way, asked for from another process: the job, the walk, BLAKE3, every row in the
-catalogue, the numbers told. The page cache is warm for everyone. Ours gives way to other programs
-(its worker has nice 10), the peers do not.
+catalogue, the numbers told. The page cache is warm for everyone; a library of large files, where
+hashing is nearly all there is to do, is read cold too. Ours gives way to other programs (its worker
+has nice 10), the peers do not.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from bench.house import BIN, CannotMeasure, move_in
-from bench.table import Aim, Plan, Row, missing, versus
+from bench.house import BIN, ROOT, CannotMeasure, environment, move_in
+from bench.table import Aim, Plan, Row, missing, paired, versus
+from bench.tree import chill, warm
 from engine.clients.socket import SocketClient
-from engine.contract import jobs, media
+from engine.contract import assets, jobs, media
 from engine.contract.base import PathRef
 from engine.contract.client import Done
 from engine.contract.jobs import JobState
 
 _MIB = 1024 * 1024
 _AIM = Aim(ratio=1.5)
-_LIBRARY = media.LibraryName(library="scan-tree")
+_HASH_AIMS = {"b3sum": Aim(ratio=1.05), "rclone": Aim(ratio=0.9)}
+_LIBRARY = assets.LibraryName(library="scan-tree")
 
 
 def measure(plan: Plan) -> list[Row]:
@@ -34,7 +37,7 @@ def measure(plan: Plan) -> list[Row]:
     ours: list[float] = []
     again: list[float] = []
     theirs: dict[str, list[float]] = {name: [] for name in peers}
-    _run(["sh", "-c", f"cat '{tree}'/*/* > /dev/null"])
+    run(["sh", "-c", f"cat '{tree}'/*/* > /dev/null"])
     house = move_in(plan.scratch / "scan")
     with house.engine():
         for _ in range(plan.rounds):
@@ -42,7 +45,7 @@ def measure(plan: Plan) -> list[Row]:
             ours.append(first)
             again.append(second)
             for name, command in peers.items():
-                theirs[name].append(_run(command))
+                theirs[name].append(run(command))
     files = [path for path in tree.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / _MIB
     note = f"{len(files):,} files, {size:,.0f} MiB"
@@ -55,7 +58,54 @@ def measure(plan: Plan) -> list[Row]:
         for name in ("b3sum", "rclone")
         if name not in peers
     ]
-    return [*rows, versus("scan again", "s", again, [], peer_name="", note="nothing changed")]
+    rows.append(versus("scan again", "s", again, [], peer_name="", note="nothing changed"))
+    return [*rows, *_hashing(plan)]
+
+
+def _hashing(plan: Plan) -> list[Row]:
+    """Large files alone, warm and cold."""
+    tree = large(plan.scratch / "hash-tree", quick=plan.quick)
+    peers, library = _peers(tree), assets.LibraryName(library=tree.name)
+    rows = [
+        missing("hash", "s", f"{name} is not installed", aim=aim)
+        for name, aim in _HASH_AIMS.items()
+        if name not in peers
+    ]
+    house = move_in(plan.scratch / "hash")
+    with house.engine():
+        for state, prepare in (("warm", warm), ("cold", chill)):
+            took: dict[str, list[float]] = {name: [] for name in ("ours", *peers)}
+            how = ""
+            for _ in range(plan.rounds):
+                how = prepare(tree)
+                ours = house.ask(lambda client: _new(client, tree, library), within_s=300)
+                took["ours"].append(ours)
+                for name, command in peers.items():
+                    prepare(tree)
+                    took[name].append(run(command))
+            size = sum(path.stat().st_size for path in tree.iterdir()) / _MIB
+            note = f"{size:,.0f} MiB in 12 files" + (f"; {how}" if how else "")
+            rows += [
+                paired(
+                    f"hash, {state}",
+                    "s",
+                    took["ours"],
+                    took[name],
+                    peer_name=name,
+                    aim=_HASH_AIMS[name],
+                    note=note,
+                )
+                for name in peers
+            ]
+    return rows
+
+
+def large(root: Path, *, quick: bool) -> Path:
+    """12 × 350 MiB; a tenth of it where quick."""
+    block = Random(2).randbytes(_MIB)
+    for number in range(12):
+        _write(root / f"{number}.mkv", number, block, 35 if quick else 350)
+    return root
 
 
 def plant(root: Path, *, quick: bool) -> Path:
@@ -88,11 +138,16 @@ def _peers(tree: Path) -> dict[str, list[str]]:
     return found
 
 
-def _run(command: list[str]) -> float:
+def run(command: list[str]) -> float:
+    """Seconds from a program's start to its end. Raises CannotMeasure."""
+    env = environment() | {"PYTHONPATH": str(ROOT)}
     started = time.perf_counter()
-    done = subprocess.run(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, check=False
+        )
+    except FileNotFoundError as error:
+        raise CannotMeasure(f"{command[0]} is not installed") from error
     took = time.perf_counter() - started
     if done.returncode:
         raise CannotMeasure(f"{' '.join(command)}: exit code {done.returncode}")
@@ -101,16 +156,26 @@ def _run(command: list[str]) -> float:
 
 async def _scan(client: SocketClient, tree: Path) -> tuple[float, float]:
     """Names the library, scans it twice, and forgets it: seconds of the first and the second."""
-    await client.call(media.ADD, media.AddLibrary(path=PathRef.of(tree)))
+    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(tree)))
     try:
-        return await _one_scan(client), await _one_scan(client)
+        return await one_scan(client, _LIBRARY), await one_scan(client, _LIBRARY)
     finally:
         await client.call(media.REMOVE, _LIBRARY)
 
 
-async def _one_scan(client: SocketClient) -> float:
+async def _new(client: SocketClient, tree: Path, library: assets.LibraryName) -> float:
+    """Seconds of the scan of a library that is new; it is forgotten again."""
+    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(tree)))
+    try:
+        return await one_scan(client, library)
+    finally:
+        await client.call(media.REMOVE, library)
+
+
+async def one_scan(client: SocketClient, library: assets.LibraryName) -> float:
+    """Seconds of a scan that was asked for, to its end. Raises CannotMeasure."""
     started = time.perf_counter()
-    answer = await client.call(media.SCAN, _LIBRARY)
+    answer = await client.call(media.SCAN, library)
     assert isinstance(answer, Done)
     started_job = cast(jobs.JobStarted, answer.result)
     async with client.stream(jobs.FOLLOW, jobs.JobId(id=started_job.job_id)) as changes:

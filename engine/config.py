@@ -11,7 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from engine.contract.base import Name, visible
 from engine.contract.errors import ConfigInvalid
@@ -120,6 +121,22 @@ class ModelConfig(_Section):
         return self.max_new_tokens or (160 if 0 < size < SMALL_MODEL else 1024)
 
 
+class ClientConfig(_Section):
+    """A torrent client. Its password is never here: ``password_env`` names an environment variable,
+    ``password_file`` a file. ``paths``: its folders as it says them, and as they are here."""
+
+    name: Name
+    kind: Literal["qbittorrent", "transmission"]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=500)]
+    username: Annotated[str, Field(max_length=200)] = ""
+    password_env: Variable | None = None
+    password_file: Path | None = None
+    paths: dict[str, str] = Field({}, description="Its folders, and where they are here")
+    anywhere: Annotated[bool, Field(strict=True)] = Field(
+        False, description="It may be asked although it is not in the local network"
+    )
+
+
 class MediaConfig(_Section):
     rescan_minutes: Annotated[int, Field(strict=True, ge=1, le=10_080)] = Field(
         30, description="How often a library is read again, whatever the watcher said"
@@ -127,6 +144,29 @@ class MediaConfig(_Section):
     hash_threads: Annotated[int, Field(strict=True, ge=1, le=64)] | None = Field(
         None, description="Threads that hash; by default one for each core, at most four"
     )
+    hashes: tuple[Literal["md5", "sha1", "sha256"], ...] = Field(
+        (), description="Hashes that are made besides BLAKE3, in the same reading"
+    )
+    scrub_days: Annotated[int, Field(strict=True, ge=0, le=36_500)] = Field(
+        30, description="Every file is read again once in so many days, to find damage; 0: never"
+    )
+    scrub_mib_s: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = Field(
+        50, description="What reading files again may read in a second, in MiB; 0: no limit"
+    )
+    keep: tuple[Name, ...] = Field(
+        (), description="Libraries whose files are kept where others have the same, the first first"
+    )
+    clients: tuple[ClientConfig, ...] = Field((), description="Torrent clients that are asked")
+    client_minutes: Annotated[int, Field(strict=True, ge=1, le=10_080)] = Field(
+        5, description="How often torrent clients are asked"
+    )
+
+    @field_validator("clients")
+    @classmethod
+    def _names_differ(cls, clients: tuple[ClientConfig, ...]) -> tuple[ClientConfig, ...]:
+        if len({client.name for client in clients}) < len(clients):
+            raise PydanticCustomError("names", "Each client should have a name of its own")
+        return clients
 
 
 class MemoryConfig(_Section):
@@ -151,6 +191,29 @@ class MemoryConfig(_Section):
     )
 
 
+class RemotesConfig(_Section):
+    """How remotes are reached. What they are, and their keys, is rclone's own configuration."""
+
+    rclone: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
+        "bundled", description="The rclone that is used: bundled, a path, or a name on the PATH"
+    )
+    config: Path | None = Field(
+        None, description="rclone's configuration; by default where rclone looks for it itself"
+    )
+    password_command: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
+        None, description="The command that prints the password of an encrypted configuration"
+    )
+    bandwidth: Annotated[ByteSize, Field(ge=0, le=2**50)] = Field(
+        ByteSize(0), description="Send at most so much a second, such as 4MB; 0: no limit"
+    )
+    transfers: Annotated[int, Field(strict=True, ge=1, le=64)] = Field(
+        4, description="Files that are sent at the same time"
+    )
+    idle_minutes: Annotated[float, Field(strict=True, gt=0, le=1_440)] = Field(
+        5, description="rclone ends when nothing was asked of it for so long"
+    )
+
+
 class ApprovalsConfig(_Section):
     expires_hours: Annotated[float, Field(strict=True, gt=0, le=720)] = Field(
         24, description="How long an approval waits for an answer"
@@ -167,6 +230,7 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     media: MediaConfig = MediaConfig()
     memory: MemoryConfig = MemoryConfig()
+    remotes: RemotesConfig = RemotesConfig()
     approvals: ApprovalsConfig = ApprovalsConfig()
     screen: ScreenConfig = ScreenConfig()
 
@@ -222,6 +286,8 @@ def _explain(path: Path, text: str, error: ValidationError) -> tuple[str, str]:
     if problem["type"] == "missing":
         return f"{where} is missing.", "Add it."
     value = visible(repr(problem["input"]))[:80]
+    if "://" in value and "@" in value:
+        value = "an address with a user"  # And perhaps a password: it is not repeated.
     expected = _EXPECTED.get(problem["type"], problem["msg"])
     return f"{where} = {value}: {expected}.", "Correct the value, or delete the line."
 

@@ -96,8 +96,15 @@ def _toml(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{k} = {_toml(v)}' for k, v in value.items() if v is not None)} }}"
+        pairs = (f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None)
+        return f"{{ {', '.join(pairs)} }}" if value else "{}"
     return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    """As TOML has it: bare where it can be."""
+    plain = name.replace("-", "").replace("_", "")
+    return name if plain.isascii() and plain.isalnum() else _toml(name)
 
 
 GROUP = Group(

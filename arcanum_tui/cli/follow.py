@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from arcanum_tui.cli.command import Invocation, value
 from arcanum_tui.state.text import number, percent, size, span
 from engine.contract import engine, jobs
-from engine.contract.base import Empty
+from engine.contract.base import Empty, Wire
 from engine.contract.client import EngineClient
 from engine.contract.errors import EXIT_OK, Cancelled, Failed, Refused, from_wire
 from engine.contract.jobs import Job, JobId, JobStarted, JobState, Progress
 
 if TYPE_CHECKING:
     from arcanum_tui.cli.arguments import Parser
+    from engine.contract.operation import Operation
+
+Req = TypeVar("Req", bound=Wire)
+Res = TypeVar("Res", bound=Wire)
 
 
 def add_detach(parser: Parser) -> None:
@@ -30,20 +34,26 @@ async def job(run: Invocation) -> int:
     async with run.client() as client:
         if run.options.detach:
             await _needs_another_process(client)
-        # For a job the gate answers this, whatever the operation's own result is.
-        started: JobStarted = value(await client.call(run.operation, request))
-        if run.options.detach:
-            return _detached(run, started)
-        try:
-            last = await _watch(run, client, started.job_id)
-        except asyncio.CancelledError:
-            await client.call(jobs.CANCEL, JobId(id=started.job_id))
-            run.terminal.clear()
-            raise Cancelled(
-                f"Job {started.job_id} was cancelled ({run.interrupts.reason}).",
-                "What it had done is kept; the next one goes on from there.",
-            ) from None
-        return run.tell(run.operation.result.model_validate(ended(last).result))
+            # For a job the gate answers this, whatever the operation's own result is.
+            return _detached(run, value(await client.call(run.operation, request)))
+        return run.tell(await job_result(run, client, run.operation, request))
+
+
+async def job_result(
+    run: Invocation, client: EngineClient, operation: Operation[Req, Res], request: Req
+) -> Res:
+    """Starts a job and follows it to its end; Ctrl-C cancels it. Raises what stopped it."""
+    started: JobStarted = value(await client.call(cast(Any, operation), request))
+    try:
+        last = await _watch(run, client, started.job_id)
+    except asyncio.CancelledError:
+        await client.call(jobs.CANCEL, JobId(id=started.job_id))
+        run.terminal.clear()
+        raise Cancelled(
+            f"Job {started.job_id} was cancelled ({run.interrupts.reason}).",
+            "What it had done is kept; the next one goes on from there.",
+        ) from None
+    return operation.result.model_validate(ended(last).result)
 
 
 async def follow(run: Invocation) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from arcanum_tui.cli import assets, copies, integrity, listing, remotes, sources
 from arcanum_tui.cli.command import Command, Group
 from arcanum_tui.cli.follow import add_detach, job
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import moment, number, plural, size
 from engine.contract import media
+from engine.contract.assets import Library, LibraryList, ScanResult
 from engine.contract.base import now
-from engine.contract.media import AssetPage, Library, LibraryList, ScanResult
 
 
 def show_libraries(found: LibraryList, terminal: Terminal) -> None:
@@ -62,33 +63,6 @@ def show_scan(found: ScanResult, terminal: Terminal) -> None:
         terminal.line(f"! {plural(found.unreadable, 'name')} could not be read", "warn")
 
 
-def show_assets(found: AssetPage, terminal: Terminal) -> None:
-    if found.assets:
-        terminal.table(
-            ("SIZE", "MODIFIED", "LINKS", "BLAKE3", "FILE"),
-            (
-                Column(right=True),
-                Column(),
-                Column(right=True, rank=2),
-                Column(rank=1),
-                Column(grow=True, least=20),
-            ),
-            (
-                (
-                    size(asset.size),
-                    f"{asset.modified_at.astimezone():%Y-%m-%d %H:%M}",
-                    str(asset.links),
-                    asset.blake3[:12] if asset.blake3 else "not yet",
-                    asset.path.display,
-                )
-                for asset in found.assets
-            ),
-        )
-    terminal.note(f"{plural(found.total, 'file')}, {size(found.bytes)}")
-    if found.next is not None:
-        terminal.note(f"More: arcanum media list {found.library} --after '{found.next}'")
-
-
 GROUP = Group(
     "media",
     (
@@ -110,14 +84,14 @@ GROUP = Group(
             add=add_detach,
             examples=("arcanum media scan films", "arcanum media scan films --detach"),
         ),
-        Command(
-            "list",
-            media.LIST,
-            show_assets,
-            examples=(
-                "arcanum media list films --sort size",
-                "arcanum media list films --filter dune --json",
-            ),
-        ),
+        *listing.COMMANDS,
+        assets.SHOW,
+        sources.SOURCES,
+        sources.CLIENTS,
+        copies.DUPLICATES,
+        integrity.VERIFY,
+        integrity.DAMAGED,
+        integrity.HISTORY,
+        remotes.sync("media"),
     ),
 )

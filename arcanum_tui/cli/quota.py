@@ -5,11 +5,12 @@ from __future__ import annotations
 from arcanum_tui.cli.command import Command, Group
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
-from arcanum_tui.state.text import day, percent, plural, size
+from arcanum_tui.state.text import day, number, percent, plural, size
 from engine.contract import quota
 from engine.contract.errors import EXIT_NO, EXIT_OK
 from engine.contract.quota import CheckResult, Gauge, GaugeList, Plan, Trash, UndoResult
 
+_STAY_SHOWN = 10
 _GLYPH = {"ok": "✓", "over": "!", "none": "·", "unknown": "?"}
 
 
@@ -64,6 +65,8 @@ def show_plan(found: Plan, terminal: Terminal) -> None:
             ("moves", f"{plural(len(found.items), 'file')}, {size(found.moves)}, to the trash"),
             ("frees", f"{size(found.frees_now)} now, {size(found.frees_on_purge)} on purge"),
             ("short", f"{size(found.shortfall)} that no file covers" if found.shortfall else ""),
+            ("stay", _staying(found)),
+            ("not known", "; ".join(found.unknown)),
         )
     )
     if not found.items:
@@ -90,7 +93,26 @@ def show_plan(found: Plan, terminal: Terminal) -> None:
             for item in found.items
         ),
     )
+    if found.stay:
+        terminal.table(
+            ("SIZE", "STAYS", "WHY"),
+            (Column(right=True), Column(grow=True, least=16), Column(rank=1, most=40)),
+            (
+                (size(file.size), file.path.display, file.reason)
+                for file in found.stay[:_STAY_SHOWN]
+            ),
+        )
+        if found.stay_files > _STAY_SHOWN:
+            terminal.note(f"and {number(found.stay_files - _STAY_SHOWN)} more that stay")
     terminal.note(f"Nothing was touched. arcanum quota prune {found.library} asks for your yes.")
+
+
+def _staying(found: Plan) -> str:
+    """What is as old as that which goes, and is left all the same."""
+    if not found.stay:
+        return ""
+    reasons = "; ".join(dict.fromkeys(file.reason for file in found.stay))
+    return f"{plural(found.stay_files, 'file')} as old, {size(found.stay_bytes)}: {reasons}"
 
 
 def show_trash(found: Trash, terminal: Terminal) -> None:

@@ -17,7 +17,7 @@ from arcanum_tui.modals.picker import Picker
 from arcanum_tui.state.grid import Column, Piece, Row, muted
 from arcanum_tui.state.text import clean, size
 from arcanum_tui.work import restart
-from engine.contract import media
+from engine.contract import assets, media
 from engine.contract.agent0 import AssetAttachment, Attachment
 from engine.contract.errors import ArcanumError
 
@@ -96,7 +96,7 @@ class AttachDialog(Picker[Attachment]):
         if not words:
             return []
         for library in self.control_center.state.libraries:
-            request = media.ListAssets(library=library.name, filter=words, limit=FOUND)
+            request = assets.ListAssets(library=library.name, filter=words, limit=FOUND)
             page = await self.control_center.engine.ask(media.LIST, request)
             for asset in page.assets:
                 key = f"{library.name}\0{asset.path.raw}"

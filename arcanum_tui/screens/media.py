@@ -1,42 +1,44 @@
-"""Media: the libraries with their numbers, and the files of the selected one."""
+"""Media: the libraries with their numbers, and the files of the selected one, or of all."""
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar
 
-from pydantic import ByteSize, TypeAdapter, ValidationError
 from textual.binding import BindingType
+from textual.containers import Container
 from textual.widget import Widget
 from textual.widgets import Input
 
 from arcanum_tui.actions import bindings
-from arcanum_tui.modals.ask import AskDialog
-from arcanum_tui.modals.folders import FolderSuggester
-from arcanum_tui.screens.base import View
+from arcanum_tui.screens.beside import Beside, Thing
+from arcanum_tui.screens.browsing import TYPED_S
 from arcanum_tui.state import media as rows
-from arcanum_tui.state.grid import Piece
+from arcanum_tui.state import narrowing
+from arcanum_tui.state.grid import Piece, muted, strong
 from arcanum_tui.state.model import State
+from arcanum_tui.state.narrowing import ALL, Narrowing
 from arcanum_tui.state.overview import failed, waiting
 from arcanum_tui.state.pages import Pages
-from arcanum_tui.state.text import plural, size
+from arcanum_tui.state.text import clean, plural, size
 from arcanum_tui.widgets.lines import Lines
-from arcanum_tui.work import restart, start
-from engine.contract import media, quota
+from arcanum_tui.work import restart
+from engine.contract import media
+from engine.contract.assets import ListedAsset
 from engine.contract.base import PathRef
-from engine.contract.client import Pending
+from engine.contract.copies import AskDuplicates, DuplicateGroup, DuplicatePage
 from engine.contract.errors import ArcanumError
-from engine.contract.media import Asset, AssetPage, ListAssets
+from engine.contract.listing import Folder
 
-SETTLE_S = 1.0
-"""While a library's numbers move, its list of files is read again this often."""
+GROUPS = 50
+"""Groups of duplicates that are read at once."""
 
-_BYTES = TypeAdapter(ByteSize)
+WIDE = 100
+"""From so many cells on the panel of facets stands beside the files, not in their place."""
 
 
-class Media(View):
+class Media(Beside):
     """What moves in the engine moves here; files are read page by page as they are looked at."""
 
     NAME = "media"
@@ -46,17 +48,17 @@ class Media(View):
 
     def __init__(self) -> None:
         super().__init__()
-        self._library = ""
-        self._sort = rows.SORTS[0]
-        self._pages = self._new_pages()
-        self._wanted: int | None = None
         self._shown_as: tuple[object, ...] = ()
         self._moving = False
+        self._groups: Pages[DuplicateGroup] | None = None
+        self._wanted: int | None = None
 
     def body(self) -> Iterable[Widget]:
-        yield Lines(id="libraries", title="LIBRARIES", columns=rows.LIBRARIES)
+        yield Lines(id="libraries", title="LIBRARIES", columns=rows.LIBRARIES, marked=True)
         yield Input(placeholder="Only names that contain … (Esc: all)", id="filter")
-        yield Lines(id="files", title="FILES", columns=rows.FILES)
+        panel = Lines(id="facets", title="NARROW", hint="Space takes", columns=narrowing.COLUMNS)
+        files = Lines(id="files", title="FILES", columns=rows.FILES)
+        yield Container(panel, files, *self.beside(), id="desk")
 
     # --- showing --------------------------------------------------------------------------------
 
@@ -65,38 +67,56 @@ class Media(View):
         return self.query_one("#libraries", Lines)
 
     @property
-    def _files(self) -> Lines:
-        return self.query_one("#files", Lines)
-
-    @property
     def _filter(self) -> Input:
         return self.query_one("#filter", Input)
 
     def on_mount(self) -> None:
+        self._filter.cursor_blink = False
+        self._arrange()
         self.set_focus(self._libraries)
+
+    def on_resize(self) -> None:
+        if self.composed:
+            self._arrange()
+
+    def _arrange(self) -> None:
+        """Beside one another where there is room; else the panel in the place of the files."""
+        narrow = self.app.size.width < WIDE
+        self.query_one("#desk").set_class(narrow, "-narrow")
+        self._files.display = not (narrow and self._panel.display)
+        self.arrange_beside()
 
     def show(self, state: State) -> None:
         now = self.control_center.clock()
         gauges = {g.library: g for g in state.gauges}
         listed = [rows.library_row(x, gauges.get(x.name), state, now) for x in state.libraries]
+        if len(listed) > 1:
+            listed.append(rows.everything_row(state.libraries))
         trouble = failed(state, "media.libraries")
         empty = trouble or waiting(state, good="no library yet: n watches a folder")
         self._libraries.show(listed, note=[trouble] if trouble else [], empty=empty)
         self._libraries.styles.height = max(2, min(len(listed) + 1, self.size.height // 3))
         self._show_files(state)
+        self.follow_jobs(state)
 
     def _show_files(self, state: State) -> None:
         """Reads the files again when the selected library's numbers moved."""
-        library = next((x for x in state.libraries if x.name == self._library), None)
-        stamp = (library.files, library.bytes, library.pending) if library else ()
+        meant = [x for x in state.libraries if self.library in {x.name, ALL}]
+        stamp = tuple((x.name, x.files, x.bytes, x.pending, x.damaged) for x in meant)
         if stamp != self._shown_as and not self._moving:
             self._moving = True
             self._shown_as = stamp
-            self.set_timer(SETTLE_S, self._moved)
+            self.set_timer(self.settle_s, self._moved)
 
     def _moved(self) -> None:
         self._moving = False
-        self._reload()
+        self._reload_all()
+
+    def _reload_all(self) -> None:
+        if self._groups is None:
+            self.reload()
+        else:
+            self._read_groups_again()
 
     def select(self, thing: str) -> None:
         self._libraries.follow(thing)
@@ -105,207 +125,217 @@ class Media(View):
     def on_lines_moved(self, message: Lines.Moved) -> None:
         if message.lines.id == "libraries":
             name = message.row.key if message.row else ""
-            if name != self._library:
-                self._library = name
-                self._reload(top=True)
+            if name != self.library:
+                self._look_at(name)
+        elif message.lines.id == "files":
+            self.look_beside()
+
+    def _look_at(self, name: str) -> None:
+        """Another library: text and order stay, what is of one library alone does not."""
+        tree = self._asked.folder is not None and name != ALL
+        kept = tuple(pair for pair in self._asked.chosen if pair[0] != "library")
+        self._trail.clear()
+        folder = ("", "") if tree else None
+        asked = replace(self._asked, library=name, folder=folder, chosen=kept)
+        if self._groups is None:
+            self.ask(asked)
+        else:
+            self._asked = asked
+            self._read_groups_again()
 
     def on_lines_chosen(self, message: Lines.Chosen) -> None:
         if message.lines.id == "libraries":
-            self.set_focus(self._files)
-
-    # --- files ----------------------------------------------------------------------------------
-
-    def _new_pages(self) -> Pages[Asset]:
-        return Pages(rows.PAGE, len(rows.FILES), self._want, rows.asset_row)
-
-    def _want(self, number: int) -> None:
-        """A page that is looked at is not here yet: read it, the latest wish first."""
-        reading = self._wanted is not None
-        self._wanted = number
-        if not reading:
-            self.call_later(self._start_reading)
-
-    def _start_reading(self) -> None:
-        restart(self, "files", self._read, self._pages, self._library)
-
-    def _reload(self, *, top: bool = False) -> None:
-        """Reads the file list from its beginning; the present rows stay until it is here."""
-        if top:
-            self._files.go(0)
-        self._pages = self._new_pages()
-        self._wanted = None
-        if self._library:
-            self._want(0 if top else max(0, self._files.top // rows.PAGE))
+            self.set_focus(self._files if self._files.display else self._panel)
+        elif message.lines.id == "facets":
+            self.action_narrow()
+        elif self._groups is not None:
+            self._open_group()
         else:
-            self._files.show(())
+            self._open(self.entry())
 
-    async def _read(self, pages: Pages[Asset], library: str) -> None:
-        try:
-            while self._wanted is not None and pages is self._pages:
-                if pages.has(self._wanted):
-                    self._wanted = None
-                    break
-                number, after = pages.next_to_read(self._wanted)
-                page = await self._page(library, after)
-                pages.put(number, page.assets, page.total, page.next)
-                if page.next is None and number < (self._wanted or 0):
-                    self._wanted = None
-                if pages is self._pages:
-                    self._show_page(pages, page)
-        except ArcanumError as error:
-            self._wanted = None
-            trouble = Piece(f"✗ {error.title}: {error.message} {error.hint}", "bad")
-            self._files.show((), empty=trouble)
+    def _open(self, entry: Folder | ListedAsset | None) -> None:
+        """A folder is gone into, a file read closely."""
+        from arcanum_tui.modals.asset import AssetDialog
 
-    async def _page(self, library: str, after: str | None) -> AssetPage:
-        request = ListAssets.model_validate(
-            {
-                "library": library,
-                "filter": self._filter.value,
-                "sort": self._sort,
-                "limit": rows.PAGE,
-                "after": after,
-            }
-        )
-        return await self.control_center.engine.ask(media.LIST, request)
+        if isinstance(entry, Folder):
+            self._enter(entry)
+        elif entry is not None:
+            self.app.push_screen(AssetDialog(entry), lambda what: self._after(entry, what))
 
-    def _show_page(self, pages: Pages[Asset], page: AssetPage) -> None:
-        what = f"{plural(page.total, 'file')}, {size(page.bytes)}"
-        note = [Piece(page.library, "strong"), Piece(f"  {what} · by {self._sort}", "muted")]
-        if self._filter.value:
-            note.append(Piece(f" · contains “{self._filter.value}”", "info"))
-        empty = "no name contains that" if self._filter.value else "no files yet: S scans"
-        self._files.show(pages, note=note, empty=Piece(empty, "muted"))
+    def _after(self, asset: ListedAsset, what: str | None) -> None:
+        if what == "verify":
+            self.verify(asset.library, (asset.path,), clean(asset.path.display))
+        elif what == "ask":
+            self._talk_of(asset)
 
-    def action_sort(self) -> None:
-        self._sort = rows.SORTS[(rows.SORTS.index(self._sort) + 1) % len(rows.SORTS)]
-        self._reload(top=True)
+    # --- narrowing ------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
+        if self._groups is not None:
+            self.action_duplicates()
         self._filter.display = True
         self.set_focus(self._filter)
 
     def on_input_changed(self) -> None:
-        self._reload(top=True)
+        if self._filter.value != self._asked.text:
+            self.ask(replace(self._asked, text=self._filter.value), after_s=TYPED_S)
 
     def on_input_submitted(self) -> None:
+        self.set_focus(self._files if self._files.display else self._panel)
+
+    def action_facets(self) -> None:
+        """Opens the panel, or closes it."""
+        if self._panel.display and (self._panel.has_focus or not self._files.display):
+            self._close_panel()
+            return
+        if self._groups is not None:
+            self.action_duplicates()
+        self._panel.display = True
+        self._arrange()
+        self._read_facets_again()
+        self.set_focus(self._panel)
+
+    def _close_panel(self) -> None:
+        self._panel.display = False
+        self._arrange()
         self.set_focus(self._files)
 
+    def action_narrow(self) -> None:
+        row = self._panel.current
+        if self._panel.has_focus and row is not None:
+            self.toggle(row.key)
+
     def back(self) -> None:
-        """First the filter goes, then the screen."""
+        """The innermost first: what was typed, the panel, what was chosen, the folder; then the
+        screen."""
         if self._filter.display:
             self._filter.value = ""
             self._filter.display = False
-            self.set_focus(self._files)
-        else:
+            self.set_focus(self._files if self._files.display else self._panel)
+        elif self._panel.display:
+            self._close_panel()
+        elif self._groups is not None:
+            self.action_duplicates()
+        elif self._asked.chosen:
+            self.ask(replace(self._asked, chosen=()))
+        elif not (self._files.has_focus and self.go_up()):
             super().back()
 
-    def action_ask_about(self) -> None:
-        """Goes to Agent-0 with the selected file."""
-        from arcanum_tui.screens.agent import Agent
-        from engine.contract.agent0 import AssetAttachment
+    # --- duplicates -----------------------------------------------------------------------------
 
-        row, center = self._files.current, self.control_center
-        if row is None or not row.link:
-            center.tell("There is no file to ask about yet.")
-            return
-        path = PathRef.of(base64.b64decode(row.link))
-        center.go_to("agent")
-        if isinstance(center.screen, Agent):
-            center.screen.attach(AssetAttachment(library=self._library, path=path))
+    @property
+    def _hidden(self) -> bool:
+        return self._groups is not None
+
+    def action_duplicates(self) -> None:
+        """Files with the same bytes in the place of all files, or all files again."""
+        if self._groups is not None:
+            self._groups = None
+            self.reload(goal=0)
+        elif self.library:
+            self._read_groups_again(top=True)
+            self.set_focus(self._files)
+
+    def _read_groups_again(self, *, top: bool = False) -> None:
+        if top:
+            self._files.go(0)
+        self._groups = Pages(GROUPS, len(rows.COPIES), self._want_groups, rows.group_row)
+        self._wanted = None
+        self._want_groups(0 if top else max(0, self._files.top // GROUPS))
+
+    def _want_groups(self, at: int) -> None:
+        reading = self._wanted is not None
+        self._wanted = at
+        if not reading and self._groups is not None:
+            self.call_later(restart, self, "files", self._read_groups, self._groups)
+
+    async def _read_groups(self, pages: Pages[DuplicateGroup]) -> None:
+        try:
+            while self._wanted is not None and pages is self._groups:
+                if pages.has(self._wanted):
+                    self._wanted = None
+                    break
+                at, after = pages.next_to_read(self._wanted)
+                page = await self._groups_page(after)
+                pages.put(at, page.groups, page.totals.groups, page.next)
+                if page.next is None and at < (self._wanted or 0):
+                    self._wanted = None
+                if pages is self._groups:
+                    self._show_groups(pages, page)
+        except ArcanumError as error:
+            self._wanted = None
+            trouble = Piece(f"✗ {error.title}: {error.message} {error.hint}".rstrip(), "bad")
+            self._files.title = "DUPLICATES"
+            self._files.show((), empty=trouble)
+
+    async def _groups_page(self, after: str | None) -> DuplicatePage:
+        libraries = () if self.library == ALL else (self.library,)
+        request = AskDuplicates(libraries=libraries, limit=GROUPS, after=after)
+        return await self.control_center.engine.ask(media.DUPLICATES, request)
+
+    def _show_groups(self, pages: Pages[DuplicateGroup], page: DuplicatePage) -> None:
+        totals = page.totals
+        where = "all libraries" if self.library == ALL else self.library
+        note = [strong(where), muted(f"  {plural(totals.groups, 'group')}")]
+        note += [Piece(f" · at most {size(totals.frees)} free"), muted(" · nothing goes from here")]
+        if page.candidates:
+            note.append(Piece(f" · {plural(page.candidates, 'file')} to compare", "unknown"))
+        files = self._files
+        files.title, files.columns = "DUPLICATES", rows.COPIES
+        files.show(pages, note=note, empty=muted("no two files here have the same bytes"))
+        self.look_beside()
+
+    def thing(self) -> Thing | None:
+        return self._groups.item(self._files.cursor) if self._groups else self.entry()
+
+    def _open_group(self) -> None:
+        from arcanum_tui.modals.asset import CopiesDialog
+
+        group = self._groups.item(self._files.cursor) if self._groups else None
+        if group is not None:
+            self.app.push_screen(CopiesDialog(group))
 
     # --- deeds ----------------------------------------------------------------------------------
 
-    def _chosen(self) -> str:
-        if not self._library:
-            self.control_center.tell("There is no library yet: n watches a folder.")
-        return self._library
+    def action_verify(self) -> None:
+        """What is selected: a file, a folder, or the library."""
+        seen = self._files.has_focus or self._details.has_focus
+        entry = self.entry() if seen else None
+        if isinstance(entry, ListedAsset):
+            self.verify(entry.library, (entry.path,), clean(entry.path.display))
+        elif entry is not None:
+            self.verify(self.library, (entry.path,), clean(entry.path.display))
+        elif name := self._chosen():
+            self.verify(name, (), name)
 
-    def action_scan(self) -> None:
-        if name := self._chosen():
-            start(self, "deeds", self._scan, name)
-
-    async def _scan(self, name: str) -> None:
-        try:
-            await self.control_center.engine.call(media.SCAN, media.LibraryName(library=name))
-        except ArcanumError as error:
-            self.control_center.tell_error(error)
-
-    def action_prune(self) -> None:
-        if name := self._chosen():
-            start(self, "deeds", self._prune, name)
-
-    async def _prune(self, name: str) -> None:
-        try:
-            done = await self.control_center.engine.call(quota.PRUNE, quota.Prune(library=name))
-        except ArcanumError as error:
-            self.control_center.tell_error(error)
+    def action_export(self) -> None:
+        if not self.library:
+            self._chosen()
             return
-        if isinstance(done, Pending):
-            text = f"Nothing is touched yet: press a to read #{done.approval_id} and answer."
-            self.control_center.tell(text, f"▲ #{done.approval_id} prune {name} waits for you")
+        if self._groups is not None:
+            text = "arcanum media duplicates --json writes them; d goes back to the files."
+            self.control_center.tell(text, "These are groups, not a list of files")
+            return
+        asked: Narrowing = self._asked
+        fields = {**asked.fields(), "sort": asked.sort, "reverse": asked.reverse}
+        # A folder is written with all that is below it, as its line counts it.
+        fields["direct"] = False
+        self.ask_where(fields, "files" if self.library == ALL else self.library)
 
-    def action_set_limit(self) -> None:
-        if name := self._chosen():
-            gauge = next((g for g in self.control_center.state.gauges if g.library == name), None)
-            used = f" It holds {size(gauge.used)} now." if gauge else ""
-            self.app.push_screen(
-                AskDialog(
-                    f"Limit of {name}",
-                    f"How much may it hold? 500GB, 2TB, 20MiB; 0 takes the limit away.{used}",
-                    value=str(gauge.limit) if gauge and gauge.limit else "",
-                    limit=32,
-                    check=_not_bytes,
-                ),
-                lambda text: self._set_limit(name, text),
-            )
-
-    def _set_limit(self, name: str, text: str | None) -> None:
-        if text is not None:
-            start(self, "deeds", self._limit, name, _BYTES.validate_python(text.strip()))
-
-    async def _limit(self, name: str, limit: ByteSize) -> None:
-        try:
-            request = quota.SetLimit(library=name, max_bytes=limit)
-            await self.control_center.engine.ask(quota.SET, request)
-        except ArcanumError as error:
-            self.control_center.tell_error(error)
-
-    def action_add_library(self) -> None:
-        self.app.push_screen(
-            AskDialog(
-                "Watch a folder as a library",
-                "Which folder? → completes a name. Its files are read, never changed.",
-                value=os.path.expanduser("~/"),  # noqa: PTH111 - a string with its slash
-                check=_not_absolute,
-                suggester=FolderSuggester(),
-            ),
-            self._add_library,
-        )
-
-    def _add_library(self, text: str | None) -> None:
-        if text is not None:
-            start(self, "deeds", self._add, text)
-
-    async def _add(self, text: str) -> None:
-        path = os.path.expanduser(text.strip())  # noqa: PTH111, ASYNC240 - no disk is touched
-        path = path.rstrip("/") or "/"
-        try:
-            library = await self.control_center.engine.ask(
-                media.ADD, media.AddLibrary(path=PathRef.of(path))
-            )
-        except ArcanumError as error:
-            self.control_center.tell_error(error)
+    def action_ask_about(self) -> None:
+        """Goes to Agent-0 with the selected file."""
+        entry = self.entry()
+        if isinstance(entry, ListedAsset):
+            self._talk_of(entry)
         else:
-            self.select(library.name)
+            self.control_center.tell("There is no file to ask about here.")
 
+    def _talk_of(self, asset: ListedAsset) -> None:
+        from arcanum_tui.screens.agent import Agent
+        from engine.contract.agent0 import AssetAttachment
 
-def _not_bytes(text: str) -> str:
-    try:
-        return "" if _BYTES.validate_python(text.strip()) >= 0 else "A limit is not below 0."
-    except ValidationError:
-        return "That is no size: write it like 500GB, 20MiB or 0."
-
-
-def _not_absolute(text: str) -> str:
-    return "" if text.strip().startswith(("/", "~")) else "Give the whole path, from / or ~."
+        center = self.control_center
+        path = PathRef(raw=asset.path.raw, display=asset.path.display)
+        center.go_to("agent")
+        if isinstance(center.screen, Agent):
+            center.screen.attach(AssetAttachment(library=asset.library, path=path))

@@ -80,7 +80,7 @@ class Row:
 class Column:
     """``width`` 0: as wide as its widest cell, at most ``most``. The column that ``grow``s takes
     what is left and is cut with ``…``. Where room is short, the highest ``rank`` is dropped first;
-    rank 0 always stays."""
+    rank 0 always stays. ``middle``: what is cut is cut there, as a path's two ends say most."""
 
     width: int = 0
     most: int = 60
@@ -88,6 +88,7 @@ class Column:
     right: bool = False
     rank: int = 0
     least: int = 8
+    middle: bool = False
 
 
 def widths(columns: Sequence[Column], rows: Sequence[Row], room: int) -> tuple[int, ...]:
@@ -132,7 +133,8 @@ def draw(row: Row, columns: Sequence[Column], sizes: Sequence[int]) -> list[Piec
             continue
         if pieces:
             pieces.append(Piece("  "))
-        pieces.append(Piece(fit(cell.text, width, right=column.right), cell.tone))
+        text = middle(cell.text, width) if column.middle else cell.text
+        pieces.append(Piece(fit(text, width, right=column.right), cell.tone))
     return pieces
 
 
@@ -143,6 +145,19 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     if length > width:
         return set_cell_size(text, width - 1) + "…" if width > 1 else "…"[:width]
     return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+def middle(text: str, width: int) -> str:
+    """``text`` in at most ``width`` cells: what is too much is left out before its last part."""
+    text = clean(text)
+    if width < 8 or cell_len(text) <= width:
+        return text
+    head = set_cell_size(text, (width - 1) // 3).rstrip()
+    used, start = cell_len(head) + 1, len(text)
+    while used + get_character_cell_size(text[start - 1]) <= width:
+        start -= 1
+        used += get_character_cell_size(text[start])
+    return f"{head}…{text[start:]}"
 
 
 def wrap(text: str, width: int) -> list[str]:

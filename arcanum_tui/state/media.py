@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from arcanum_tui.state.frame import LIBRARY_STATES, UNKNOWN_STATE, WATCH_STATES
-from arcanum_tui.state.grid import Column, Piece, Row, muted
+from arcanum_tui.state.grid import Column, Piece, Row, Tone, muted
 from arcanum_tui.state.model import State
+from arcanum_tui.state.narrowing import ALL
 from arcanum_tui.state.text import ago, number, percent, plural, size, span
 
 if TYPE_CHECKING:
-    from engine.contract.media import Asset, Library
+    from engine.contract.assets import Library, ListedAsset
+    from engine.contract.copies import DuplicateGroup
+    from engine.contract.listing import Folder
     from engine.contract.quota import Gauge
 
 LIBRARIES = (
@@ -19,16 +22,25 @@ LIBRARIES = (
     Column(right=True, rank=2), Column(grow=True, least=6, rank=1),
 )  # fmt: skip
 FILES = (
-    Column(width=9, right=True),
+    Column(width=7, right=True),
     Column(width=10, rank=2),
-    Column(width=12, rank=3),
-    Column(grow=True, width=20),
+    Column(most=8, rank=3),
+    Column(most=10, rank=4),
+    Column(most=16, rank=1),
+    Column(grow=True, width=20, middle=True),
 )
+COPIES = (
+    Column(width=7, right=True),
+    Column(right=True),
+    Column(width=7, right=True, rank=1),
+    Column(grow=True, width=20, middle=True),
+)
+
+FOLDER = "folder:"
+"""The key of a folder's row begins so."""
 
 PAGE = 500
 """Files that are read at once."""
-
-SORTS = ("path", "size", "modified")
 
 
 def library_row(library: Library, gauge: Gauge | None, state: State, now: datetime) -> Row:
@@ -76,16 +88,67 @@ def _scan(library: Library, state: State) -> str:
     return ""
 
 
-def asset_row(asset: Asset) -> Row:
-    """A file: how big, how old, whether it was hashed, and its path in the library. Its ``link``
-    is the path as the disk knows it."""
-    hashed = Piece(asset.blake3[:10], "muted") if asset.blake3 else Piece("○ not yet", "unknown")
+def everything_row(libraries: tuple[Library, ...]) -> Row:
+    """All libraries together."""
+    files = sum(library.files for library in libraries)
+    return Row(
+        (
+            Piece("all", "strong"), muted(plural(len(libraries), "library", "libraries")),
+            Piece(plural(files, "file")), Piece(size(sum(x.bytes for x in libraries))),
+            *[Piece("")] * 4,
+        ),
+        ALL,
+    )  # fmt: skip
+
+
+STATES: dict[str, tuple[str, Tone]] = {
+    "rotten": ("✗ damaged", "bad"),
+    "unreadable": ("! no read", "warn"),
+    "pending": ("○ not yet", "unknown"),
+    "sound": ("✓", "ok"),
+}
+
+
+def asset_row(asset: ListedAsset, *, everywhere: bool, sort: str, below: str) -> Row:
+    """A file: how big, how old, what it is, how it stands, and where it lies, from ``below`` on.
+    Its ``link`` is the path as the disk knows it."""
+    state = asset.damage or ("sound" if asset.blake3 else "pending")
+    at = {"added": asset.first_seen_at, "taken": asset.taken_at}.get(sort, asset.modified_at)
     links = f" ({asset.links} links)" if asset.links > 1 else ""
     return Row(
         (
-            Piece(size(asset.size)), muted(f"{asset.modified_at.astimezone():%Y-%m-%d}"),
-            hashed, Piece(asset.path.display + links),
+            Piece(size(asset.size)), muted(f"{at.astimezone():%Y-%m-%d}" if at else "–"),
+            muted(asset.kind or "?"), Piece(*STATES[state]),
+            muted(asset.library if everywhere else ""),
+            Piece(asset.path.display.removeprefix(below) + links),
         ),
         str(asset.id),
         asset.path.raw,
+    )  # fmt: skip
+
+
+def folder_row(folder: Folder) -> Row:
+    """A folder, with all that lies below it."""
+    name = folder.path.display.rpartition("/")[2]
+    return Row(
+        (
+            Piece(size(folder.bytes)), muted(f"{number(folder.files):>10}"), muted("folder"),
+            Piece(""),
+            Piece(""), Piece(f"{name}/", "key"),
+        ),
+        FOLDER + folder.path.raw,
+        folder.path.raw,
+    )  # fmt: skip
+
+
+def group_row(group: DuplicateGroup) -> Row:
+    """Files of the same bytes: what goes free, how many they are, and the one to keep."""
+    first = group.copies[0]
+    where = f"{first.library}: {first.path.display}" if first.library else first.path.display
+    return Row(
+        (
+            Piece(size(group.frees), "strong"), Piece(f"{number(group.count)} ×"),
+            muted(size(group.size)), Piece(where),
+        ),
+        group.blake3,
     )  # fmt: skip

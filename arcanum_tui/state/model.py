@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from engine.contract.approvals import ApprovalProgressed, ApprovalSummary
+    from engine.contract.assets import Library
     from engine.contract.base import ErrorInfo
     from engine.contract.engine import Status
     from engine.contract.events import Event
     from engine.contract.jobs import Job
-    from engine.contract.media import Library
     from engine.contract.memory import SessionSummary
     from engine.contract.model import ModelInfo
     from engine.contract.quota import Gauge

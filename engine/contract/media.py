@@ -2,105 +2,52 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
-
-from engine.contract.base import Empty, Name, PathRef, Wire
+from engine.contract.assets import (
+    AddLibrary,
+    AssetPage,
+    Library,
+    LibraryList,
+    LibraryName,
+    ListAssets,
+    ScanResult,
+)
+from engine.contract.base import Empty, PathRef
 from engine.contract.call import ONLY_OPERATOR
+from engine.contract.copies import (
+    AskDuplicates,
+    AskNear,
+    ComparedPictures,
+    ComparePictures,
+    DuplicatePage,
+    FindDuplicates,
+    FoundDuplicates,
+    NearPage,
+)
 from engine.contract.events import Event
+from engine.contract.integrity import (
+    AskHistory,
+    Damage,
+    DamagedPage,
+    History,
+    ListDamaged,
+    VerifyLibrary,
+    VerifyResult,
+)
+from engine.contract.listing import (
+    AskFacets,
+    AskThumbnail,
+    AskTree,
+    ExportAssets,
+    Exported,
+    Facets,
+    FolderPage,
+    Thumbnail,
+)
 from engine.contract.operation import Kind, Limits, Operation, Risk
-
-LibraryState = Literal["ok", "scanning", "missing", "unreadable"]
-WatchState = Literal["live", "polling", "off", "failed"]
-
-
-class AddLibrary(Wire):
-    """``name`` defaults to the folder's own name."""
-
-    path: Annotated[PathRef, Field(description="the folder")]
-    name: Name | None = Field(None, description="what to call it; by default the folder's name")
-
-
-class LibraryName(Wire):
-    library: Annotated[Name, Field(description="the library's name")]
-
-
-class Library(Wire):
-    """A watched root folder. ``bytes`` counts each hardlinked file once.
-
-    ``unreadable`` counts what could not be read at the last scan; it is never taken as deleted.
-    ``pending`` files are known but not hashed yet.
-    """
-
-    name: str
-    path: PathRef
-    machine: str
-    state: LibraryState
-    watch: WatchState = "off"
-    note: str = ""
-    files: int = 0
-    bytes: int = 0
-    pending: int = 0
-    unreadable: int = 0
-    last_scan_at: datetime | None = None
-    changed_at: datetime | None = None
-
-
-class LibraryList(Wire):
-    libraries: tuple[Library, ...]
-
-
-class ScanResult(Wire):
-    """What a scan found. Sizes in bytes. ``skipped`` are links, sockets and other non-files."""
-
-    library: str
-    files: int
-    bytes: int
-    added: int
-    changed: int
-    removed: int
-    moved: int
-    hashed: int
-    hashed_bytes: int
-    unreadable: int
-    skipped: int
-    seconds: float
-
-
-class Asset(Wire):
-    """A catalogued file. ``path`` is relative to its library; ``blake3`` is None until hashed."""
-
-    id: int
-    path: PathRef
-    size: int
-    modified_at: datetime
-    links: int
-    blake3: str | None
-    seen_at: datetime
-
-
-class ListAssets(Wire):
-    """A page in the order asked for. ``after`` is the ``next`` of the page before."""
-
-    library: Annotated[Name, Field(description="the library's name")]
-    filter: Annotated[str, Field(max_length=200, description="only paths that contain this")] = ""
-    sort: Literal["path", "size", "modified"] = Field("path", description="the order")
-    limit: Annotated[int, Field(ge=1, le=5000, description="files on a page")] = 500
-    after: Annotated[str, Field(max_length=8192)] | None = Field(
-        None, description="the page behind this one: what `next` of the page before says"
-    )
-
-
-class AssetPage(Wire):
-    """``total`` and ``bytes`` are of everything that matches, not of this page."""
-
-    library: str
-    assets: tuple[Asset, ...]
-    total: int
-    bytes: int
-    next: str | None = None
+from engine.contract.sources import AskSources, SourceReport, TorrentClients
+from engine.contract.traits import AssetDetail, ShowAsset
 
 
 class LibraryChanged(Event):
@@ -138,6 +85,17 @@ class DriftFound(Event):
     files: int
 
 
+class DamageFound(Event):
+    """Files were read again and were not what they were, or could not be read. ``paths`` are the
+    first of them."""
+
+    kind: Literal["media.damage_found"] = "media.damage_found"
+    library: str
+    damage: Damage
+    files: int
+    paths: tuple[PathRef, ...]
+
+
 ADD = Operation(
     "media.add",
     "Watch a folder as a library",
@@ -170,6 +128,130 @@ SCAN = Operation(
     audit=("library",),
     positional=("library",),
 )
+VERIFY = Operation(
+    "media.verify",
+    "Read files again: are they still what they were?",
+    VerifyLibrary,
+    VerifyResult,
+    kind=Kind.JOB,
+    risk=Risk.WRITE,
+    limits=Limits(max_bytes=4 * 1024 * 1024, timeout_s=None),
+    audit=("library", "days", "mib_s"),
+    positional=("library", "paths"),
+)
+DAMAGED = Operation(
+    "media.damaged",
+    "Files that are damaged, and where good copies are",
+    ListDamaged,
+    DamagedPage,
+    positional=("library",),
+)
+HISTORY = Operation(
+    "media.history",
+    "What happened to a file, or in a library",
+    AskHistory,
+    History,
+    positional=("library", "path"),
+)
 LIST = Operation(
-    "media.list", "The files of a library", ListAssets, AssetPage, positional=("library",)
+    "media.list",
+    "The files of a library, or of all",
+    ListAssets,
+    AssetPage,
+    limits=Limits(timeout_s=120.0),
+    positional=("library",),
+)
+FACETS = Operation(
+    "media.facets",
+    "What files can be narrowed by, with how many there are of each",
+    AskFacets,
+    Facets,
+    positional=("library",),
+)
+TREE = Operation(
+    "media.tree",
+    "The folders of a library, with what lies below each",
+    AskTree,
+    FolderPage,
+    limits=Limits(timeout_s=120.0),
+    positional=("library",),
+)
+EXPORT = Operation(
+    "media.export",
+    "Write a list of files to a new file",
+    ExportAssets,
+    Exported,
+    kind=Kind.JOB,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    limits=Limits(timeout_s=None),
+    audit=("library", "format"),
+    positional=("path",),
+)
+THUMBNAIL = Operation(
+    "media.thumbnail",
+    "A small picture of a picture or a film",
+    AskThumbnail,
+    Thumbnail,
+    positional=("id",),
+)
+SHOW = Operation(
+    "media.show",
+    "All that is known of one file",
+    ShowAsset,
+    AssetDetail,
+    positional=("library", "path"),
+)
+SOURCES = Operation(
+    "media.sources",
+    "Where a file came from, or the files of a library in numbers",
+    AskSources,
+    SourceReport,
+    positional=("library", "path"),
+)
+CLIENTS = Operation(
+    "media.clients", "The torrent clients, and which files they hold", Empty, TorrentClients
+)
+ASK_CLIENTS = Operation(
+    "media.ask_clients",
+    "Ask the torrent clients now",
+    Empty,
+    TorrentClients,
+    risk=Risk.WRITE,
+    limits=Limits(concurrent=2, timeout_s=900.0),
+)
+DUPLICATES = Operation(
+    "media.duplicates",
+    "Files with the same bytes, and which of them to keep",
+    AskDuplicates,
+    DuplicatePage,
+    limits=Limits(timeout_s=120.0),
+)
+FIND_DUPLICATES = Operation(
+    "media.find_duplicates",
+    "Look for duplicates: in folders, or among files that are not hashed yet",
+    FindDuplicates,
+    FoundDuplicates,
+    kind=Kind.JOB,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    limits=Limits(timeout_s=None),
+    audit=("libraries",),
+    positional=("paths",),
+)
+NEAR = Operation(
+    "media.near",
+    "Pictures that look alike, as far as they were compared",
+    AskNear,
+    NearPage,
+)
+COMPARE_PICTURES = Operation(
+    "media.compare_pictures",
+    "Compare pictures by what they show",
+    ComparePictures,
+    ComparedPictures,
+    kind=Kind.JOB,
+    risk=Risk.WRITE,
+    limits=Limits(timeout_s=None),
+    audit=("libraries", "distance"),
 )

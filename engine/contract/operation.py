@@ -30,6 +30,8 @@ ROOMS = (
     "model",
     "quota",
     "recall",
+    "remotes",
+    "report",
     "telemetry",
 )
 """The contract modules, which are also the first parts of all operation names."""

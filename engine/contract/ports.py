@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,15 +10,16 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from engine.contract.approvals import Card, Outcome
+from engine.contract.assets import Library
 from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
-from engine.contract.media import Library
 from engine.contract.memories import RecallHit
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.model import ModelInfo
 from engine.contract.operation import Operation, Risk
+from engine.contract.report import MediaReport
 
 Req = TypeVar("Req", bound=Wire)
 Res = TypeVar("Res", bound=Wire)
@@ -142,6 +143,7 @@ class CatalogueFile:
     """A file as the catalogue knows it. ``path`` is relative to the library's root.
 
     (dev, ino, size, mtime_ns, ctime_ns) is its identity; ``blake3`` (hex) is None until hashed.
+    ``digests``: other hashes by kind, in hex, where they were asked for.
     """
 
     id: int
@@ -153,6 +155,7 @@ class CatalogueFile:
     ctime_ns: int
     nlink: int
     blake3: str | None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +181,28 @@ class Catalogue(Protocol):
         """All files of the library in batches, by modification time, then path."""
         ...
 
+    def by_path(self, library: str, folder: bytes = b"") -> AsyncIterator[list[CatalogueFile]]:
+        """The library's files below ``folder`` with their digests, in batches, by path."""
+        ...
+
+    async def file(self, library: str, path: bytes) -> CatalogueFile | None:
+        """One file with its digests; None where none is catalogued at that relative path."""
+        ...
+
     async def describe(self, library: str, path: bytes) -> Described:
         """What is known of one file, and its words. Raises NotFound."""
         ...
 
     async def refresh(self, library: str, paths: Sequence[bytes]) -> None:
         """Looks at these relative paths again, now, and takes what is there into the catalogue."""
+        ...
+
+
+class MediaCounts(Protocol):
+    """What the catalogue holds, in numbers."""
+
+    async def count(self, libraries: Sequence[str], most: int) -> MediaReport:
+        """Of these libraries (none: all), with ``most`` names in a list. Raises NotFound."""
         ...
 
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import ByteSize, Field
 
 from engine.contract.approvals import TakenBack
+from engine.contract.assets import LibraryName
 from engine.contract.base import Empty, Name, PathRef, Wire
 from engine.contract.call import ONLY_OPERATOR
 from engine.contract.events import Event
-from engine.contract.media import LibraryName
 from engine.contract.operation import Limits, Operation, Risk
 
 
@@ -65,12 +65,22 @@ class PlanItem(Wire):
     reason: str
 
 
+class Staying(Wire):
+    """One file that a prune leaves where it is, though its turn would have come, and why."""
+
+    path: PathRef
+    size: int
+    reason: str
+
+
 class Plan(Wire):
     """What a prune would do. ``target``: bytes to take out of the library to meet the limit.
 
     ``frees_now`` is always 0 on the same file system; ``frees_on_purge`` leaves out what other
     hardlinks still hold. ``state``: open, executing, done, undone, purged, or superseded.
     ``shortfall``: bytes of the target that no file could cover, or that are left to a next plan.
+    ``stay``: the oldest of ``stay_files``, at most 100, that are as old as those that would go.
+    ``unknown``: what is not known of torrent clients, and so might be held.
     """
 
     id: str
@@ -87,6 +97,10 @@ class Plan(Wire):
     frees_now: int
     frees_on_purge: int
     items: tuple[PlanItem, ...]
+    stay: tuple[Staying, ...] = ()
+    stay_files: int = 0
+    stay_bytes: int = 0
+    unknown: tuple[str, ...] = ()
 
 
 class Prune(Wire):

@@ -51,6 +51,8 @@ SERVICES = (
     ),
     ServiceSpec("media", "engine.media.room:MediaRoom", ("media",), ("jobs",)),
     ServiceSpec("quota", "engine.quota.room:QuotaRoom", ("quota",), ("media",)),
+    ServiceSpec("remotes", "engine.remotes.room:RemotesRoom", ("remotes",)),
+    ServiceSpec("report", "engine.report.room:ReportRoom", ("report",), ("media",)),
     ServiceSpec("telemetry", "engine.telemetry.room:TelemetryRoom", ("telemetry",)),
     ServiceSpec("discovery", "engine.discovery.room:DiscoveryRoom", ("discovery",), ("media",)),
 )

@@ -1,7 +1,7 @@
-"""What is known of the libraries' files, in SQLite. It can be rebuilt from the disks.
+"""What is known of the libraries' files, in SQLite.
 
 Rows come from a worker as JSON: path as text (see ``frames``), then the identity (dev, ino, size,
-mtime_ns, ctime_ns), nlink, and the BLAKE3 in hex or None.
+mtime_ns, ctime_ns), nlink, and the BLAKE3 in hex or None, then what ``hashes`` were made besides.
 """
 
 from __future__ import annotations
@@ -10,22 +10,31 @@ import asyncio
 import os
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from engine.contract.base import now, visible
+from engine.media.integrity import record
 from engine.store import Database, Transaction
 from engine.worker.frames import to_bytes
 
 _CHUNK = 500
 _PURGE = 5000
 
+# Of a batch: library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at.
 _UPSERT = """
-INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at,
+    first_seen_at, checked_at)
+SELECT v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v11, iif(v10 IS NULL, NULL, v11)
+FROM temp.batch WHERE true
 ON CONFLICT (library, path) DO UPDATE SET
+    checked_at = CASE
+        WHEN excluded.blake3 IS NULL
+            AND (dev, ino, size, mtime_ns, ctime_ns) = (excluded.dev, excluded.ino,
+                excluded.size, excluded.mtime_ns, excluded.ctime_ns)
+        THEN checked_at ELSE excluded.checked_at END,
     blake3 = CASE
         WHEN excluded.blake3 IS NULL
             AND (dev, ino, size, mtime_ns, ctime_ns) = (excluded.dev, excluded.ino,
@@ -40,11 +49,16 @@ UPDATE file SET path = ?, folded = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, 
     nlink = ?, seen_at = ?
 WHERE id = ?
 """
-# All names of a hardlinked file at once. A file that changed meanwhile matches no more.
+_REHOME = "UPDATE file SET library = ?1, path = ?2, folded = ?3 WHERE id = ?4 AND library <> ?1"
+# Of a batch: library, the identity, then the hash and when it was made. All names of a hardlinked
+# file at once. A file that changed meanwhile matches no more.
 _HASH = """
-UPDATE file INDEXED BY file_by_inode SET blake3 = ?
-WHERE library = ? AND dev = ? AND ino = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?
+UPDATE file INDEXED BY file_by_inode SET blake3 = v7, checked_at = v8 FROM temp.batch
+WHERE library = v1 AND dev = v2 AND ino = v3 AND size = v4 AND mtime_ns = v5 AND ctime_ns = v6
 """
+
+
+Placed = Callable[[Transaction, int, Iterable[bytes]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,8 @@ class Numbers:
     bytes: int = 0
     pending: int = 0
     unreadable: int = 0
+    damaged: int = 0
+    drift: int = 0
     scanned_at: datetime | None = None
     changed_at: datetime | None = None
     root: tuple[int, int] | None = None
@@ -92,10 +108,17 @@ async def _converted(rows: Iterable[Any], convert: Any) -> list[tuple[Any, ...]]
 
 
 class Files:
-    """Every method is one transaction or one read. Raises StoreFailed."""
+    """Every method is one transaction or one read. Raises StoreFailed.
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    ``hashes``: those of hashlib that are made besides BLAKE3. ``placed`` hears, within the
+    transaction, in which library files came to which paths, or changed there.
+    """
+
+    def __init__(
+        self, database: Database, hashes: Sequence[str] = (), placed: Placed | None = None
+    ) -> None:
+        self._db, self._placed = database, placed
+        self.hashes = tuple(dict.fromkeys(hashes))
 
     @property
     def uri(self) -> str:
@@ -130,10 +153,19 @@ class Files:
 
         while await self._db.write(some):
             pass
+        await record.forget(self._db, library)
         await self._db.write(last)
 
+    async def forget_old(self, library: int) -> None:
+        """Keeps what happened to a library's files within its bound, in steps."""
+        await record.forget(self._db, library, record.KEPT)
+
     async def numbers(self, library: int) -> Numbers:
-        rows = await self._db.read("SELECT * FROM library WHERE id = ?", (library,))
+        rows = await self._db.read(
+            "SELECT *, (SELECT count(*) FROM file WHERE library = ?1 AND damage <> '') AS damaged"
+            " FROM library WHERE id = ?1",
+            (library,),
+        )
         if not rows:
             return Numbers()
         row = rows[0]
@@ -144,6 +176,8 @@ class Files:
             row["bytes"],
             row["pending"],
             row["unreadable"],
+            row["damaged"],
+            row["drift"],
             scanned_at=row["scanned_at"] and datetime.fromisoformat(row["scanned_at"]),
             changed_at=row["changed_at"] and datetime.fromisoformat(row["changed_at"]),
             root=None if row["dev"] is None else (row["dev"], row["ino"]),
@@ -183,22 +217,56 @@ class Files:
 
         await self._db.write(work)
 
+    async def put_drift(self, library: int, files: int) -> None:
+        """So many more changes that no event had told of; 0: a look at everything found none."""
+        sql = "UPDATE library SET drift = iif(?1 = 0, 0, drift + ?1) WHERE id = ?2"
+
+        async def work(tx: Transaction) -> None:
+            await tx.execute(sql, (files, library))
+
+        await self._db.write(work)
+
     # --- files ----------------------------------------------------------------------------------
 
-    async def put(self, library: int, rows: Sequence[list[Any]]) -> None:
-        """New and changed files."""
+    async def put(self, library: int, rows: Sequence[list[Any]], *, changed: bool = False) -> None:
+        """New files, or changed ones."""
         seen = time.time_ns()
 
         def convert(row: list[Any]) -> tuple[Any, ...]:
-            path, *identity, value = row
-            raw = to_bytes(path)
-            blake3 = bytes.fromhex(value) if value else None
-            return (library, raw, fold(raw), *identity, blake3, seen)
+            raw = to_bytes(row[0])
+            blake3 = bytes.fromhex(row[7]) if row[7] else None
+            return (library, raw, fold(raw), *row[1:7], blake3, seen)
 
-        await self._write_many(library, [(_UPSERT, await _converted(rows, convert))])
+        values = await _converted(rows, convert)
+        hashed = [value for value in values if value[9] is not None]
+        digests = self._digests(
+            ((value[:2], row[8:]) for value, row in zip(values, rows, strict=True) if row[8:])
+        )
 
-    async def move(self, library: int, rows: Sequence[list[Any]]) -> None:
-        """Files under a new name: they keep their id and their hash."""
+        async def work(tx: Transaction) -> None:
+            if changed:
+                await record.changed(tx, [(seen, *value[:2], *value[3:8]) for value in values])
+            await tx.batch(values)
+            await tx.execute(_UPSERT)
+            await record.put_digests(tx, record.BY_PATH, digests)
+            places = [value[:2] for value in hashed]
+            hashes = [value[9] for value in hashed]
+            await record.was_read(tx, seen, record.BY_PATH, places, hashes)
+            await self._tell(tx, library, (value[1] for value in values))
+
+        await self._write(library, work)
+
+    def _digests(
+        self, read: Iterable[tuple[tuple[Any, ...], Sequence[str]]]
+    ) -> list[tuple[Any, ...]]:
+        return [
+            (*place, kind, bytes.fromhex(value))
+            for place, found in read
+            for kind, value in zip(self.hashes, found, strict=True)
+        ]
+
+    async def move(self, library: int, rows: Sequence[list[Any]], *, came: bool = False) -> None:
+        """Files under a new name: they keep their id and their hash. ``came``: from elsewhere."""
         seen = time.time_ns()
 
         def convert(row: list[Any]) -> tuple[Any, ...]:
@@ -210,30 +278,62 @@ class Files:
         # Another look may have met the new name first.
         taken = [(library, value[0], value[-1]) for value in values]
         clear = "DELETE FROM file WHERE library = ? AND path = ? AND id <> ?"
-        await self._write_many(library, [(clear, taken), (_MOVE, values)])
+
+        async def work(tx: Transaction) -> None:
+            await record.moved(tx, [(seen, value[-1], library, value[0]) for value in values])
+            await tx.executemany(clear, taken)
+            if came:
+                await tx.executemany(_REHOME, [(library, *v[:2], v[-1]) for v in values])
+            await tx.executemany(_MOVE, values)
+            await self._tell(tx, library, (value[0] for value in values))
+
+        await self._write(library, work)
+
+    async def _tell(self, tx: Transaction, library: int, paths: Iterable[bytes]) -> None:
+        if self._placed is not None:
+            await self._placed(tx, library, paths)
 
     async def remove(self, library: int, ids: Sequence[int], before: int) -> None:
         """Files that are gone, unless another look saw them since ``before`` (ns since 1970)."""
-        values = [(id_, library, before) for id_ in ids]
-        sql = "DELETE FROM file WHERE id = ? AND library = ? AND seen_at < ?"
-        await self._write_many(library, [(sql, values)])
+        at = time.time_ns()
+        sql = (
+            "DELETE FROM file WHERE id IN (SELECT v1 FROM temp.batch)"
+            " AND library = ? AND seen_at < ?"
+        )
+
+        async def work(tx: Transaction) -> None:
+            await record.gone(tx, [(at, id_, library, before) for id_ in ids])
+            await tx.batch([(id_,) for id_ in ids])
+            await tx.execute(sql, (library, before))
+
+        await self._write(library, work)
 
     async def put_hashes(self, library: int, rows: Sequence[list[Any]]) -> None:
-        """Rows of dev, ino, size, mtime_ns, ctime_ns, BLAKE3 in hex."""
-        values = [(bytes.fromhex(row[5]), library, *row[:5]) for row in rows]
-        await self._write_many(library, [(_HASH, values)])
+        """Rows of dev, ino, size, mtime_ns, ctime_ns, BLAKE3 in hex, and the further hashes."""
+        at = time.time_ns()
+        places = [(library, *row[:5]) for row in rows]
+        hashes = [bytes.fromhex(row[5]) for row in rows]
+        values = [(*place, value, at) for place, value in zip(places, hashes, strict=True)]
+        digests = self._digests(zip(places, (row[6:] for row in rows), strict=True))
 
-    async def _write_many(
-        self, library: int, statements: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]
-    ) -> None:
         async def work(tx: Transaction) -> None:
-            for sql, values in statements:
-                await tx.executemany(sql, values)
+            await tx.batch(values)
+            await tx.execute(_HASH)
+            await record.put_digests(tx, record.BY_INODE, digests)
+            await record.was_read(tx, at, record.BY_INODE, places, hashes)
+
+        await self._write(library, work)
+
+    async def _write(self, library: int, work: Callable[[Transaction], Awaitable[None]]) -> None:
+        """Runs it, and says of the library that it changed."""
+
+        async def whole(tx: Transaction) -> None:
+            await work(tx)
             await tx.execute(
                 "UPDATE library SET changed_at = ? WHERE id = ?", (now().isoformat(), library)
             )
 
-        await self._db.write(work)
+        await self._db.write(whole)
 
     async def pending(self, library: int) -> tuple[int, int]:
         """Files (each inode once) and bytes that are to be hashed."""

@@ -1,4 +1,4 @@
-"""BLAKE3 of files. A hash is only told of a file that held still while it was read.
+"""Hashes of files. One is only told of a file that held still while it was read.
 
 Standard library and blake3 only. Plain reads, not mmap: a file that shrinks while it is mapped
 kills the process.
@@ -6,11 +6,13 @@ kills the process.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import queue
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from blake3 import blake3
 
@@ -33,10 +35,19 @@ class ChangedError(Exception):
     """The file is not, or no longer, what the catalogue knows."""
 
 
-def digest(root_fd: int, path: bytes, identity: Identity, link: Link) -> str:
-    """The file's BLAKE3 (hex). Raises ChangedError where it is another than ``identity``, OSError.
+def digest(
+    root_fd: int,
+    path: bytes,
+    identity: Identity,
+    link: Link,
+    more: Sequence[str] = (),
+    *,
+    fresh: bool = False,
+) -> list[str]:
+    """The file's BLAKE3 (hex), and ``more`` hashes of hashlib, in one reading.
 
-    A folder on the way that was swapped for a link leads to another file, and so to ChangedError.
+    ``fresh``: from the disk and not from memory. Raises OSError, and ChangedError where it is
+    another file than ``identity``: so it is, too, behind a folder that was swapped for a link.
     """
     try:
         fd = os.open(path, _FLAGS | _NO_ATIME, dir_fd=root_fd)
@@ -44,31 +55,49 @@ def digest(root_fd: int, path: bytes, identity: Identity, link: Link) -> str:
         fd = os.open(path, _FLAGS, dir_fd=root_fd)
     try:
         _expect(fd, identity)
+        if fresh:
+            _forget(fd)
+        hashers: list[Any] = [
+            blake3(),
+            *(hashlib.new(kind, usedforsecurity=False) for kind in more),
+        ]
         if identity.size <= SMALL:
-            value: str = blake3(os.read(fd, identity.size + 1)).hexdigest()
+            data = os.read(fd, identity.size + 1)
+            for hasher in hashers:
+                hasher.update(data)
             link.advance(0, identity.size)
         else:
-            value = _digest_large(fd, identity, link)
+            _read_large(fd, identity, link, hashers)
         _expect(fd, identity)
+        if fresh:  # It was read for this alone: others need the memory more.
+            _forget(fd)
     finally:
         os.close(fd)
-    return value
+    return [hasher.hexdigest() for hasher in hashers]
 
 
-def _digest_large(fd: int, identity: Identity, link: Link) -> str:
+def _read_large(fd: int, identity: Identity, link: Link, hashers: list[Any]) -> None:
     if not hasattr(_local, "buffer"):
         _local.buffer = bytearray(_BUFFER)
     view = memoryview(_local.buffer)
-    hasher = blake3()
     done = 0
     while count := os.readv(fd, [view]):
-        hasher.update(view[:count])
+        for hasher in hashers:
+            hasher.update(view[:count])
         link.advance(0, count)
         done += count
         if done % _LOOK_EVERY < count:
             _expect(fd, identity)
-    value: str = hasher.hexdigest()
-    return value
+
+
+def _forget(fd: int) -> None:
+    """The kernel's copy in memory goes: what is read next comes from the disk."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    else:
+        import fcntl
+
+        fcntl.fcntl(fd, getattr(fcntl, "F_NOCACHE", 48), 1)
 
 
 def _expect(fd: int, identity: Identity) -> None:

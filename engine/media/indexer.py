@@ -12,20 +12,21 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from engine.contract.assets import ScanResult, WatchState
 from engine.contract.base import visible
 from engine.contract.errors import ArcanumError, Busy, Failed, Refused
-from engine.contract.media import ScanResult, WatchState
 from engine.contract.ports import JobControl
 from engine.media.catalogue import Files, Stored
 from engine.media.drift import Hearing
 from engine.media.hints import condense
+from engine.media.integrity.strain import Eased, Strain
 from engine.media.looking import Pace, Reader, Tally, at_ease
 from engine.media.pace import HashPace, WalkPace
 from engine.media.process import Lost, Process
 from engine.media.shelf import Shelf
+from engine.media.timing import Timing
 from engine.media.watch import Watchers
 from engine.worker.frames import Frame
 
@@ -33,23 +34,11 @@ _log = logging.getLogger(__name__)
 _LONGEST_DELAY_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds between looks at everything (``rescan``; ``poll`` where no watcher tells;
-    ``missing`` where the root is away; ``retry`` after a failure), before the ``first``, and how
-    long a file must stay as it is (``quiet``) before it is hashed unasked.
-    """
-
-    rescan: float = 1800.0
-    poll: float = 30.0
-    missing: float = 15.0
-    retry: float = 30.0
-    first: float = 1.0
-    quiet: float = 2.0
-
-
 class Indexer:
-    """``drifted`` hears of the number of files that had changed without an event."""
+    """``drifted`` hears of the number of files that had changed without an event, ``came`` when
+    files moved here from another library. Under ``strain`` what nobody asked for is put off, or
+    done slowly; what events tell is followed at once.
+    """
 
     def __init__(
         self,
@@ -60,10 +49,12 @@ class Indexer:
         watchers: Watchers,
         timing: Timing,
         drifted: Callable[[str, int], Awaitable[None]],
+        came: Callable[[], None],
+        strain: Strain,
     ) -> None:
         self.shelf = shelf
         self._files, self._reader, self._watchers = files, reader, watchers
-        self._timing, self._drifted = timing, drifted
+        self._timing, self._drifted, self._came, self._strain = timing, drifted, came, strain
         self._stored: Stored = shelf.stored
         self._job: int | None = None
         self._scan: asyncio.Task[Any] | None = None
@@ -71,7 +62,7 @@ class Indexer:
         self._hints: set[bytes] = set()
         self._in_hand: set[bytes] = set()
         self._hearings: list[Hearing] = []
-        self._due = self._rested = self._demanded = 0.0
+        self._due = self._rested = self._demanded = self._put_off = 0.0
         self._hash_delay = timing.quiet
         self._trusted = False
         self._looking, self._hashing = asyncio.Lock(), asyncio.Lock()
@@ -79,6 +70,11 @@ class Indexer:
         self._watch_told = asyncio.Event()
         self._own: set[asyncio.Task[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the library is looked at, or hashed."""
+        return self._looking.locked() or self._hashing.locked()
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -141,6 +137,11 @@ class Indexer:
         self._watch_told.set()
         self._look_wanted.set()
 
+    @property
+    def removed(self) -> bool:
+        """Whether it is no library any more."""
+        return self._removed
+
     def _demand(self) -> None:
         """Everything must be looked at, again if that goes on now."""
         self._demanded = time.monotonic()
@@ -155,7 +156,7 @@ class Indexer:
         with suppress(TimeoutError):  # Watching first: then the first look misses nothing.
             await asyncio.wait_for(self._watch_told.wait(), 3)
         while True:
-            if time.monotonic() >= self._due:
+            if time.monotonic() >= self._due and not await self._can_wait():
                 await self._by_itself(self._look_alone(None))
             elif self._hints:
                 await self._follow_hints()
@@ -163,6 +164,18 @@ class Indexer:
                 async with asyncio.timeout(max(0.0, self._due - time.monotonic())):
                     await self._look_wanted.wait()
             self._look_wanted.clear()
+
+    async def _can_wait(self) -> bool:
+        """Whether the look at everything that is due is put off: under strain, where a watcher
+        tells what happens, and for three times as long as it comes anyway."""
+        live = self.shelf.watch == "live" and self._trusted and self._demanded <= self._rested
+        if not live or self._put_off >= 3 * self._timing.rescan or not await self._strain.now():
+            self._put_off = 0.0
+            return False
+        wait = min(_LONGEST_DELAY_S, self._timing.rescan)
+        self._put_off += wait
+        self._due = time.monotonic() + wait
+        return True
 
     async def _follow_hints(self) -> None:
         self._in_hand, self._hints = self._hints, set()
@@ -217,7 +230,8 @@ class Indexer:
 
     async def _hash_alone(self) -> None:
         async with self._hashing:
-            tally = await self._hash(self._timing.quiet, at_ease)
+            eased = Eased(self._strain)
+            tally = await self._hash(self._timing.quiet, eased, await eased.first())
         self._hints.update(tally.again)
         self._look_wanted.set()
 
@@ -251,25 +265,31 @@ class Indexer:
             raise
         self._plan_next(begun, time.monotonic() - begun)
         await self._news()
+        if tally.differences:
+            await self._files.forget_old(self._stored.id)
         live = self.shelf.watch == "live" and self._demanded < begun
         if live and self._trusted and tally.differences:
             self._spawn(self._tell_drift(tally, hearing))
         else:
             self._hearings.remove(hearing)
+            await self._put_drift(0)
         self._trusted = live
         return tally
 
     async def _read(self, paths: list[bytes] | None, pace: Pace) -> Tally:
         try:
-            return await self._reader.look(paths, self._paced(pace))
+            tally = await self._reader.look(paths, self._paced(pace))
         except Lost as lost:
-            raise await self._away(lost) from lost
+            raise await self.away(lost) from lost
+        if tally.came:
+            self._came()
+        return tally
 
-    async def _hash(self, settle_s: float, pace: Pace) -> Tally:
+    async def _hash(self, settle_s: float, pace: Pace, mib_s: float = 0) -> Tally:
         try:
-            tally = await self._reader.hash(settle_s, self._paced(pace))
+            tally = await self._reader.hash(settle_s, self._paced(pace), mib_s=mib_s)
         except Lost as lost:
-            raise await self._away(lost) from lost
+            raise await self.away(lost) from lost
         await self.shelf.put_hashed(tally)
         await self.shelf.refresh()
         return tally
@@ -302,8 +322,17 @@ class Indexer:
         missed = hearing.unexplained(tally.touched)
         if heard_all and missed:
             await self._drifted(self._stored.name, missed)
+        if heard_all:
+            await self._put_drift(missed)
 
-    async def _away(self, lost: Lost) -> Failed:
+    async def _put_drift(self, missed: int) -> None:
+        """Said until a look at everything finds nothing that had not been told."""
+        if missed or self.shelf.numbers.drift:
+            await self._files.put_drift(self._stored.id, missed)
+            await self.shelf.refresh()
+
+    async def away(self, lost: Lost) -> Failed:
+        """The root is not there, or cannot be read: says so; it is looked for again."""
         self._due = time.monotonic() + self._timing.missing
         await self._watchers.unwatch(self._stored.id)
         return await self.shelf.put_away(lost)

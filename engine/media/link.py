@@ -18,11 +18,40 @@ from engine.worker.frames import Frame
 _BEAT_S = 0.5
 _BATCH_BYTES = 256 * 1024
 _WAIT_S = 0.25
+_BURST_S = 0.1
+_MIB = 1024 * 1024
+
+
+class Budget:
+    """So many MiB a second, for all threads together; 0: no limit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rate = self._paid = 0.0
+        self._changed = threading.Event()
+
+    def set(self, mib_s: float) -> None:
+        """From now on, also for whoever waits."""
+        with self._lock:
+            self._rate, self._paid = mib_s * _MIB, 0.0
+            self._changed.set()
+            self._changed = threading.Event()
+
+    def spend(self, size: int) -> None:
+        """Waits until ``size`` bytes are paid for."""
+        with self._lock:
+            if not self._rate:
+                return
+            present = time.monotonic()
+            self._paid = max(self._paid, present - _BURST_S) + size / self._rate
+            wait, changed = self._paid - present, self._changed
+        if wait > 0:
+            changed.wait(wait)
 
 
 class Link:
     """While a command runs, a beat tells every half second how far it got, so that the engine can
-    tell slow from stuck.
+    tell slow from stuck; what waits in batches goes out with it.
     """
 
     def __init__(self) -> None:
@@ -34,6 +63,8 @@ class Link:
         self._count = threading.Lock()
         self._ticks = self._files = self._bytes = 0
         self.where = ""
+        self.budget = Budget()
+        self.batches: list[Batch] = []
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
 
@@ -44,7 +75,10 @@ class Link:
                     self._free.clear()
                 case "resume":
                     self._free.set()
+                case "pace":
+                    self.budget.set(command["mib_s"])
                 case _:
+                    self.budget.set(command.get("mib_s", 0))
                     self.commands.put(command)
         os._exit(0)  # The engine is gone, or has no more use for this worker.
 
@@ -53,6 +87,8 @@ class Link:
         while self._running.wait():
             pause.wait(_BEAT_S)
             if self._running.is_set():
+                for batch in tuple(self.batches):
+                    batch.flush()
                 self.send(
                     {
                         "k": "beat",
@@ -67,23 +103,26 @@ class Link:
         """A command starts: counters at zero, beats on."""
         self._ticks = self._files = self._bytes = 0
         self.where = ""
+        self.batches.clear()
         self._running.set()
 
     def end(self) -> None:
         self._running.clear()
 
     def advance(self, files: int = 0, size: int = 0) -> None:
-        """Tells that work went on. Waits here while the engine wants a pause."""
+        """Tells that work went on. Waits here while the engine wants a pause, or a slower pace."""
         with self._count:
             self._ticks += 1
             self._files += files
             self._bytes += size
+        if size:
+            self.budget.spend(size)
         self._free.wait()
 
 
 class Batch:
     """Rows of one kind on their way out, from any thread: at most a thousand in a frame, or
-    256 KiB, and none waits longer than a quarter of a second while others come.
+    256 KiB, and none waits longer than a quarter of a second while others come, or than a beat.
     """
 
     def __init__(self, link: Link, kind: str) -> None:
@@ -93,6 +132,7 @@ class Batch:
         self._rows: list[list[object]] = []
         self._size = 0
         self._sent = time.monotonic()
+        link.batches.append(self)
 
     def add(self, row: list[object], weight: int) -> None:
         """``weight`` is the length of the row's path in bytes: JSON may need six for each."""

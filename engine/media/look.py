@@ -22,6 +22,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
+from engine.media.hints import ancestors
 from engine.media.link import Batch, Link
 from engine.media.walk import GONE, Found, Identity, Walker
 from engine.worker.frames import Frame, to_bytes, to_text
@@ -31,6 +32,7 @@ _CHUNK = 64
 _QUICK_S = 0.0005
 _UNDER_WAY = 1024 * 1024 * 1024
 _COLUMNS = "id, path, dev, ino, size, mtime_ns, ctime_ns, nlink"
+_KINDS = ("added", "changed", "moved", "came", "gone")
 _Range = tuple[bytes, bytes | None]
 _Difference = tuple[str, bytes, Identity]
 
@@ -106,7 +108,8 @@ class Known:
 
 
 class Look:
-    """``command``: catalogue, library, root, expect, paths (None: everything), skip, threads.
+    """``command``: catalogue, library, root, expect, paths (None: everything), skip, threads,
+    hashes.
 
     ``expect`` is the root's (dev, ino) at the last look; ``threads`` 0 leaves hashing for later.
     Raises RootLostError where the root is not what is expected.
@@ -124,14 +127,17 @@ class Look:
         ).fetchone()[0]
         self._expect(command["expect"])
         self._old_dev = (command["expect"] or self._identity)[0]
+        self._more: list[str] = command["hashes"]
+        self._others = self._beside()
         self._walker = Walker(self._fd, device, to_bytes(command["skip"]))
         self._tasks = Tasks(command["threads"], 500) if command["threads"] else None
         self._small: list[_Difference] = []
         self._slow = self._under_way = 0
         self._lock = threading.Lock()
-        self._batches = {kind: Batch(link, kind) for kind in ("added", "changed", "moved", "gone")}
+        self._batches = {kind: Batch(link, kind) for kind in _KINDS}
         self._lost = array("q")
         self._moved: set[int] = set()
+        self._linked: set[tuple[int, int]] = set()
 
     def _expect(self, known: list[int] | None) -> None:
         """An unmounted disk leaves an empty folder, or another file system, in its place."""
@@ -152,9 +158,9 @@ class Look:
         if self._paths is None:
             self._merge([(b"", None)], self._walker.everything())
         for text in self._paths or ():
-            path = to_bytes(text)
-            ranges: list[_Range] = [(path, path + b"\0"), (path + b"/", path + b"0")]
-            self._merge(ranges, self._walker.at(path))
+            self._merge_at(to_bytes(text))
+        for path in self._other_names():
+            self._merge_at(path)
         self._hash_small()
         if self._tasks is not None:
             self._tasks.finish()
@@ -172,27 +178,57 @@ class Look:
 
     # --- merging --------------------------------------------------------------------------------
 
+    def _merge_at(self, path: bytes) -> None:
+        ranges: list[_Range] = [(path, path + b"\0"), (path + b"/", path + b"0")]
+        self._merge(ranges, self._walker.at(path))
+
+    def _other_names(self) -> list[bytes]:
+        """Names of files that were met and have more than one: a link that comes or goes changes
+        the file, and no event tells of its other names."""
+        if self._paths is None:
+            return []
+        met = {to_bytes(text) for text in self._paths}
+        names = set()
+        for dev, ino in islice(self._linked, _PAGE):
+            for (path,) in self._db.execute(
+                "SELECT path FROM file WHERE library = ? AND dev = ? AND ino = ?",
+                (self._library, dev, ino),
+            ).fetchall():
+                if path not in met and met.isdisjoint(ancestors(path)):
+                    names.add(path)
+        return sorted(names)
+
+    def _differs(self, identity: Identity) -> None:
+        if identity.nlink > 1 and self._paths is not None:
+            self._linked.add((identity.dev, identity.ino))
+
     def _merge(self, ranges: list[_Range], items: Iterable[Found]) -> None:
         known = Known(self._db, self._library, ranges, self._old_dev, self._identity.dev)
         for found in items:
             end = found.path + b"/" if found.folder else found.path
             while known.row is not None and known.row.path < end:
-                self._lost.append(known.row.id)
-                known.next()
+                self._lose(known, known.row)
             if found.identity is None:
                 self._leave(known, found)
                 continue
             self._link.advance(1)
             row = known.row
             if row is None or row.path != found.path:
+                self._differs(found.identity)
                 self._added(found, found.identity)
                 continue
             known.next()
             if row.identity[:5] != found.identity[:5]:
+                self._differs(row.identity)
+                self._differs(found.identity)
                 self._tell("changed", found, found.identity)
         while known.row is not None:
-            self._lost.append(known.row.id)
-            known.next()
+            self._lose(known, known.row)
+
+    def _lose(self, known: Known, row: Row) -> None:
+        self._differs(row.identity)
+        self._lost.append(row.id)
+        known.next()
 
     @staticmethod
     def _leave(known: Known, found: Found) -> None:
@@ -204,13 +240,15 @@ class Look:
             known.next()
 
     def _added(self, found: Found, identity: Identity) -> None:
-        moved = None if self._empty else self._moved_from(identity)
+        kind, moved = "moved", None if self._empty else self._moved_from(identity)
+        if moved is None and self._others:
+            kind, moved = "came", self._came_from(identity)
         if moved is None:
             self._tell("added", found, identity)
         else:
             self._moved.add(moved)
             row: list[object] = [moved, to_text(found.path), *identity]
-            self._batches["moved"].add(row, len(found.path))
+            self._batches[kind].add(row, len(found.path))
 
     def _moved_from(self, identity: Identity) -> int | None:
         """The row of this inode whose path is there no more: a file that was renamed.
@@ -229,9 +267,41 @@ class Look:
                 identity.mtime_ns,
             ),
         ).fetchall():
-            if id_ not in self._moved and self._is_gone(path):
+            if id_ not in self._moved and self._is_gone(path, self._root, self._fd):
                 return int(id_)
         return None
+
+    def _beside(self) -> dict[int, bytes]:
+        """The roots of the other libraries on this file system."""
+        found = self._db.execute(
+            "SELECT id, root FROM library WHERE id <> ? AND dev = ? AND ino IS NOT NULL",
+            (self._library, self._identity.dev),
+        )
+        return dict(found.fetchall())
+
+    def _came_from(self, identity: Identity) -> int | None:
+        """The row of this inode in another library, whose root is there and whose path is not."""
+        asked = ",".join("?" * len(self._others))
+        for id_, library, path, ino in self._db.execute(
+            "SELECT file.id, library, path, library.ino FROM file"  # noqa: S608 - question marks
+            f" JOIN library ON library.id = file.library WHERE library IN ({asked})"
+            " AND file.dev = ? AND file.ino = ? AND size = ? AND mtime_ns = ?",
+            (*self._others, *identity[:4]),
+        ).fetchall():
+            if id_ not in self._moved and self._left(self._others[library], ino, path):
+                return int(id_)
+        return None
+
+    def _left(self, root: bytes, ino: int, path: bytes) -> bool:
+        """Whether a path of another library is gone. A root that is away says nothing."""
+        try:
+            fd, there, _device = open_root(root)
+        except RootLostError:
+            return False
+        try:
+            return there[:2] == (self._identity.dev, ino) and self._is_gone(path, root, fd)
+        finally:
+            os.close(fd)
 
     # --- telling --------------------------------------------------------------------------------
 
@@ -282,13 +352,13 @@ class Look:
             self._slow = 20
 
     def _hash(self, kind: str, path: bytes, identity: Identity) -> None:
-        value = None
+        found: list[str] | None = None
         with suppress(OSError, ChangedError):  # It stays pending: that is tried again later.
-            value = digest(self._fd, path, identity, self._link)
-        self._put(kind, path, identity, value)
+            found = digest(self._fd, path, identity, self._link, self._more)
+        self._put(kind, path, identity, found)
 
-    def _put(self, kind: str, path: bytes, identity: Identity, value: str | None) -> None:
-        self._batches[kind].add([to_text(path), *identity, value], len(path))
+    def _put(self, kind: str, path: bytes, identity: Identity, found: list[str] | None) -> None:
+        self._batches[kind].add([to_text(path), *identity, *(found or (None,))], len(path))
 
     # --- what was not met -----------------------------------------------------------------------
 
@@ -300,7 +370,7 @@ class Look:
             for id_ in chunk:
                 self._link.advance()
                 row = self._db.execute("SELECT path FROM file WHERE id = ?", (id_,)).fetchone()
-                if row is not None and self._is_gone(row[0]):
+                if row is not None and self._is_gone(row[0], self._root, self._fd):
                     gone.append((id_, row[0]))
             fd, identity, _device = open_root(self._root)
             os.close(fd)
@@ -309,10 +379,12 @@ class Look:
             for id_, path in gone:
                 self._batches["gone"].add([id_, to_text(path)], len(path))
 
-    def _is_gone(self, path: bytes) -> bool:
+    @staticmethod
+    def _is_gone(path: bytes, root: bytes, fd: int) -> bool:
+        """Whether no file is at ``path`` below ``root``, which is open as ``fd``."""
         try:
-            status = os.stat(path, dir_fd=self._fd, follow_symlinks=False)
+            status = os.stat(path, dir_fd=fd, follow_symlinks=False)
         except OSError as error:
             return error.errno in GONE
-        whole = self._root + b"/" + path
+        whole = root + b"/" + path
         return not stat.S_ISREG(status.st_mode) or os.path.realpath(whole) != whole

@@ -32,11 +32,14 @@ async def at_ease(_process: Process, _frame: Frame) -> None:
 
 @dataclass(slots=True)
 class Tally:
-    """What a look, or the hashing, found. ``touched`` holds the first of the paths that differ."""
+    """What a look, or the hashing, found. ``came``: of those moved, from another library.
+    ``touched`` holds the first of the paths that differ.
+    """
 
     added: int = 0
     changed: int = 0
     moved: int = 0
+    came: int = 0
     removed: int = 0
     hashed: int = 0
     hashed_bytes: int = 0
@@ -145,6 +148,7 @@ class Reader:
             "library": self._library.id,
             "root": to_text(self._library.root),
             "threads": self._threads,
+            "hashes": self._files.hashes,
             **values,
         }
 
@@ -172,14 +176,14 @@ class Reader:
         await self._follow(command, take, pace)
         return tally
 
-    async def hash(self, settle_s: float, pace: Pace = at_ease) -> Tally:
-        """Hashes what is pending. Raises as ``look`` does."""
+    async def hash(self, settle_s: float, pace: Pace = at_ease, *, mib_s: float = 0) -> Tally:
+        """Hashes what is pending, so much a second (0: no limit). Raises as ``look`` does."""
         tally = Tally()
 
         def take(frame: Frame) -> Coroutine[Any, Any, None] | None:
             return self._take_hash(frame, tally)
 
-        await self._follow(self._command("hash", settle_s=settle_s), take, pace)
+        await self._follow(self._command("hash", settle_s=settle_s, mib_s=mib_s), take, pace)
         return tally
 
     async def _follow(
@@ -220,11 +224,12 @@ class Reader:
                     tally.changed += len(rows)
                 tally.touch([row[0] for row in rows])
                 self._count(tally, [row[3] for row in rows if row[7] is not None])
-                return files.put(library, rows)
-            case "moved":
+                return files.put(library, rows, changed=kind == "changed")
+            case "moved" | "came" as kind:
                 tally.moved += len(rows)
+                tally.came += len(rows) if kind == "came" else 0
                 tally.touch([row[1] for row in rows])
-                return files.move(library, rows)
+                return files.move(library, rows, came=kind == "came")
             case "gone":
                 tally.removed += len(rows)
                 tally.touch([row[1] for row in rows])

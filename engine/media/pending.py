@@ -18,7 +18,7 @@ _Item = tuple[bytes, Identity]
 
 
 class Pending:
-    """``command``: catalogue, library, root, threads, settle_s.
+    """``command``: catalogue, library, root, threads, settle_s, hashes.
 
     A file that changed within ``settle_s`` seconds is left for later: it is still being written.
     Tells ``hashed`` rows, ``again`` rows (they are not what the catalogue knows: look again) and
@@ -29,6 +29,7 @@ class Pending:
         self._link = link
         self._library: int = command["library"]
         self._settle_ns = int(command["settle_s"] * 1e9)
+        self._more: list[str] = command["hashes"]
         self._fd, _identity, _device = open_root(to_bytes(command["root"]))
         self._db = open_catalogue(command["catalogue"])
         self._tasks = Tasks(command["threads"], 16)
@@ -80,7 +81,7 @@ class Pending:
             self._link.where = to_text(path)
             row: list[object] = [to_text(path)]
             try:
-                row = [*identity[:5], digest(self._fd, path, identity, self._link)]
+                row = [*identity[:5], *digest(self._fd, path, identity, self._link, self._more)]
                 kind = "hashed"
             except ChangedError:
                 kind = "again"

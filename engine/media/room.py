@@ -7,27 +7,40 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Sequence
 
-from engine.contract import media
+from engine.contract import assets, media
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, Invalid, NotFound, Refused, Unavailable
+from engine.contract.holding import Holders
 from engine.contract.ports import (
     Catalogue,
     CatalogueFile,
     Concern,
     Described,
     JobControl,
+    MediaCounts,
     Severity,
 )
 from engine.ground import Ground
 from engine.media.catalogue import Files, Stored
 from engine.media.describe import describe
-from engine.media.indexer import Indexer, Timing
+from engine.media.duplicates.desk import Duplicates
+from engine.media.duplicates.gallery import Gallery
+from engine.media.indexer import Indexer
+from engine.media.integrity.desk import Integrity, integrity_concerns
+from engine.media.integrity.strain import MachineStrain, Strain
 from engine.media.libraries import Libraries, name_from
+from engine.media.listing.desk import Lists
 from engine.media.looking import Reader, Workers
 from engine.media.paging import Pages
 from engine.media.process import STALL_S, Lost
+from engine.media.report.counting import Counting
 from engine.media.shelf import Shelf
+from engine.media.source.desk import SourceDesk
+from engine.media.survey.records import Records
+from engine.media.survey.showing import Showing
+from engine.media.survey.surveyor import Surveyor
+from engine.media.timing import Timing
 from engine.media.watch import Watchers
 from engine.store import Transaction
 from engine.worker.frames import to_bytes, to_text
@@ -37,21 +50,46 @@ _READ_WITHIN_S = 10.0
 
 
 class MediaRoom:
-    """``timing`` and ``stall_s`` (seconds) are for tests; by default they follow the settings."""
+    """``timing``, ``stall_s`` (seconds) and ``strain`` are for tests; by default they follow the
+    settings and the machine.
+    """
 
     def __init__(
-        self, ground: Ground, timing: Timing | None = None, stall_s: float = STALL_S
+        self,
+        ground: Ground,
+        timing: Timing | None = None,
+        stall_s: float = STALL_S,
+        strain: Strain | None = None,
     ) -> None:
         settings = ground.config.media
         self._ground = ground
         self._timing = timing or Timing(rescan=settings.rescan_minutes * 60)
         self._threads = settings.hash_threads or min(4, os.cpu_count() or 1)
         self._libraries = Libraries(ground.state, ground.machine)
-        self._files = Files(ground.catalogue)
+        self._records = Records(ground.catalogue)
+        self._files = Files(ground.catalogue, settings.hashes, self._records.placed)
         self._pages = Pages(ground.catalogue)
         self._workers = Workers(stall_s)
         self._watchers = Watchers()
         self._indexers: dict[str, Indexer] = {}
+        self._lists = Lists(ground, self._indexers)
+        self._strain = strain or MachineStrain()
+        self._integrity = Integrity(
+            ground,
+            self._files,
+            self._workers,
+            self._indexers,
+            timing=self._timing,
+            strain=self._strain,
+            threads=self._threads,
+        )
+        self._surveyor = Surveyor(self._records, busy=self._is_busy, told=self._surveyed)
+        self._showing = Showing(ground.catalogue, self._stored, self._surveyor.look)
+        self._sources = SourceDesk(ground.catalogue, self._stored, self._surveyor.look, settings)
+        self._duplicates = Duplicates(
+            ground, self._files, self._workers, self._stored, self._threads
+        )
+        self._gallery = Gallery(ground, self._files, self._workers, self._duplicates.chosen)
         self._purges: dict[int, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -64,13 +102,28 @@ class MediaRoom:
         door.unary(media.ADD, self._add)
         door.unary(media.REMOVE, self._remove)
         door.unary(media.LIBRARIES, self._list_libraries)
-        door.unary(media.LIST, self._list)
+        self._lists.start()
+        door.unary(media.SHOW, self._showing.show)
         door.job(media.SCAN, self._scan, lambda request: request.library)
+        self._integrity.start()
+        self._duplicates.start()
+        self._gallery.start()
+        await self._sources.start(door)
         self._ground.provide(Catalogue, self)  # type: ignore[type-abstract]
+        holders = self._sources.holders(lambda name: self._indexer(name).shelf.stored.id)
+        self._ground.provide(Holders, holders)  # type: ignore[type-abstract]
+        counting = Counting(self._ground.catalogue, self._ground.machine, self._by_id)
+        self._ground.provide(MediaCounts, counting)  # type: ignore[type-abstract]
         self._ground.probes["media"] = self._concerns
 
     async def stop(self) -> None:
+        await self._lists.stop()
+        await self._integrity.stop()
+        await self._duplicates.stop()
+        await self._gallery.stop()
         await asyncio.gather(*(indexer.stop() for indexer in self._indexers.values()))
+        await self._surveyor.stop()
+        await self._sources.stop()
         await self._watchers.stop()
         await self._workers.close()
         for task in self._purges.values():  # What is left of them goes at the next start.
@@ -113,13 +166,38 @@ class MediaRoom:
             watchers=self._watchers,
             timing=self._timing,
             drifted=self._drifted,
+            came=self._moved_between,
+            strain=self._strain,
         )
         return indexer
 
-    def _publish(self, library: media.Library) -> None:
+    def _publish(self, library: assets.Library) -> None:
         self._ground.bus.publish(
             media.LibraryChanged(library=library, machine=self._ground.machine)
         )
+        if (indexer := self._indexers.get(library.name)) is not None:
+            self._surveyor.wake(indexer.shelf.stored)
+
+    def _surveyed(self, library: Stored, _files: int) -> None:
+        if (indexer := self._indexers.get(library.name)) is not None:
+            indexer.shelf.touch()
+
+    def _is_busy(self) -> bool:
+        """Whether a library is being read, which is more urgent than what its files hold."""
+        return any(indexer.busy for indexer in self._indexers.values())
+
+    def _stored(self) -> dict[int, Stored]:
+        shelves = (indexer.shelf for indexer in self._indexers.values())
+        return {shelf.stored.id: shelf.stored for shelf in shelves}
+
+    def _moved_between(self) -> None:
+        """A file left one library for another: the numbers of both moved."""
+        for indexer in self._indexers.values():
+            indexer.shelf.touch()
+
+    def _by_id(self) -> dict[int, assets.Library]:
+        shelves = (indexer.shelf for indexer in self._indexers.values())
+        return {shelf.stored.id: shelf.library for shelf in shelves}
 
     async def _drifted(self, library: str, files: int) -> None:
         await self._emit(
@@ -140,7 +218,7 @@ class MediaRoom:
 
     # --- operations -----------------------------------------------------------------------------
 
-    async def _add(self, request: media.AddLibrary, _call: Call) -> media.Library:
+    async def _add(self, request: assets.AddLibrary, _call: Call) -> assets.Library:
         try:
             path = request.path.data
         except ValueError as error:
@@ -169,36 +247,38 @@ class MediaRoom:
             ) from lost
         raise AssertionError("answers end with done")
 
-    async def _remove(self, request: media.LibraryName, call: Call) -> media.LibraryList:
+    async def _remove(self, request: assets.LibraryName, call: Call) -> assets.LibraryList:
         indexer = self._indexer(request.library)
         await self._libraries.remove(indexer.shelf.stored)
         del self._indexers[request.library]
+        self._surveyor.forget(indexer.shelf.stored.id)
         self._forget(indexer.shelf.stored.id, indexer.stop(removed=True))
         return await self._list_libraries(Empty(), call)
 
-    async def _list_libraries(self, _request: Empty, _call: Call) -> media.LibraryList:
-        return media.LibraryList(libraries=tuple(await self.libraries()))
+    async def _list_libraries(self, _request: Empty, _call: Call) -> assets.LibraryList:
+        return assets.LibraryList(libraries=tuple(await self.libraries()))
 
-    async def _list(self, request: media.ListAssets, _call: Call) -> media.AssetPage:
-        shelf = self._indexer(request.library).shelf
-        await shelf.read()
-        return await self._pages.page(shelf.stored.id, shelf.numbers, request)
-
-    async def _scan(self, request: media.LibraryName, control: JobControl) -> media.ScanResult:
+    async def _scan(self, request: assets.LibraryName, control: JobControl) -> assets.ScanResult:
         result = await self._indexer(request.library).scan(control)
         await self._emit(media.LibraryScanned(result=result, machine=self._ground.machine))
         return result
 
     # --- the port, for other rooms --------------------------------------------------------------
 
-    async def libraries(self) -> list[media.Library]:
+    async def libraries(self) -> list[assets.Library]:
         return [indexer.shelf.library for _name, indexer in sorted(self._indexers.items())]
 
-    async def library(self, name: str) -> media.Library:
+    async def library(self, name: str) -> assets.Library:
         return await self._indexer(name).shelf.read()
 
     def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:
         return self._pages.oldest_first(self._indexer(library).shelf.stored.id)
+
+    def by_path(self, library: str, folder: bytes = b"") -> AsyncIterator[list[CatalogueFile]]:
+        return self._pages.by_path(self._indexer(library).shelf.stored.id, folder)
+
+    async def file(self, library: str, path: bytes) -> CatalogueFile | None:
+        return await self._pages.file(self._indexer(library).shelf.stored.id, path)
 
     async def describe(self, library: str, path: bytes) -> Described:
         stored = self._indexer(library).shelf.stored
@@ -237,4 +317,5 @@ class MediaRoom:
             if severity is not None:
                 text = library.note or library.state
                 found.append(Concern(severity, library.name, text, link=f"media/{library.name}"))
-        return found
+            found += integrity_concerns(library)
+        return [*found, *self._sources.concerns()]

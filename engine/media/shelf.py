@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 
+from engine.contract.assets import Library, LibraryState, WatchState
 from engine.contract.base import PathRef, visible
 from engine.contract.errors import Failed, StoreFailed
-from engine.contract.media import Library, LibraryState, WatchState
 from engine.media.catalogue import Files, Numbers, Stored
 from engine.media.looking import Tally
 from engine.media.process import Lost
@@ -53,6 +53,8 @@ class Shelf:
             bytes=numbers.bytes,
             pending=numbers.pending,
             unreadable=numbers.unreadable,
+            damaged=numbers.damaged,
+            drift=numbers.drift,
             last_scan_at=numbers.scanned_at,
             changed_at=numbers.changed_at,
         )

@@ -17,6 +17,7 @@ from engine.worker.frames import bounded, signed
 
 _MAX_DEPTH = 512
 _MAX_PROBLEMS = 20
+_BOUND = 2**63 - 1
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
@@ -33,14 +34,14 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
-        return cls(
-            signed(status.st_dev),
-            signed(status.st_ino),
-            status.st_size,
-            bounded(status.st_mtime_ns),
-            bounded(status.st_ctime_ns),
-            status.st_nlink,
-        )
+        dev, ino = status.st_dev, status.st_ino
+        mtime_ns, ctime_ns = status.st_mtime_ns, status.st_ctime_ns
+        if not (dev < _BOUND > ino and -_BOUND < mtime_ns < _BOUND > ctime_ns > -_BOUND):
+            dev, ino = signed(dev), signed(ino)
+            mtime_ns, ctime_ns = bounded(mtime_ns), bounded(ctime_ns)
+        # Twice as fast as to call the class, a million times in a walk.
+        numbers = (dev, ino, status.st_size, mtime_ns, ctime_ns, status.st_nlink)
+        return tuple.__new__(cls, numbers)
 
 
 class Found(NamedTuple):

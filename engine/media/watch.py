@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from engine.contract.assets import WatchState
 from engine.contract.base import visible
 from engine.contract.errors import Unavailable
-from engine.contract.media import WatchState
 from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Stored
 from engine.media.process import Process, WorkerFailed

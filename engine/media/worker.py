@@ -10,6 +10,8 @@ import os
 import sqlite3
 import sys
 
+from engine.media.integrity.comparing import Compare
+from engine.media.integrity.rereading import GivenUpError, Reread
 from engine.media.link import Link
 from engine.media.look import Look, RootLostError, open_root
 from engine.media.pending import Pending
@@ -36,11 +38,27 @@ def _answer(command: Frame, link: Link) -> Frame:
                 return Look(command, link).run()
             case "hash":
                 return Pending(command, link).run()
+            case "reread":
+                return Reread(command, link).run()
+            case "compare":
+                return Compare(command, link).run()
             case "probe":
                 return _probe(command)
+            case "duplicates":
+                from engine.media.duplicates.describing import Describe
+
+                return Describe(command, link).run()
+            case "alike":
+                from engine.media.duplicates.alike import Alike
+
+                return Alike(command, link).run()
+            case "find_duplicates" | "sift" as do:
+                from engine.media.duplicates.finding import Find, Sift
+
+                return Find(command, link).run() if do != "sift" else Sift(command, link).run()
             case other:
                 raise ValueError(f"no such command: {other}")
-    except RootLostError as error:
+    except (RootLostError, GivenUpError) as error:
         return {"k": "failed", "code": error.code, "message": str(error)}
     except OSError as error:
         return {"k": "failed", "code": "unreadable", "message": error.strerror or str(error)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from engine.contract.media import Library
+from engine.contract.assets import Library
 from engine.contract.ports import Catalogue, Concern, Severity
 from engine.contract.quota import Gauge
 from engine.ground import Ground

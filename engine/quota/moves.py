@@ -11,7 +11,7 @@ import errno
 import functools
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 
@@ -45,18 +45,19 @@ def to_trash(
     root: Root,
     trash: Bin,
     items: Sequence[Item],
-    in_use: Collection[tuple[int, int]],
+    busy: Mapping[tuple[int, int], str],
     touched: dict[tuple[int, int], int],
 ) -> Problems:
     """Moves into the trash what still is exactly as planned.
 
+    ``busy``: what is left because of others, and why, in words that follow a name.
     ``touched`` remembers, per inode, the change time that our own rename gave it: another name of
     a file that was just moved is not "changed".
     """
 
     def act(item: Item, folders: _Folders) -> None:
-        if item.inode in in_use:
-            raise Obstacle("is open in another program")
+        if why := busy.get(item.inode):
+            raise Obstacle(why)
         with root.parent(item.path) as (fd, name):
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             if problem := item.identity.problem(status, touched.get(item.inode)):

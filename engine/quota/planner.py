@@ -18,20 +18,22 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from engine.contract.assets import Library
 from engine.contract.base import Json, PathRef, now
 from engine.contract.digest import digest
 from engine.contract.errors import Invalid, Refused, WorldMoved
-from engine.contract.media import Library
+from engine.contract.holding import Holders, Inode
 from engine.contract.ports import Catalogue
 from engine.ground import Ground
 from engine.quota import gauges, words
 from engine.quota.book import OPEN, SUPERSEDED, Book, PlanRow, weigh
 from engine.quota.checks import moved
 from engine.quota.disk import Item, Root
-from engine.quota.selection import Selection, numbered
+from engine.quota.selection import Selection, inode_of, numbered
 
 _RETRIES = 2
 _STALE_BOUND = 10_000
+_STAY_TOLD = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class Planner:
     @property
     def _catalogue(self) -> Catalogue:
         return self._ground.use(Catalogue)  # type: ignore[type-abstract]
+
+    @property
+    def _holders(self) -> Holders:
+        return self._ground.use(Holders)  # type: ignore[type-abstract]
 
     # --- what there is --------------------------------------------------------------------------
 
@@ -121,8 +127,11 @@ class Planner:
                 raise Refused(
                     f"{name} is {words.size(world.excess)} over its limit, but none of its files"
                     f" can be moved: {len(selection.stale)} changed since the last scan,"
-                    f" {selection.out_of_reach} are on another file system or not readable.",
-                    f"arcanum media scan {name}",
+                    f" {selection.out_of_reach} are on another file system or not readable,"
+                    f" {selection.held} are held by a torrent client.",
+                    f"arcanum media scan {name}"
+                    if selection.stale or not selection.held
+                    else "Remove torrents in their client: it is asked what it holds.",
                 )
             return await self._store(world, root, items, selection.moves)
 
@@ -142,6 +151,7 @@ class Planner:
             world = await self._over(name)
             items = await self._book.items(plan)
             problems = await moved(world.root, items, plan.root_dev, plan.root_ino)
+            problems += await self.held(items)
             if problems or world.root != plan.root:
                 raise WorldMoved(
                     f"{problems[0] if problems else name + ' is another folder now'}.",
@@ -157,7 +167,8 @@ class Planner:
         with root:
             selection = Selection(root, world.excess)
             async for batch in self._catalogue.oldest_first(world.library.name):
-                await asyncio.to_thread(selection.add, batch)
+                held = await self._holders.held({inode_of(file) for file in batch})
+                await asyncio.to_thread(selection.add, batch, held)
                 if selection.complete or len(selection.stale) >= _STALE_BOUND:
                     break
             return selection, (root.dev, root.ino)
@@ -171,9 +182,28 @@ class Planner:
             if world.excess - plan.moves > plan.shortfall:
                 continue
             fits = await asyncio.to_thread(needed, items, world.excess)
-            if fits and not await moved(plan.root, items, plan.root_dev, plan.root_ino):
+            if (
+                fits
+                and not await self.held(items)
+                and not await moved(plan.root, items, plan.root_dev, plan.root_ino)
+            ):
                 return plan, items
         return None
+
+    # --- torrent clients ------------------------------------------------------------------------
+
+    async def held(self, items: Sequence[Item]) -> list[str]:
+        """Which of these a torrent client holds by now, in words."""
+        held = await self._holders.held(await asyncio.to_thread(_inodes, items))
+        if not held:
+            return []
+        return [f"{item.display} {words.HELD}" for item in items if item.inode in held]
+
+    async def seeding(self, plan: PlanRow, items: Sequence[Item]) -> words.Seeding:
+        """What torrent clients hold of the files as old as these: had they not, it would go."""
+        newest = None if plan.shortfall else max(item.identity.mtime_ns for item in items)
+        stay = await self._holders.held_in(plan.library, newest, _STAY_TOLD)
+        return words.Seeding(stay, self._holders.clients())
 
     async def _store(
         self, world: World, root: tuple[int, int], items: list[Item], moves: int
@@ -204,6 +234,10 @@ class Planner:
         fresh = replace(fresh, digest=await asyncio.to_thread(plan_digest, fresh, items))
         await self._book.save(fresh, items)
         return fresh, items
+
+
+def _inodes(items: Sequence[Item]) -> set[Inode]:
+    return {item.inode for item in items}
 
 
 def needed(items: Sequence[Item], excess: int) -> bool:

@@ -11,6 +11,7 @@ from engine.contract.approvals import ApprovalState, Outcome
 from engine.contract.base import PathRef, now
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, Invalid, Refused
+from engine.contract.holding import Holders
 from engine.contract.ports import Catalogue, Draft, Execution, StoredPlan
 from engine.contract.quota import Prune
 from engine.ground import Ground
@@ -31,7 +32,7 @@ from engine.quota.planner import (
 from engine.quota.trash import Report, TrashRoom, chunks, drop, report_problems, unbroken
 
 _IN_USE_S = 2.0
-"""How old the list of open files may be when a file moves, in seconds."""
+"""How old the list of files that others open or hold may be when a file moves, in seconds."""
 
 
 class PruneActs:
@@ -57,7 +58,12 @@ class PruneActs:
             )
         hours = timedelta(hours=self._ground.config.approvals.expires_hours)
         await self._book.ask(plan, now() + hours)
-        return await asyncio.to_thread(_draft, plan, items, hours.total_seconds())
+        seeding = await self._planner.seeding(plan, items)
+        return await asyncio.to_thread(_draft, plan, items, seeding, hours.total_seconds())
+
+    @property
+    def _holders(self) -> Holders:
+        return self._ground.use(Holders)  # type: ignore[type-abstract]
 
     async def check(self, plan: StoredPlan) -> list[str]:
         approved = await asyncio.to_thread(_Approved, plan)
@@ -78,6 +84,8 @@ class PruneActs:
         if library.path.data != approved.root:
             return [f"{name} is another folder than when the plan was made"]
         if problems := await moved(approved.root, approved.items, *approved.root_inode):
+            return problems
+        if problems := await self._planner.held(approved.items):
             return problems
         excess = library.bytes - approved.limit
         if await asyncio.to_thread(needed, approved.items, excess):
@@ -143,17 +151,20 @@ class PruneActs:
         """Moves chunk after chunk; True where it was stopped before the end."""
         wanted = frozenset(item.inode for item in items)
         touched: dict[tuple[int, int], int] = {}
-        use, looked_at = in_use.InUse(), float("-inf")
+        busy: dict[tuple[int, int], str] = {}
+        looked_at = float("-inf")
         for chunk in chunks(items):
             if run.stopping() or self._trash.stopping:
                 return True
             if time.monotonic() - looked_at > _IN_USE_S:
                 use = await asyncio.to_thread(in_use.look, wanted)
+                held = await self._holders.held(wanted)
+                busy = {**dict.fromkeys(use.inodes, words.OPEN), **dict.fromkeys(held, words.HELD)}
                 looked_at = time.monotonic()
-            inodes = use.inodes
+            whose = busy
 
             def act(root: Root, trash: Bin, some: Sequence[Item]) -> Problems:
-                return moves.to_trash(root, trash, some, inodes, touched)  # noqa: B023
+                return moves.to_trash(root, trash, some, whose, touched)  # noqa: B023
 
             try:
                 problems = await unbroken(
@@ -197,9 +208,9 @@ def _make_bin(approved: _Approved) -> str:
         return disk.make_bin(root, approved.plan_id, index_of(approved.items))
 
 
-def _draft(plan: PlanRow, items: list[Item], ttl_s: float) -> Draft:
+def _draft(plan: PlanRow, items: list[Item], seeding: words.Seeding, ttl_s: float) -> Draft:
     use = in_use.look(frozenset(item.inode for item in items))
-    card = words.prune_card(plan, items, use, disk.file_system(plan.root))
+    card = words.prune_card(plan, items, use, seeding, disk.file_system(plan.root))
     return Draft(
         request=request_of(plan),
         payload=payload_of(plan, items),

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from engine.contract import quota
+from engine.contract.assets import LibraryName
 from engine.contract.base import Empty
 from engine.contract.call import Call
-from engine.contract.media import LibraryName
 from engine.contract.ports import Concern
 from engine.ground import Ground
 from engine.quota import words
@@ -65,7 +65,8 @@ class QuotaRoom:
 
     async def _plan(self, request: LibraryName, _call: Call) -> quota.Plan:
         plan, items = await self._planner.make(request.library)
-        return await asyncio.to_thread(words.plan, plan, items)
+        seeding = await self._planner.seeding(plan, items)
+        return await asyncio.to_thread(words.plan, plan, items, seeding)
 
     async def _show_trash(self, _request: Empty, _call: Call) -> quota.Trash:
         return await self._trash.show()

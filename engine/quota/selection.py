@@ -6,9 +6,10 @@ holds what is there, not what was there at the last scan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from engine.contract.holding import Inode
 from engine.contract.ports import CatalogueFile
 from engine.quota.book import frees_of
 from engine.quota.disk import Identity, Item, Obstacle, Root, signed
@@ -16,10 +17,8 @@ from engine.quota.disk import Identity, Item, Obstacle, Root, signed
 MAX_ITEMS = 25_000
 """Files in one plan: what fits into one message and one answer. The rest is the next plan's."""
 
-Inode = tuple[int, int]
 
-
-def _inode(file: CatalogueFile) -> Inode:
+def inode_of(file: CatalogueFile) -> Inode:
     return signed(file.dev), signed(file.ino)
 
 
@@ -35,6 +34,8 @@ class Selection:
         self.moves = 0
         self.out_of_reach = 0
         """Files that are out of reach: on another file system than the trash, or not readable."""
+        self.held = 0
+        """Names of files that a torrent client holds: they stay."""
         self.stale: list[bytes] = []
         """Paths at which the disk holds something else than the catalogue."""
 
@@ -47,16 +48,18 @@ class Selection:
     def _met(self) -> bool:
         return self.moves >= self._target or self._count >= MAX_ITEMS
 
-    def add(self, files: Sequence[CatalogueFile]) -> None:
-        """The next batch, in the catalogue's order."""
+    def add(self, files: Sequence[CatalogueFile], held: Collection[Inode] = ()) -> None:
+        """The next batch, in the catalogue's order. ``held``: those that a torrent client holds."""
         for file in files:
             if self.complete:
                 return
-            if not self._met or _inode(file) in self._incomplete:
+            if inode_of(file) in held:
+                self.held += 1
+            elif not self._met or inode_of(file) in self._incomplete:
                 self._take(file)
 
     def _take(self, file: CatalogueFile) -> None:
-        inode = _inode(file)
+        inode = inode_of(file)
         if inode[0] != self._root.dev:
             self.out_of_reach += 1
             return

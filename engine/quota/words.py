@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from engine.contract.approvals import Card, CardItem, CardRow, Mark
 from engine.contract.base import PathRef
-from engine.contract.quota import Plan, PlanItem
+from engine.contract.holding import HeldFiles
+from engine.contract.quota import Plan, PlanItem, Staying
+from engine.contract.sources import TorrentClient
 from engine.quota.book import PlanRow, weigh
 from engine.quota.disk import Item
 from engine.quota.in_use import InUse
@@ -15,6 +18,16 @@ from engine.quota.in_use import InUse
 _SHARES_BLOCKS = frozenset({"btrfs", "zfs", "bcachefs", "apfs", "xfs", "ocfs2"})
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 _TOLD = 20
+OPEN, HELD = "is open in another program", "is held by a torrent client"
+_HOLDS = "a torrent client holds it"
+
+
+@dataclass(frozen=True, slots=True)
+class Seeding:
+    """What torrent clients hold of the files as old as those of a plan, and how the clients are."""
+
+    stay: HeldFiles = field(default_factory=HeldFiles)
+    clients: tuple[TorrentClient, ...] = ()
 
 
 def size(count: int) -> str:
@@ -57,7 +70,7 @@ def reason(item: Item) -> str:
     return text
 
 
-def plan(row: PlanRow, items: Sequence[Item]) -> Plan:
+def plan(row: PlanRow, items: Sequence[Item], seeding: Seeding) -> Plan:
     """The plan as it goes over the wire. Call it in a thread."""
     return Plan(
         id=row.id,
@@ -84,10 +97,19 @@ def plan(row: PlanRow, items: Sequence[Item]) -> Plan:
             )
             for item in items
         ),
+        stay=tuple(
+            Staying(path=PathRef.of(file.path), size=file.size, reason=_HOLDS)
+            for file in seeding.stay.first
+        ),
+        stay_files=seeding.stay.files,
+        stay_bytes=seeding.stay.bytes,
+        unknown=tuple(_unheard(seeding.clients)),
     )
 
 
-def prune_card(row: PlanRow, items: Sequence[Item], use: InUse, fs_type: str) -> Card:
+def prune_card(
+    row: PlanRow, items: Sequence[Item], use: InUse, seeding: Seeding, fs_type: str
+) -> Card:
     """What a person reads before a prune. Call it in a thread."""
     moves = weigh(items)
     held = moves - row.frees_on_purge
@@ -100,12 +122,16 @@ def prune_card(row: PlanRow, items: Sequence[Item], use: InUse, fs_type: str) ->
     why = f"{size(row.used)} of {size(row.max_bytes)} used, {size(row.target)} over · oldest first"
     if row.shortfall:
         why += f" · {size(row.shortfall)} stays over"
+    if count := seeding.stay.files:
+        verb, whom = ("stays", "it") if count == 1 else ("stay", "them")
+        total = size(seeding.stay.bytes)
+        why += f" · {files(count)}, {total}, as old {verb}: a torrent client holds {whom}"
     rows = (
         CardRow(label="DO", text=f"move {files(len(items))}, {size(moves)}, to trash"),
         CardRow(label="FREES", text=frees),
         CardRow(label="WHY", text=why),
-        _safe(items, use),
-        _risk(items, use),
+        _safe(items, use, seeding.clients),
+        _risk(items, use, seeding.clients),
         CardRow(label="UNDO", text=f"u until the trash is purged · biggest: {_biggest(items)}"),
     )
     return Card(
@@ -118,7 +144,7 @@ def prune_card(row: PlanRow, items: Sequence[Item], use: InUse, fs_type: str) ->
     )
 
 
-def _safe(items: Sequence[Item], use: InUse) -> CardRow:
+def _safe(items: Sequence[Item], use: InUse, clients: Sequence[TorrentClient]) -> CardRow:
     busy = any(item.inode in use.inodes for item in items)
     text = "each file is as catalogued · no link followed"
     if use.seen and not busy:
@@ -126,15 +152,35 @@ def _safe(items: Sequence[Item], use: InUse) -> CardRow:
     if use.hidden:
         who = "1 program" if use.hidden == 1 else f"{use.hidden} programs"
         text += f" ({who} of other users cannot be asked)"
+    if clients:
+        text += " · no torrent client is known to hold one"
     return CardRow(label="SAFE", text=text, mark=Mark.OK)
 
 
-def _risk(items: Sequence[Item], use: InUse) -> CardRow:
-    text = "not known: other copies, seeding"
+def _risk(items: Sequence[Item], use: InUse, clients: Sequence[TorrentClient]) -> CardRow:
+    text = f"not known: {', '.join(['other copies', *_unheard(clients)])}"
     if busy := sum(item.inode in use.inodes for item in items):
         verb = "is" if busy == 1 else "are"
         text = f"{files(busy)} {verb} open now and will be skipped while open · {text}"
     return CardRow(label="RISK", text=text, mark=Mark.WARN)
+
+
+def _unheard(clients: Sequence[TorrentClient]) -> list[str]:
+    """What is not known of seeding."""
+    if not clients:
+        return ["seeding (no torrent client is configured)"]
+    return [words for client in clients if (words := _unheard_of(client))]
+
+
+def _unheard_of(client: TorrentClient) -> str:
+    if client.state != "ok":
+        if client.asked_at is None:
+            return f"what {client.name} seeds: it was never heard"
+        return f"what {client.name} seeds since {client.asked_at:%Y-%m-%d %H:%M} UTC"
+    if client.unfound:
+        some = "1 torrent" if client.unfound == 1 else f"{client.unfound:,} torrents"
+        return f"the files of {some} of {client.name}"
+    return ""
 
 
 def _biggest(items: Sequence[Item]) -> str:

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.recall.passages import Section, passages, plain, sections
-from engine.recall.walking import Version, open_file, version
+from engine.recall.walking import Version, version
+from engine.worker.files import open_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,7 @@ def load(root_fd: int, path: bytes, until: float = math.inf) -> Content:
     """``until`` (of the monotonic clock): then a long file is left at what was read of it.
 
     Raises UnreadError, MemoryError; OSError where a folder on the way cannot be opened."""
-    fd = open_file(root_fd, path)
+    fd = open_below(root_fd, path)
     try:
         data, seen = _bytes(fd)
     finally:

@@ -11,12 +11,10 @@ import hashlib
 import logging
 import math
 import os
-import resource
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 from engine.recall.extract import Content, UnreadError, load
@@ -24,6 +22,7 @@ from engine.recall.walking import GONE, Listing, LostError, identity, open_root
 from engine.worker import frames
 from engine.worker.child import Output, be_quiet
 from engine.worker.frames import Frame, to_bytes, to_text
+from engine.worker.limits import limit, processor_time, taken
 
 _BEAT_S = 0.5
 _BATCH = 256 * 1024
@@ -149,12 +148,12 @@ class Reader:
         if root != self._root or self._fd < 0:
             self._enter(root)
         seconds = command["seconds"]
-        with _processor_time(math.ceil(seconds)):
+        with processor_time(math.ceil(seconds)):
             until = time.monotonic() + seconds * _OF_THE_TIME
             content = self._load(to_bytes(command["path"]), until)
         if isinstance(content, UnreadError):
             told = {"problem": str(content), "lasting": content.lasting, "gone": content.gone}
-            return {"k": "done", "spent": _spent(), **told}
+            return {"k": "done", "spent": taken() > _GROWN, **told}
         for batch in _batches(content.passages, len):
             self.send({"k": "passages", "rows": batch})
         return {
@@ -163,7 +162,7 @@ class Reader:
             "mtime_ns": content.seen[1],
             "digest": content.digest.hex(),
             "note": content.note,
-            "spent": _spent(),
+            "spent": taken() > _GROWN,
         }
 
     def _load(self, path: bytes, until: float) -> Content | UnreadError:
@@ -177,32 +176,6 @@ class Reader:
         except OSError as error:
             gone = error.errno in GONE
             return UnreadError(error.strerror or str(error), lasting=False, gone=gone)
-
-
-@contextmanager
-def _processor_time(seconds: int) -> Iterator[None]:
-    """A limit on what the block may take. Beyond it this process is ended."""
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    if hard == resource.RLIM_INFINITY:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
-
-
-def _spent() -> bool:
-    """True where this process has grown so much that a new one is better.
-
-    Linux: not ``ru_maxrss``, which starts at what the process that started this one ever took.
-    """
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            taken = int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        kilobytes = 1 if sys.platform == "darwin" else 1024
-        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
-    return taken > _GROWN
 
 
 def _batches(rows: Iterable[Any], weight: Callable[[Any], int]) -> Iterator[list[Any]]:
@@ -219,23 +192,9 @@ def _batches(rows: Iterable[Any], weight: Callable[[Any], int]) -> Iterator[list
         yield batch
 
 
-def _limit(mebibytes: int) -> None:
-    """No more memory than that, no files written, no picture of a crash left on the disk."""
-    for which, most in (
-        (resource.RLIMIT_AS, mebibytes * 1024**2),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
-    ):
-        hard = resource.getrlimit(which)[1]
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with suppress(ValueError, OSError):  # A Mac does not limit the memory.
-            resource.setrlimit(which, (least, least))
-
-
 def main() -> None:
     be_quiet()
-    _limit(int(sys.argv[1]))
+    limit(int(sys.argv[1]), _OPEN_FILES)
     logging.disable(logging.CRITICAL)  # What pypdf thinks of a file is in the answer.
     warnings.simplefilter("ignore")
     reader = Reader()

@@ -20,7 +20,6 @@ _MAX_PROBLEMS = 20
 _MAX_NAMES = 200_000
 """Names in one folder: beyond that it is no folder of documents."""
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 Version = tuple[int, int]
@@ -56,20 +55,6 @@ def identity(status: os.stat_result) -> list[int]:
 
 def version(status: os.stat_result) -> Version:
     return status.st_size, bounded(status.st_mtime_ns)
-
-
-def open_file(root_fd: int, path: bytes) -> int:
-    """A file below the root, through no link. Raises OSError."""
-    *parents, name = path.split(b"/")
-    fd = os.dup(root_fd)
-    try:
-        for parent in parents:
-            below = os.open(parent, _OPEN_FOLDER, dir_fd=fd)
-            os.close(fd)
-            fd = below
-        return os.open(name, _OPEN_FILE, dir_fd=fd)
-    finally:
-        os.close(fd)
 
 
 class Listing:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,9 @@ _READERS = 2
 _TIMEOUT_S = 10
 _TRIES = 5
 _HELD_BACK_MS = 1_000
+_STEPS = 50_000
+_LAX_KIB, _LAX_PAGES = 32 * 1024, 16_384
+_STUDY_KIB = {"main": 8 * 1024, "temp": 16 * 1024}
 
 
 class Database:
@@ -44,6 +48,7 @@ class Database:
         self._connection: aiosqlite.Connection | None = None
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._open_readers: list[aiosqlite.Connection] = []
+        self._studies: dict[asyncio.Future[Any], threading.Event] = {}
         self._closing = False
 
     @property
@@ -111,6 +116,11 @@ class Database:
                 # What was deleted or overwritten is not left in the file's free space.
                 # It answers, and an answer that nobody takes would be in the way of a scrub.
                 await connection.execute_fetchall("PRAGMA secure_delete = ON")
+            if writer and not self._durable:
+                # It takes millions of rows whose keys are in no order: a page that several batches
+                # change is kept, and goes from the log into the file once for all of them.
+                await connection.execute(f"PRAGMA cache_size = -{_LAX_KIB}")
+                await connection.execute_fetchall(f"PRAGMA wal_autocheckpoint = {_LAX_PAGES}")
             if not writer:
                 await connection.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -121,6 +131,9 @@ class Database:
     async def close(self) -> None:
         """Finishes what waits and refuses what comes later, then closes. Safe to call twice."""
         self._closing = True
+        for stop in self._studies.values():
+            stop.set()
+        await asyncio.gather(*self._studies, return_exceptions=True)
         if self._writer is not None:
             await self._writer.stop()
             self._writer = None
@@ -154,6 +167,27 @@ class Database:
         async with self._reader() as reader:
             return list(await reader.execute_fetchall(sql, values))
 
+    async def study(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs ``work`` in a thread, on a connection of its own, in one read transaction: all that
+        it asks is of the same moment. It may make temporary tables, and takes as long as it takes;
+        a cancelled caller ends it. Raises what ``work`` raises, or StoreFailed."""
+        if self._connection is None or self._closing:
+            raise self._closed()
+        # Its progress handler ends it within some thousand steps, whatever it does just then.
+        stop = threading.Event()
+        task = asyncio.ensure_future(asyncio.to_thread(_study, self.path, work, stop.is_set))
+        self._studies[task] = stop
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        except sqlite3.Error as error:
+            raise (self._closed() if stop.is_set() else explain(error, self.path)) from error
+        finally:
+            del self._studies[task]
+
     # --- writing --------------------------------------------------------------------------------
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -176,6 +210,18 @@ class Database:
         if self._writer is None or self._closing:
             raise self._closed()
         return await self._writer.write(_scrub, alone=True)
+
+
+def _study(path: Path, work: Callable[[sqlite3.Connection], T], stopped: Callable[[], bool]) -> T:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_TIMEOUT_S)) as own:
+        own.row_factory = sqlite3.Row
+        own.set_progress_handler(stopped, _STEPS)
+        # What is beyond this goes through a file: many millions of rows take no more memory.
+        for schema_, kib in _STUDY_KIB.items():
+            own.execute(f"PRAGMA {schema_}.cache_size = -{kib}")
+        own.execute("BEGIN")
+        return work(own)
 
 
 async def _scrub(outside: Transaction) -> bool:

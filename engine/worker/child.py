@@ -29,13 +29,14 @@ def be_quiet() -> None:
 
 
 class Output:
-    """Frames on stdout, each whole, from any thread. A full pipe blocks: that is backpressure."""
+    """Frames on ``fd`` (stdout), each whole, from any thread. A full pipe blocks: backpressure."""
 
-    def __init__(self) -> None:
+    def __init__(self, fd: int = 1) -> None:
+        self._fd = fd
         self._lock = threading.Lock()
 
     def send(self, frame: Frame) -> None:
         view = memoryview(frames.encode(frame))
         with self._lock:
             while view:
-                view = view[os.write(1, view) :]
+                view = view[os.write(self._fd, view) :]

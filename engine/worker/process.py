@@ -68,6 +68,11 @@ class Worker:
     def alive(self) -> bool:
         return self._child.returncode is None
 
+    @property
+    def code(self) -> int | None:
+        """Its exit code, negative for a signal; None while it lives."""
+        return self._child.returncode
+
     async def _drain(self) -> None:
         assert self._child.stderr is not None
         while data := await self._child.stderr.read(_ERRORS_KEPT):
@@ -86,14 +91,14 @@ class Worker:
             header = await self._child.stdout.readexactly(frames.HEADER.size)
             body = await self._child.stdout.readexactly(frames.size_of(header))
             frame: Frame = json.loads(body)
-        except (asyncio.IncompleteReadError, ValueError) as error:
+        except (asyncio.IncompleteReadError, ValueError, RecursionError) as error:
             raise await self._death() from error
         return frame
 
     async def _death(self) -> WorkerFailed:
-        await self.kill()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._draining), 1)
+        await self._end()
+        await asyncio.wait({self._draining}, timeout=1)  # Its last words.
+        self._draining.cancel()
         code = self._child.returncode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         lines = self._errors.decode("utf-8", "replace").strip().splitlines()
@@ -102,9 +107,12 @@ class Worker:
 
     async def kill(self) -> None:
         """Ends it now. A child that hangs in the kernel is left behind: it cannot be waited for."""
+        await self._end()
+        self._draining.cancel()
+
+    async def _end(self) -> None:
         if self._child.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._child.wait(), 2)
-        self._draining.cancel()

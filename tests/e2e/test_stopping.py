@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from arcanum_tui.wiring import connect
-from engine.contract import jobs, media
+from engine.contract import assets, jobs, media
 from engine.contract.base import PathRef
 from engine.contract.jobs import JobState
 from tests.fakes.house import done
@@ -21,8 +21,8 @@ async def test_a_scan_that_the_end_of_the_engine_cuts_short_is_interrupted(tmp_p
     with (root / "long.mkv").open("wb") as file:
         file.truncate(16 * 1024**3)  # Seconds to read, nothing to store.
     client = await connect(host="terminal")
-    await client.call(media.ADD, media.AddLibrary(path=PathRef.of(root), name="films"))
-    number = (await done(client, media.SCAN, media.LibraryName(library="films"))).job_id
+    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(root), name="films"))
+    number = (await done(client, media.SCAN, assets.LibraryName(library="films"))).job_id
     async with client.stream(jobs.FOLLOW, jobs.JobId(id=number)) as states:
         assert (await anext(states)).state is JobState.RUNNING
     await client.close()

@@ -14,6 +14,7 @@ from typing import Any
 from engine.contract import (
     agent0,
     approvals,
+    assets,
     discovery,
     jobs,
     media,
@@ -30,6 +31,7 @@ from engine.contract.client import Done, Pending, Snapshot
 from engine.contract.errors import ArcanumError, Disconnected, NotFound, Unavailable
 from engine.contract.events import Event
 from engine.contract.operation import Kind, Operation
+from tests.fakes import fake_shelves
 from tests.fakes.fake_world import World
 
 _END = object()
@@ -215,7 +217,7 @@ async def _status(world: World, request: Empty) -> engine_words.Status:
     return world.status()
 
 
-async def _scan(world: World, request: media.LibraryName) -> jobs.JobStarted:
+async def _scan(world: World, request: assets.LibraryName) -> jobs.JobStarted:
     return jobs.JobStarted(job_id=world.start_job("media.scan", request.library).id)
 
 
@@ -243,7 +245,6 @@ _HANDLERS: dict[str, Handler] = {
     jobs.RESUME.name: World.resume_job,
     jobs.CANCEL.name: World.cancel_job,
     media.LIBRARIES.name: World.list_libraries,
-    media.LIST.name: World.list_assets,
     media.ADD.name: World.add_library,
     media.SCAN.name: _scan,
     quota.SHOW.name: World.show_gauges,
@@ -274,6 +275,7 @@ _HANDLERS: dict[str, Handler] = {
     recall.UNWATCH.name: lambda world, request: world.memories.unwatch(request),
     discovery.LOOK.name: World.look,
     discovery.ANSWER.name: World.answer,
+    **fake_shelves.HANDLERS,
 }
 
 _STREAMS: dict[str, Callable[[World, Any], Any]] = {

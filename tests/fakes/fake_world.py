@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.contract import (
     agent0,
     approvals,
+    assets,
     discovery,
     jobs,
     media,
@@ -25,6 +26,7 @@ from engine.contract.base import PathRef
 from engine.contract.errors import AlreadyAnswered, NotFound, Refused
 from engine.contract.events import Event
 from tests.fakes.fake_memories import Memories
+from tests.fakes.fake_shelves import Shelves
 from tests.fakes.fake_talk import Talk
 
 NOW = datetime(2026, 11, 20, 7, 42, tzinfo=UTC)
@@ -43,11 +45,12 @@ class World:
         self.log: list[Event] = []
         self.approvals: dict[int, Approval] = {}
         self.jobs: dict[int, jobs.Job] = {}
-        self.libraries: dict[str, media.Library] = {}
+        self.libraries: dict[str, assets.Library] = {}
         self.gauges: dict[str, quota.Gauge] = {}
         self.assets: dict[str, int] = {}
         self.talk = Talk(self)
         self.memories = Memories(self)
+        self.shelves: Shelves = Shelves(self)
         self.concerns: list[engine_words.ConcernLine] = []
         self.found = discovery.Found(asked=True, folders=(), models=())
         self.host = "serve"
@@ -256,40 +259,16 @@ class World:
         }  # fmt: skip
         if name in self.libraries:
             fields = dict(self.libraries[name])
-        self.libraries[name] = media.Library(**(fields | {"files": files, "bytes": used} | changes))
+        self.libraries[name] = assets.Library(
+            **(fields | {"files": files, "bytes": used} | changes)
+        )
         self.assets.setdefault(name, files)
         self.emit(media.LibraryChanged(library=self.libraries[name], at=self.now))
 
-    async def list_libraries(self, request: Any) -> media.LibraryList:
-        return media.LibraryList(libraries=tuple(x for _, x in sorted(self.libraries.items())))
+    async def list_libraries(self, request: Any) -> assets.LibraryList:
+        return assets.LibraryList(libraries=tuple(x for _, x in sorted(self.libraries.items())))
 
-    async def list_assets(self, request: media.ListAssets) -> media.AssetPage:
-        if request.library not in self.libraries:
-            raise NotFound(f"There is no library {request.library!r}.", "arcanum media list")
-        total = self.assets[request.library]
-        wanted = request.filter.lower()
-        found: Sequence[int] = range(total)
-        if wanted:
-            found = [i for i in found if wanted in _asset_name(i).lower()]
-        start = int(request.after or 0)
-        page = found[start : start + request.limit]
-        end = start + len(page)
-        return media.AssetPage(
-            library=request.library,
-            assets=tuple(self._asset(i) for i in page),
-            total=len(found),
-            bytes=len(found) * 1000,
-            next=str(end) if end < len(found) else None,
-        )
-
-    def _asset(self, index: int) -> media.Asset:
-        return media.Asset(
-            id=index + 1, path=PathRef.of(_asset_name(index)), size=700_000_000 + 37 * index,
-            modified_at=self.now - timedelta(days=index % 900), links=1,
-            blake3=f"{index:064x}" if index % 5 else None, seen_at=self.now,
-        )  # fmt: skip
-
-    async def add_library(self, request: media.AddLibrary) -> media.Library:
+    async def add_library(self, request: assets.AddLibrary) -> assets.Library:
         name = request.name or request.path.display.rstrip("/").rpartition("/")[2]
         if not request.path.data.startswith(b"/"):
             raise Refused("The path is not absolute.", "Give the whole path.")
@@ -414,7 +393,3 @@ class World:
     async def answer(self, request: discovery.Answer) -> discovery.Found:
         self.found = self.found.model_copy(update={"asked": True})
         return self.found
-
-
-def _asset_name(index: int) -> str:
-    return f"Film {index:06d} ({1950 + index % 75})/film-{index:06d}.mkv"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from engine.contract import media, telemetry
+from engine.contract import assets, media, telemetry
 from engine.contract.approvals import (
     ApprovalState,
     Card,
@@ -106,7 +106,7 @@ def lived_in() -> World:
     world.emit(
         media.LibraryScanned(
             at=NOW - timedelta(hours=1, minutes=40),
-            result=media.ScanResult(
+            result=assets.ScanResult(
                 library="series", files=8_207, bytes=640 * GB, added=4, changed=0, removed=0,
                 moved=1, hashed=4, hashed_bytes=9_200_000_000, unreadable=0, skipped=2,
                 seconds=41.2,

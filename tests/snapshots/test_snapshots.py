@@ -16,10 +16,12 @@ from textual.pilot import Pilot
 
 from arcanum_tui.app import ArcanumApp
 from arcanum_tui.screens.agent import Agent
+from engine.contract import media
 from engine.contract.agent0 import ASK, TextAttachment
 from engine.contract.errors import ModelFailed, NeedsApproval
 from tests.fakes.fake_client import FakeEngine
 from tests.fakes.fake_memories import remembering
+from tests.fakes.fake_shelves import pixels
 from tests.fakes.fake_world import NOW, World
 from tests.fakes.sample import lived_in
 from tests.tui.desk import Desk
@@ -283,3 +285,86 @@ def test_one_memory(snap_compare: SnapCompare) -> None:
 
 def test_no_memory(snap_compare: SnapCompare) -> None:
     assert _compare(snap_compare, World(), _nothing, "dark", (80, 24))
+
+
+# --- media ----------------------------------------------------------------------------------------
+
+
+def _shelved() -> World:
+    """A library of pictures in folders, names that are long and odd, and duplicates."""
+    world = lived_in()
+    names = [
+        f"{year}/{place}/IMG_{n:04d}.jpg"
+        for year in (2024, 2025, 2026)
+        for place in ("Alps", "Garden", "Lisbon")
+        for n in range(120)
+    ]
+    names += [
+        "2026/a very long name of a folder/that goes on/and on/with a name at its end.jpg",
+        "2026/[bold]no markup[bold].jpg",
+        "scan.pdf",
+    ]
+    world.shelves.names["films"] = sorted(name.encode() for name in names)
+    world.set_library("films", len(names), 1_090 * 1_000_000_000)
+    for n in range(12):
+        world.shelves.add_group(
+            40_000_000 - 3_100_000 * n, f"2024/Alps/IMG_{n:04d}.jpg", f"2026/copies/IMG_{n}.jpg"
+        )
+    world.shelves.picture = pixels(36, 24)
+    return world
+
+
+async def _narrowed(it: Desk) -> None:
+    await it.press("3")
+    await it.sees("FILES  films", "IMG_0003.jpg")
+    await it.press("f", "j", "j", "space")
+    await it.sees("■  image", "353", "damaged")
+    await it.until(lambda: it.engine.requests(media.LIST)[-1].kind == ("image",))
+
+
+async def _folders(it: Desk) -> None:
+    await it.press("3")
+    await it.sees("FILES  films", "IMG_0003.jpg")
+    await it.press("tab", "t", "j", "j", "enter")
+    await it.sees("films/2026  4 folders", "[bold]no markup[bold].jpg")
+
+
+async def _closely(it: Desk) -> None:
+    await it.press("3")
+    await it.sees("FILES  films", "IMG_0003.jpg")
+    await it.press("tab", "j", "j", "enter")
+    await it.sees("HOLDS", "▀" * 12)
+
+
+async def _copies(it: Desk) -> None:
+    await it.press("3")
+    await it.sees("FILES  films", "IMG_0003.jpg")
+    await it.press("d")
+    await it.sees("DUPLICATES  films  12 groups")
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"),
+    [("dark", (80, 24)), ("light", (120, 40))],
+    ids=lambda v: v if isinstance(v, str) else f"{v[0]}x{v[1]}",
+)
+@pytest.mark.parametrize(
+    "scene", [_narrowed, _folders, _closely, _copies], ids=lambda s: s.__name__[1:]
+)
+def test_media(
+    snap_compare: SnapCompare,
+    scene: Callable[[Desk], Awaitable[None]],
+    theme: str,
+    size: tuple[int, int],
+) -> None:
+    assert _compare(snap_compare, _shelved(), scene, theme, size)
+
+
+async def _broad(it: Desk) -> None:
+    await _narrowed(it)
+    await it.sees("DETAILS", "HOLDS", "▀" * 12)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_wide_media(snap_compare: SnapCompare, theme: str) -> None:
+    assert _compare(snap_compare, _shelved(), _broad, theme, (200, 60))

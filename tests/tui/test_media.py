@@ -49,7 +49,8 @@ async def test_many_files_are_read_by_page_and_reached_to_the_end() -> None:
         await it.press("G")
         await it.until(lambda: "film-039999.mkv" in it.screen_text)
         requests = it.engine.requests(media.LIST)
-        assert len(requests) == 80
+        # The first page, and the one at the end: nothing between.
+        assert len(requests) == 2
         assert all(r.limit == 500 for r in requests)
         # Only some pages are kept; going back reads again.
         await it.press("g")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.clients.local import LocalClient
-from engine.contract import agent0, media
+from engine.contract import agent0, assets, media
 from engine.contract.agent0 import AssetAttachment, TurnAttachment
 from engine.contract.backend import Generation, Priority, Usage
 from engine.contract.base import PathRef
@@ -192,10 +192,10 @@ async def test_all_attachments_together_are_bounded(home: Home) -> None:
 
 
 async def catalogued(client: LocalClient, films: Path) -> None:
-    await done(client, media.ADD, media.AddLibrary(path=PathRef.of(films)))
+    await done(client, media.ADD, assets.AddLibrary(path=PathRef.of(films)))
 
     async def known() -> bool:
-        page = await done(client, media.LIST, media.ListAssets(library="films"))
+        page = await done(client, media.LIST, assets.ListAssets(library="films"))
         return bool(page.assets)
 
     await until(known, 20)

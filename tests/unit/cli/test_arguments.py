@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcanum_tui.cli.arguments import parser_for, request_of
-from engine.contract import approvals, audit, media, quota
+from engine.contract import approvals, assets, audit, media, quota
 from engine.contract.errors import EXIT_USAGE, Invalid
 from engine.contract.operation import Operation, every
 
@@ -23,7 +23,7 @@ def parsed(operation: Operation, *arguments: str) -> Any:
 
 def test_positional_fields_stand_alone_and_others_are_flags() -> None:
     request = parsed(media.LIST, "films", "--sort", "size", "--limit", "7")
-    assert request == media.ListAssets(library="films", sort="size", limit=7)
+    assert request == assets.ListAssets(library="films", sort="size", limit=7)
 
 
 @pytest.mark.parametrize(

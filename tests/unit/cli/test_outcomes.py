@@ -23,13 +23,13 @@ from engine.contract.approvals import (
     Mark,
     Outcome,
 )
+from engine.contract.assets import ScanResult
 from engine.contract.audit import AuditVerdict
 from engine.contract.base import ErrorInfo, PathRef, now
 from engine.contract.client import Pending
 from engine.contract.engine import ConcernLine, Status
 from engine.contract.errors import AlreadyAnswered, ModelFailed, NeedsApproval, NotFound
 from engine.contract.jobs import Job, JobStarted, JobState, Progress
-from engine.contract.media import ScanResult
 from engine.contract.memory import Turn
 from engine.contract.quota import CheckResult, Gauge, UndoResult
 from tests.unit.cli.answers import Answers

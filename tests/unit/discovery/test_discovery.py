@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import discovery, media
+from engine.contract import assets, discovery, media
 from engine.contract.backend import ModelChoice
 from engine.contract.base import Empty, PathRef
 from engine.discovery import room
@@ -53,5 +53,5 @@ async def test_it_is_asked_once(home: Home, person: Path) -> None:
 
 async def test_what_is_a_library_already_is_not_offered(home: Home, person: Path) -> None:
     async with engine_with(home, {"one": RehearsedBackend()}) as client:
-        await done(client, media.ADD, media.AddLibrary(path=PathRef.of(person / "Videos")))
+        await done(client, media.ADD, assets.AddLibrary(path=PathRef.of(person / "Videos")))
         assert (await done(client, discovery.LOOK, Empty())).folders == ()

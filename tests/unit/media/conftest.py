@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from engine.home import Home
-from engine.media.indexer import Timing
+from engine.media.timing import Timing
 from tests.unit.media.house import House, housed
 
-SOON = Timing(rescan=3600, poll=0.3, missing=0.3, retry=0.3, first=0, quiet=0.3)
-NEVER = Timing(rescan=3600, poll=3600, missing=3600, retry=3600, first=3600)
+SOON = Timing(rescan=3600, poll=0.3, missing=0.3, retry=0.3, first=0, quiet=0.3, still=0)
+NEVER = Timing(rescan=3600, poll=3600, missing=3600, retry=3600, first=3600, still=0)
 
 
 @pytest.fixture

@@ -13,15 +13,15 @@ from blake3 import blake3
 
 from engine.bus import Bus, Subscription
 from engine.config import Config
-from engine.contract import media
+from engine.contract import assets, media
+from engine.contract.assets import Asset, Library, LibraryName, ScanResult
 from engine.contract.base import Empty, PathRef
 from engine.contract.events import Event
-from engine.contract.media import Asset, Library, LibraryName, ScanResult
 from engine.ground import Ground
 from engine.home import Home
-from engine.media.indexer import Timing
 from engine.media.process import STALL_S
 from engine.media.room import MediaRoom
+from engine.media.timing import Timing
 from engine.metrics import Metrics
 from engine.store import StoredSettings
 from tests.fakes.door import DoorDouble, JobDouble
@@ -29,16 +29,27 @@ from tests.fakes.stores import opened
 from tests.fakes.waiting import until
 
 
+class StrainDouble:
+    """Strain that a test puts on the machine: by default there is none, whatever else runs."""
+
+    def __init__(self) -> None:
+        self.why = ""
+
+    async def now(self) -> str:
+        return self.why
+
+
 class House:
     def __init__(self, ground: Ground, door: DoorDouble, timing: Timing, stall_s: float) -> None:
         self.ground = ground
         self.door = door
-        self.room = MediaRoom(ground, timing, stall_s)
+        self.strain = StrainDouble()
+        self.room = MediaRoom(ground, timing, stall_s, self.strain)
         self._heard: list[Event] = []
         self._subscription: Subscription = ground.bus.subscribe(100_000)
 
     async def add(self, path: Path | bytes, name: str | None = None) -> Library:
-        request = media.AddLibrary(path=PathRef.of(path), name=name)
+        request = assets.AddLibrary(path=PathRef.of(path), name=name)
         return await self.door.call(media.ADD, request)
 
     async def scan(self, name: str = "films", job: JobDouble | None = None) -> ScanResult:
@@ -55,7 +66,7 @@ class House:
         found: list[Asset] = []
         after = None
         while True:
-            request = media.ListAssets(library=name, after=after, **values)
+            request = assets.ListAssets(library=name, after=after, **values)
             page = await self.door.call(media.LIST, request)
             found += page.assets
             after = page.next
@@ -140,7 +151,9 @@ def children(module: str = "worker") -> list[psutil.Process]:
 
 
 @asynccontextmanager
-async def housed(home: Home, timing: Timing, stall_s: float = STALL_S) -> AsyncIterator[House]:
+async def housed(
+    home: Home, timing: Timing, stall_s: float = STALL_S, config: Config | None = None
+) -> AsyncIterator[House]:
     """A room that was started on ``home``; it is stopped at the end, and leaves no process."""
     home.prepare()
     bus = Bus()
@@ -151,7 +164,7 @@ async def housed(home: Home, timing: Timing, stall_s: float = STALL_S) -> AsyncI
         door = DoorDouble()
         ground = Ground(
             home=home,
-            config=Config(),
+            config=config or Config(),
             machine="nas",
             state=state,
             catalogue=catalogue,
@@ -168,4 +181,5 @@ async def housed(home: Home, timing: Timing, stall_s: float = STALL_S) -> AsyncI
         finally:
             await house.room.stop()
             assert not children("worker")
+            assert not children("survey.worker")
             assert not children("watcher")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import media
+from engine.contract import assets, media
+from engine.contract.assets import LibraryName
 from engine.contract.base import PathRef
 from engine.contract.errors import Invalid, NotFound, Refused
-from engine.contract.media import LibraryAdded, LibraryName, LibraryRemoved
+from engine.contract.media import LibraryAdded, LibraryRemoved
 from engine.home import Home
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
@@ -65,7 +66,7 @@ async def test_the_home_of_our_own_data_is_none(house: House, home: Home) -> Non
 
 @pytest.mark.parametrize("raw", ["", "AA==", "not base64!"])
 async def test_a_path_that_is_none(house: House, raw: str) -> None:
-    request = media.AddLibrary(path=PathRef(display="x", raw=raw))
+    request = assets.AddLibrary(path=PathRef(display="x", raw=raw))
     with pytest.raises(Invalid):
         await house.door.call(media.ADD, request)
 
@@ -87,7 +88,7 @@ async def test_folders_and_names_are_taken_once(house: House, films: Path) -> No
     await house.add(films.parent / "films and more")
     tries = [house.add(other, name) for name in ("x", "y", "z")]
     answers = await asyncio.gather(*tries, return_exceptions=True)
-    assert sum(isinstance(answer, media.Library) for answer in answers) == 1
+    assert sum(isinstance(answer, assets.Library) for answer in answers) == 1
 
 
 async def test_removing_forgets_and_touches_no_file(house: House, films: Path) -> None:

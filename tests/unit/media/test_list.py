@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.contract import media
+from engine.contract.assets import Asset, ListAssets
 from engine.contract.errors import Invalid
-from engine.contract.media import Asset, ListAssets
 from engine.contract.ports import Catalogue, CatalogueFile
 from tests.unit.media.house import House, write
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -16,13 +16,15 @@ from unittest.mock import patch
 from engine.config import Config
 from engine.contract import approvals, quota
 from engine.contract.approvals import Approval
+from engine.contract.assets import Library, LibraryName
 from engine.contract.base import Empty, PathRef, Wire, machine_name, now
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
 from engine.contract.errors import NotFound
-from engine.contract.media import Library, LibraryName
+from engine.contract.holding import HeldFile, HeldFiles, Holders, Inode
 from engine.contract.operation import Operation
 from engine.contract.ports import TRASH_FOLDER, Catalogue, CatalogueFile
+from engine.contract.sources import TorrentClient
 from engine.core import engine as core
 from engine.core.lifecycle import ServiceSpec
 from engine.ground import Ground
@@ -40,11 +42,14 @@ class DiskCatalogue:
         self._ground = ground
         self.files: dict[str, dict[bytes, CatalogueFile]] = {}
         self.refreshed: list[bytes] = []
+        self.torrents: set[Inode] = set()
+        self.torrent_clients: tuple[TorrentClient, ...] = ()
 
     async def start(self) -> None:
         for name in self.roots:
             self.scan(name)
         self._ground.provide(Catalogue, self)
+        self._ground.provide(Holders, self)  # type: ignore[type-abstract]
 
     async def stop(self) -> None:
         """Nothing runs."""
@@ -96,6 +101,27 @@ class DiskCatalogue:
         files = sorted(self.files[library].values(), key=lambda file: (file.mtime_ns, file.path))
         for start in range(0, len(files), _BATCH):
             yield files[start : start + _BATCH]
+
+    def seed(self, path: Path) -> None:
+        """A torrent client holds the file from now on."""
+        status = path.stat()
+        self.torrents.add((status.st_dev, status.st_ino))
+
+    async def held(self, inodes: Collection[Inode]) -> set[Inode]:
+        return self.torrents & set(inodes)
+
+    async def held_in(self, library: str, until_ns: int | None, most: int) -> HeldFiles:
+        found = [
+            HeldFile(file.path, file.size)
+            async for batch in self.oldest_first(library)
+            for file in batch
+            if (file.dev, file.ino) in self.torrents
+            and (until_ns is None or file.mtime_ns <= until_ns)
+        ]
+        return HeldFiles(len(found), sum(file.size for file in found), tuple(found[:most]))
+
+    def clients(self) -> tuple[TorrentClient, ...]:
+        return self.torrent_clients
 
     async def refresh(self, library: str, paths: Sequence[bytes]) -> None:
         self.refreshed += paths

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from engine.config import Config
-from engine.contract import jobs, media
+import pytest
+
+from engine.config import ClientConfig, Config, MediaConfig
+from engine.contract import assets, jobs, media
 from engine.contract.approvals import ApprovalState
-from engine.contract.base import PathRef
+from engine.contract.assets import LibraryName
+from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.client import Done
-from engine.contract.media import LibraryName
 from engine.core.engine import Engine
 from engine.home import Home
 from tests.fakes.waiting import until
-from tests.unit.quota.house import House, tree
+from tests.unit.media.source.servers import SERVERS, Fake
+from tests.unit.quota.house import House, put, tree
 
 
 async def _scan(house: House, library: str) -> None:
@@ -28,20 +34,28 @@ async def _scan(house: House, library: str) -> None:
     await until(ended, 20)
 
 
-async def test_the_trash_is_no_part_of_the_library(films: Path, tmp_path: Path) -> None:
-    before = tree(films)
-    home = tmp_path / "home"
+@asynccontextmanager
+async def _opened(home: Path, config: Config) -> AsyncIterator[House]:
     place = Home(home / "config.toml", home / "data", home / "run")
     place.prepare()
-    engine = Engine(place, Config(), cast(Any, None), "command")
+    engine = Engine(place, config, cast(Any, None), "command")
     await engine.open()
     try:
-        house = House(engine)
-        added = await engine.gate.call(
-            media.ADD, media.AddLibrary(path=PathRef.of(films), name="films"), Call()
-        )
-        assert isinstance(added, Done)
-        await _scan(house, "films")
+        yield House(engine)
+    finally:
+        await engine.stop()
+
+
+async def _add(house: House, root: Path) -> None:
+    request = assets.AddLibrary(path=PathRef.of(root), name=root.name)
+    assert isinstance(await house.gate.call(media.ADD, request, Call()), Done)
+    await _scan(house, root.name)
+
+
+async def test_the_trash_is_no_part_of_the_library(films: Path, tmp_path: Path) -> None:
+    before = tree(films)
+    async with _opened(tmp_path / "home", Config()) as house:
+        await _add(house, films)
         gauge = await house.limit("films", 250)
         assert (gauge.used, gauge.over) == (500, 250)
         plan = await house.plan("films")
@@ -56,5 +70,41 @@ async def test_the_trash_is_no_part_of_the_library(films: Path, tmp_path: Path) 
         await house.undo(plan.id)
         assert tree(films) == before
         assert (await house.gauge("films")).used == 500
-    finally:
-        await engine.stop()
+
+
+@pytest.mark.parametrize("kind", sorted(SERVERS))
+async def test_what_a_torrent_client_holds_stays(kind: str, films: Path, tmp_path: Path) -> None:
+    """Also under a name that came after the client was asked, in a library that it knows not."""
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    os.link(films / "a.mkv", downloads / "first.mkv")
+    fake = Fake(folder=str(downloads), files={"first.mkv": (100, True)})
+    async with SERVERS[kind]([fake]).running() as server:
+        client = ClientConfig.model_validate({"name": "box", "kind": kind, "url": server.url})
+        config = Config(media=MediaConfig(clients=(client,)))
+        async with _opened(tmp_path / "home", config) as house:
+            await _add(house, films)
+            asked = await house.call(media.ASK_CLIENTS, Empty())
+            assert [one.claimed for one in asked.clients] == [1]
+            await house.limit("films", 250)
+            plan = await house.plan("films")
+            assert [item.path.display for item in plan.items] == ["b/b.mkv", "c.mkv", "d.mkv"]
+            assert [file.path.display for file in plan.stay] == ["a.mkv"]
+
+            more = tmp_path / "more"
+            put(more, "new.mkv", 300, 9)
+            os.link(films / "a.mkv", more / "link.mkv")
+            await _add(house, more)
+            await house.limit("more", 350)
+            plan = await house.plan("more")
+            assert [item.path.display for item in plan.items] == ["new.mkv"]
+            assert [file.path.display for file in plan.stay] == ["link.mkv"]
+
+            server.torrents = []
+            await house.call(media.ASK_CLIENTS, Empty())
+            assert (await house.plan("more")).stay_files == 0
+            card = (await house.shown(await house.prune("films"))).card
+            assert [item.text for item in card.items] == ["a.mkv", "b/b.mkv", "c.mkv"]
+            rows = {row.label: row.text for row in card.rows}
+            assert "no torrent client is known to hold one" in rows["SAFE"]
+            assert rows["RISK"] == "not known: other copies"

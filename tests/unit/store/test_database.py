@@ -238,3 +238,31 @@ async def test_a_folder_where_a_file_should_be_is_one_clear_error(tmp_path: Path
     with pytest.raises(StoreFailed) as caught:
         await Database(path / "arcanum.db", "state", durable=True).open()
     assert "taken" in caught.value.message
+
+
+async def test_a_batch_is_what_one_statement_works_on(state: Database) -> None:
+    async def work(tx: Transaction) -> list[tuple[str, str]]:
+        await tx.batch([("old", "0", "more than is asked for next")])
+        await tx.batch([("a", "1"), ("b", "2")])
+        await tx.execute("INSERT INTO setting SELECT v1, v2 FROM temp.batch WHERE v3 IS NULL")
+        await tx.batch([])
+        await tx.execute("INSERT INTO setting SELECT v1, v2 FROM temp.batch")
+        return [tuple(row) for row in await tx.fetch("SELECT * FROM setting ORDER BY name")]
+
+    assert await state.write(work) == [("a", "1"), ("b", "2")]
+
+
+async def test_a_batch_goes_with_its_transaction(state: Database) -> None:
+    async def half(tx: Transaction) -> None:
+        await tx.batch([("a", "1")])
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        await state.write(half)
+
+    async def whole(tx: Transaction) -> None:
+        await tx.batch([("b", "2")])
+        await tx.execute("INSERT INTO setting SELECT v1, v2 FROM temp.batch")
+
+    await state.write(whole)
+    assert await names(state) == ["b"]

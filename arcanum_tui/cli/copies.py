@@ -1,0 +1,205 @@
+"""``arcanum media duplicates``: files with the same bytes, and pictures that look alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arcanum_tui.cli.command import Command, Invocation, value
+from arcanum_tui.cli.follow import job_result
+from arcanum_tui.state.text import number, plural, size
+from engine.contract import media
+from engine.contract.base import PathRef
+from engine.contract.copies import (
+    AskNear,
+    ComparePictures,
+    Copy,
+    DuplicateGroup,
+    DuplicatePage,
+    DuplicateTotals,
+    FindDuplicates,
+    FoundDuplicates,
+    NearGroup,
+    NearPage,
+)
+from engine.contract.errors import Invalid
+
+if TYPE_CHECKING:
+    from arcanum_tui.cli.arguments import Parser
+    from arcanum_tui.cli.terminal import Terminal
+    from arcanum_tui.state.grid import Tone
+
+_SHOWN = 10
+_TONES: dict[str, Tone] = {"keep": "ok", "stay": "muted", "spare": "plain"}
+
+
+def show(found: DuplicatePage | FoundDuplicates | NearPage, terminal: Terminal) -> None:
+    match found:
+        case NearPage():
+            _show_near(found, terminal)
+        case FoundDuplicates():
+            _show_groups(found.groups, found.totals, terminal)
+            _show_search(found, terminal)
+        case _:
+            _show_groups(found.groups, found.totals, terminal)
+            if found.not_duplicates:
+                terminal.note(
+                    f"{plural(found.not_duplicates, 'group')} left out: no duplicates now"
+                )
+            if found.candidates:
+                terminal.note(
+                    f"{plural(found.candidates, 'file')} not hashed yet may be duplicates:"
+                    " arcanum media duplicates --read"
+                )
+            elif found.pending:
+                terminal.note(
+                    f"{plural(found.pending, 'file')} not hashed yet: none of those sizes"
+                )
+            _more(found.next, terminal)
+
+
+def _more(after: str | None, terminal: Terminal) -> None:
+    if after is not None:
+        terminal.note(f"More: the same with --after '{after}'")
+
+
+def _show_groups(
+    groups: tuple[DuplicateGroup, ...], totals: DuplicateTotals, terminal: Terminal
+) -> None:
+    for group in groups:
+        freed = f"{size(group.frees)} to free" if group.frees else "nothing to free"
+        terminal.line(f"{plural(group.count, 'copy', 'copies')} of {size(group.size)}, {freed}")
+        for copy in group.copies[:_SHOWN]:
+            _show_copy(copy, terminal)
+        if group.count > _SHOWN:
+            terminal.line(f"  … and {number(group.count - _SHOWN)} more", "muted")
+    if not totals.groups:
+        terminal.line("No duplicates.", "ok")
+        return
+    terminal.note(
+        f"{plural(totals.groups, 'group')}, {plural(totals.copies, 'copy', 'copies')},"
+        f" at most {size(totals.frees)} to free"
+    )
+
+
+def _show_copy(copy: Copy, terminal: Terminal) -> None:
+    where = f"{copy.library}: {copy.path.display}" if copy.library else copy.path.display
+    why = "; ".join(copy.reasons)
+    if copy.shares in {"some", "unknown"} and copy.role == "spare":
+        told = "how much it shares is unknown" if copy.shares == "unknown" else "shares some bytes"
+        why = f"{why}; {told}, frees {size(copy.frees)}"
+    terminal.line(f"  {copy.role:<6}{where}  ({why})", _TONES[copy.role])
+    for name in copy.names[:_SHOWN]:
+        terminal.line(f"        also named {name.path.display}", "muted")
+
+
+def _show_search(found: FoundDuplicates, terminal: Terminal) -> None:
+    terminal.note(
+        f"{plural(found.files, 'file')} met, {size(found.read_bytes)} read in {found.seconds:.1f} s"
+    )
+    if found.changed:
+        terminal.note(f"{plural(found.changed, 'file')} changed meanwhile: left out", "warn")
+    if found.unreadable:
+        terminal.note(f"{plural(found.unreadable, 'name')} could not be read: unknown", "warn")
+
+
+def _show_near(found: NearPage, terminal: Terminal) -> None:
+    for group in found.groups:
+        _show_alike(group, terminal)
+    if not found.groups:
+        terminal.line("No pictures that look alike.", "ok")
+    terminal.note(
+        f"{plural(found.total, 'group')} among {plural(found.compared, 'picture')};"
+        f" {number(found.plain)} too plain to compare, {number(found.failed)} unreadable"
+    )
+    _more(found.next, terminal)
+
+
+def _show_alike(group: NearGroup, terminal: Terminal) -> None:
+    terminal.line(f"{plural(group.count, 'picture')} that look alike")
+    for one in group.pictures[:_SHOWN]:
+        pixels = f"{one.width} × {one.height}, " if one.width else ""
+        terminal.line(
+            f"  {one.distance:>2} bits  {one.library}: {one.path.display}"
+            f"  ({pixels}{size(one.size)})"
+        )
+
+
+def _path(text: str) -> PathRef:
+    """The bytes of the argument, made absolute."""
+    return PathRef.of(os.fsencode(Path(text).absolute()))
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        type=_path,
+        help="folders to look into, whatever lies there; none: the libraries",
+    )
+    parser.add_argument(
+        "--library",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="only copies in this library; can be repeated",
+    )
+    parser.add_argument(
+        "--read",
+        action="store_true",
+        help="read first what is not hashed yet and may be a duplicate",
+    )
+    parser.add_argument("--near", action="store_true", help="pictures that look alike, instead")
+    parser.add_argument(
+        "--distance",
+        metavar="BITS",
+        type=int,
+        default=6,
+        help="with --near: bits of 64 that may differ (6)",
+    )
+
+
+async def _run(run: Invocation) -> int:
+    options = run.options
+    libraries, limit = tuple(options.library), getattr(options, "limit", 50)
+    paths: tuple[PathRef, ...] = tuple(options.paths)
+    if paths and (libraries or options.near or options.read or hasattr(options, "after")):
+        raise Invalid(
+            "Folders are looked into as they are: --library, --read, --near and --after are for"
+            " libraries.",
+            "Leave out the folders, or those.",
+        )
+    async with run.client() as client:
+        if paths:
+            search = FindDuplicates(paths=paths, limit=limit)
+            return run.tell(await job_result(run, client, media.FIND_DUPLICATES, search))
+        if options.near:
+            compare = ComparePictures(libraries=libraries, distance=options.distance)
+            if not hasattr(options, "after"):
+                await job_result(run, client, media.COMPARE_PICTURES, compare)
+            near = AskNear(libraries=libraries, limit=limit, after=getattr(options, "after", None))
+            return run.tell(value(await client.call(media.NEAR, near)))
+        if options.read:
+            search = FindDuplicates(libraries=libraries, limit=1)
+            await job_result(run, client, media.FIND_DUPLICATES, search)
+        request = run.request(libraries=libraries)
+        return run.tell(value(await client.call(media.DUPLICATES, request)))
+
+
+DUPLICATES = Command(
+    "duplicates",
+    media.DUPLICATES,
+    show,
+    run=_run,
+    skip=("libraries",),
+    also=(media.FIND_DUPLICATES, media.NEAR, media.COMPARE_PICTURES),
+    add=_add,
+    examples=(
+        "arcanum media duplicates",
+        "arcanum media duplicates --library films --sort count --json",
+        "arcanum media duplicates ~/Downloads /srv/films",
+        "arcanum media duplicates --near",
+    ),
+)

@@ -1,0 +1,208 @@
+"""What is done with libraries from the media screen: each deed says where it goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+from arcanum_tui.modals.ask import AskDialog
+from arcanum_tui.modals.folders import FolderSuggester
+from arcanum_tui.screens.base import View
+from arcanum_tui.state.narrowing import ALL
+from arcanum_tui.state.text import number, size
+from arcanum_tui.work import start
+from engine.contract import assets, media, quota
+from engine.contract.base import PathRef
+from engine.contract.client import Pending
+from engine.contract.errors import ArcanumError
+from engine.contract.integrity import VerifyLibrary
+from engine.contract.jobs import ENDED, JobState
+from engine.contract.listing import ExportAssets
+
+if TYPE_CHECKING:
+    from arcanum_tui.state.model import State
+
+_BYTES = TypeAdapter(ByteSize)
+_ENDINGS = (".csv", ".jsonl", ".md")
+
+
+class Shelves(View):
+    """``library``: the selected one, "" where there is none, ALL for all together."""
+
+    library = ""
+    _followed: set[int] | None = None
+
+    def select(self, thing: str) -> None:
+        raise NotImplementedError
+
+    def _chosen(self) -> str:
+        if not self.library:
+            self.control_center.tell("There is no library yet: n watches a folder.")
+        elif self.library == ALL:
+            self.control_center.tell("Choose one library first: this is all of them.")
+            return ""
+        return self.library
+
+    def action_scan(self) -> None:
+        if name := self._chosen():
+            start(self, "deeds", self._scan, name)
+
+    async def _scan(self, name: str) -> None:
+        try:
+            await self.control_center.engine.call(media.SCAN, assets.LibraryName(library=name))
+        except ArcanumError as error:
+            self.control_center.tell_error(error)
+
+    def action_prune(self) -> None:
+        if name := self._chosen():
+            start(self, "deeds", self._prune, name)
+
+    async def _prune(self, name: str) -> None:
+        try:
+            done = await self.control_center.engine.call(quota.PRUNE, quota.Prune(library=name))
+        except ArcanumError as error:
+            self.control_center.tell_error(error)
+            return
+        if isinstance(done, Pending):
+            text = f"Nothing is touched yet: press a to read #{done.approval_id} and answer."
+            self.control_center.tell(text, f"▲ #{done.approval_id} prune {name} waits for you")
+
+    def action_set_limit(self) -> None:
+        if name := self._chosen():
+            gauge = next((g for g in self.control_center.state.gauges if g.library == name), None)
+            used = f" It holds {size(gauge.used)} now." if gauge else ""
+            self.app.push_screen(
+                AskDialog(
+                    f"Limit of {name}",
+                    f"How much may it hold? 500GB, 2TB, 20MiB; 0 takes the limit away.{used}",
+                    value=str(gauge.limit) if gauge and gauge.limit else "",
+                    limit=32,
+                    check=_not_bytes,
+                ),
+                lambda text: self._set_limit(name, text),
+            )
+
+    def _set_limit(self, name: str, text: str | None) -> None:
+        if text is not None:
+            start(self, "deeds", self._limit, name, _BYTES.validate_python(text.strip()))
+
+    async def _limit(self, name: str, limit: ByteSize) -> None:
+        try:
+            request = quota.SetLimit(library=name, max_bytes=limit)
+            await self.control_center.engine.ask(quota.SET, request)
+        except ArcanumError as error:
+            self.control_center.tell_error(error)
+
+    def action_add_library(self) -> None:
+        self.app.push_screen(
+            AskDialog(
+                "Watch a folder as a library",
+                "Which folder? → completes a name. Its files are read, never changed.",
+                value=os.path.expanduser("~/"),  # noqa: PTH111 - a string with its slash
+                check=_not_absolute,
+                suggester=FolderSuggester(),
+            ),
+            self._add_library,
+        )
+
+    def _add_library(self, text: str | None) -> None:
+        if text is not None:
+            start(self, "deeds", self._add, text)
+
+    async def _add(self, text: str) -> None:
+        path = _expanded(text).rstrip("/") or "/"
+        try:
+            library = await self.control_center.engine.ask(
+                media.ADD, assets.AddLibrary(path=PathRef.of(path))
+            )
+        except ArcanumError as error:
+            self.control_center.tell_error(error)
+        else:
+            self.select(library.name)
+
+    # --- long work ------------------------------------------------------------------------------
+
+    async def _start_job(self, operation: Any, request: Any, what: str) -> None:
+        """Starts a job, says so, and says again how it ended."""
+        try:
+            started = await self.control_center.engine.ask(operation, request)
+        except ArcanumError as error:
+            self.control_center.tell_error(error)
+            return
+        self._followed = {*(self._followed or ()), started.job_id}
+        text = "The overview (1) shows how far it is; there it can be paused or stopped."
+        self.control_center.tell(text, f"● {what}: job {started.job_id}")
+
+    def follow_jobs(self, state: State) -> None:
+        """Tells of those that were started here and have ended."""
+        for job in state.jobs if self._followed else ():
+            if job.id not in (self._followed or ()) or job.state not in ENDED:
+                continue
+            self._followed = (self._followed or set()) - {job.id}
+            if job.state is JobState.DONE:
+                text, title = _ended(job.operation, job.result or {}), f"✓ job {job.id} is done"
+                self.control_center.tell(text, title)
+            elif job.error is not None:
+                told = f"{job.error.message} {job.error.hint}".strip()
+                self.control_center.tell(told, f"✗ job {job.id}: {job.error.title}")
+            else:
+                self.control_center.tell(f"Job {job.id} is {job.state}.")
+
+    def verify(self, library: str, paths: Sequence[PathRef], what: str) -> None:
+        """Reads the library, or only these files and folders of it, again."""
+        request = VerifyLibrary(library=library, paths=tuple(paths))
+        start(self, "deeds", self._start_job, media.VERIFY, request, f"verifying {what}")
+
+    def ask_where(self, fields: dict[str, Any], name: str) -> None:
+        """Asks for the file that a list is to be written to."""
+        day = f"{self.control_center.clock():%Y-%m-%d}"
+        self.app.push_screen(
+            AskDialog(
+                "Write what is listed to a file",
+                "Which file? It ends with .csv, .jsonl or .md, and is not there yet.",
+                value=os.path.expanduser(f"~/{name}-{day}.csv"),  # noqa: PTH111
+                check=_no_list,
+            ),
+            lambda text: self._export(fields, text),
+        )
+
+    def _export(self, fields: dict[str, Any], text: str | None) -> None:
+        if text is not None:
+            path = PathRef.of(_expanded(text))
+            request = ExportAssets.model_validate({**fields, "path": path})
+            start(self, "deeds", self._start_job, media.EXPORT, request, "writing the list")
+
+
+def _ended(operation: str, result: dict[str, Any]) -> str:
+    """What came of a job, in words."""
+    if operation == media.EXPORT.name:
+        return f"{number(result['files'])} files are in {result['path']['display']}."
+    if operation == media.VERIFY.name:
+        wrong = result["rotten"] + result["unreadable"]
+        told = f"{number(result['intact'])} of {number(result['checked'])} files are intact"
+        return f"{told}, {number(wrong)} damaged." if wrong else f"{told}."
+    return ""
+
+
+def _expanded(text: str) -> str:
+    return os.path.expanduser(text.strip())  # noqa: PTH111 - no disk is touched
+
+
+def _not_bytes(text: str) -> str:
+    try:
+        return "" if _BYTES.validate_python(text.strip()) >= 0 else "A limit is not below 0."
+    except ValidationError:
+        return "That is no size: write it like 500GB, 20MiB or 0."
+
+
+def _not_absolute(text: str) -> str:
+    return "" if text.strip().startswith(("/", "~")) else "Give the whole path, from / or ~."
+
+
+def _no_list(text: str) -> str:
+    if text.strip().lower().endswith(_ENDINGS):
+        return _not_absolute(text)
+    return "End its name with .csv, .jsonl or .md."

@@ -1,0 +1,136 @@
+"""One file, closely: what it is, where it came from, who else has it, what happened. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from arcanum_tui.state.grid import NOTHING, Column, Piece, Row, Tone, wrap
+from arcanum_tui.state.media import STATES
+from arcanum_tui.state.text import number, plural, size
+
+if TYPE_CHECKING:
+    from engine.contract.copies import DuplicateGroup
+    from engine.contract.listing import Folder
+    from engine.contract.traits import AssetDetail, Traits
+
+LABEL = 11
+"""Cells of the names."""
+
+COLUMNS = (Column(width=LABEL), Column(grow=True))
+NO_ROW = Row((NOTHING, NOTHING))
+
+
+def details(found: AssetDetail, width: int) -> list[Row]:
+    """Names and values, under headings; values are wrapped."""
+    asset = found.asset
+    word, tone = STATES[found.damage or ("sound" if asset.blake3 else "pending")]
+    state = {"✓": "✓ sound", "○ not yet": "○ not hashed yet", "! no read": "! unreadable"}
+    read = f", read whole {_moment(found.checked_at)}" if found.checked_at else ""
+    rows = [*_pair("path", asset.path.display, width), *_pair("library", found.library, width)]
+    rows += _pair("size", f"{size(asset.size)} ({number(asset.size)} bytes)", width)
+    rows += _pair("modified", _moment(asset.modified_at), width)
+    rows += _pair("first seen", _moment(found.first_seen_at), width)
+    rows += _pair("state", f"{state.get(word, word)}{read}", width, tone)
+    rows += _section("HOLDS", _traits(found.traits), width)
+    rows += _section("SOURCE", _sources(found), width)
+    elsewhere = [("also named", f"{n.library}: {n.path.display}") for n in found.names]
+    elsewhere += [("same bytes", f"{c.library}: {c.path.display}") for c in found.copies]
+    if found.copies_total > len(found.copies):
+        elsewhere.append(("", f"{plural(found.copies_total, 'file')} with the same bytes in all"))
+    rows += _section("COPIES", elsewhere or [("", "none is known")], width)
+    past = [
+        (_moment(one.at)[:10], " ".join(filter(None, (one.what, one.path.display, one.note))))
+        for one in found.history
+    ]
+    rows += _section("HISTORY", past or [("", "nothing happened since it was first seen")], width)
+    hashes = [("BLAKE3", asset.blake3 or "not yet"), *found.hashes.items()]
+    rows += _section("HASHES", hashes, width)
+    return rows
+
+
+def _sources(found: AssetDetail) -> list[tuple[str, str]]:
+    told = []
+    for source in found.sources:
+        where = " ← ".join(filter(None, (source.origin, source.referrer)))
+        said = where or ", ".join(source.evidence.values())
+        told.append((source.kind, f"{said} ({source.confidence:.0%})".strip()))
+    return told or [("", f"not known: it appeared {_moment(found.first_seen_at)}")]
+
+
+def _traits(traits: Traits | None) -> list[tuple[str, str]]:
+    if traits is None:
+        return [("", "not looked into yet")]
+    place = f"{traits.latitude}, {traits.longitude}" if traits.latitude is not None else ""
+    pairs = [
+        ("type", f"{traits.kind}, {traits.type}"),
+        ("pixels", f"{traits.width} × {traits.height}" if traits.width else ""),
+        ("length", length(traits.duration_ms)),
+        ("container", traits.container),
+        ("codecs", traits.codecs),
+        ("taken", _moment(traits.taken_at) if traits.taken_at else ""),
+        ("camera", traits.camera),
+        ("place", place),
+        *((name.replace("_", " "), told) for name, told in traits.details.items()),
+        ("problem", traits.problem),
+    ]
+    return [(name, told) for name, told in pairs if told]
+
+
+def length(milliseconds: int | None) -> str:
+    """``1:04:09``; "" where there is none."""
+    if not milliseconds:
+        return ""
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def folder(found: Folder, library: str, width: int) -> list[Row]:
+    """A folder with all that lies below it."""
+    rows = [*_pair("folder", found.path.display, width), *_pair("library", library, width)]
+    rows += _pair("files", number(found.files), width)
+    return rows + _pair("size", f"{size(found.bytes)} ({number(found.bytes)} bytes)", width)
+
+
+def copies(group: DuplicateGroup, width: int) -> list[Row]:
+    """The files of a group, each with what is proposed for it and why."""
+    words: dict[str, tuple[str, Tone]] = {
+        "keep": ("✓ keep", "ok"),
+        "stay": ("– stays", "muted"),
+        "spare": ("○ spare", "warn"),
+    }
+    rows: list[Row] = []
+    for copy in group.copies:
+        word, tone = words[copy.role]
+        where = f"{copy.library}: {copy.path.display}" if copy.library else copy.path.display
+        rows += _pair(word, where, width, "strong" if copy.role == "keep" else "plain", tone)
+        rows += _pair("", " · ".join(copy.reasons), width, "muted")
+        rows += [row for name in copy.names for row in _pair("", f"= {name.path.display}", width)]
+    if group.count > len(group.copies):
+        rows += _pair("", f"{plural(group.count, 'copy', 'copies')} in all", width)
+    rows.append(NO_ROW)
+    return rows + _pair("BLAKE3", group.blake3, width)
+
+
+def _section(title: str, pairs: Iterable[tuple[str, str]], width: int) -> list[Row]:
+    rows = [NO_ROW, Row((Piece(title, "title"), NOTHING))]
+    for name, told in pairs:
+        rows += _pair(name, told, width)
+    return rows
+
+
+def _pair(
+    name: str, told: str, width: int, tone: Tone = "plain", name_tone: Tone = "muted"
+) -> list[Row]:
+    """A name and its value, which is wrapped beside it."""
+    if not told:
+        return []
+    first, *others = wrap(told.replace("\n", " "), max(8, width - LABEL - 2))
+    rows = [Row((Piece(name, name_tone), Piece(first, tone)))]
+    return rows + [Row((NOTHING, Piece(line, tone))) for line in others]
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"

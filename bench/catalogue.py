@@ -1,0 +1,345 @@
+"""The catalogue: walking, looking again, rows a second, and very many files in one library.
+
+Ours gives way to other programs where it is asked for through the engine (its worker has nice 10);
+the peers do not. Warm: all names are known to the kernel. Cold: its caches are dropped where root
+lets us. ``LARGE=1``: a library of a million files instead of a tenth of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, get_args
+
+import psutil
+
+from bench.house import BIN, CannotMeasure, House, move_in
+from bench.scan import one_scan, run
+from bench.table import Aim, Plan, Row, missing, paired, percentile, versus
+from bench.terminal import descendants
+from bench.tree import chill_names, plant, warm_names
+from engine.clients.socket import SocketClient
+from engine.contract import assets, media, memory, report
+from engine.contract.base import PathRef
+from engine.media.catalogue import Files
+from engine.store import Database, schema
+
+FILES = 200_000
+_NAMES = "%P\\0%D %i %s %T@ %C@ %n\\0"
+_BATCH = 5_000
+_MIB = 1024 * 1024
+_INSERT = """
+INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def measure(plan: Plan) -> list[Row]:
+    """What is slow to begin with comes last: each part costs its own rows alone."""
+    rows: list[Row] = []
+    for part in (_walks, _rows_a_second, _many):
+        try:
+            rows += part(plan)
+        except CannotMeasure as error:
+            rows.append(missing(f"catalogue: {part.__name__.strip('_')}", "", str(error)))
+    return rows
+
+
+# --- walking, and looking again -------------------------------------------------------------------
+
+
+def _walks(plan: Plan) -> list[Row]:
+    count = FILES // 10 if plan.quick else FILES
+    tree = plant(plan.scratch / "catalogue-tree", count)
+    house = move_in(plan.scratch / "catalogue")
+    name = assets.LibraryName(library=tree.name)
+    with house.engine():
+        house.ask(lambda client: _add(client, tree), within_s=60)
+        house.ask(lambda client: one_scan(client, name), within_s=900)
+        rows = []
+        for state, prepare in (("warm", warm_names), ("cold", chill_names)):
+            rows += _turns(plan, house, tree, state, prepare)
+    return rows
+
+
+def _turns(
+    plan: Plan, house: House, tree: Path, state: str, prepare: Callable[[Path], str]
+) -> list[Row]:
+    peers = {
+        "rclone size": [str(BIN / "rclone"), "size", str(tree)],
+        "find -printf": ["find", str(tree), "-type", "f", "-printf", _NAMES],
+    }
+    ours = [sys.executable, "-m", "bench.walking", str(tree)]
+    name = assets.LibraryName(library=tree.name)
+    took: dict[str, list[float]] = {key: [] for key in ("ours", "again", *peers)}
+    how = ""
+    for _ in range(plan.rounds):
+        for key, command in {"ours": ours, **peers}.items():
+            how = prepare(tree)
+            took[key].append(run(command))
+        how = prepare(tree)
+        took["again"].append(house.ask(lambda client: one_scan(client, name), within_s=300))
+    note = f"{FILES // 10 if plan.quick else FILES:,} files" + (f"; {how}" if how else "")
+    rows = [
+        paired(f"walk, {state}", "s", took["ours"], took[key], peer_name=key, aim=aim, note=note)
+        for key, aim in (("rclone size", Aim(ratio=1.1)), ("find -printf", Aim(ratio=2)))
+    ]
+    return [
+        *rows,
+        paired(
+            f"scan again, {state}",
+            "s",
+            took["again"],
+            took["ours"],
+            peer_name="our bare walk",
+            aim=Aim(ratio=1.5),
+            note=f"nothing changed; {note}",
+        ),
+    ]
+
+
+async def _add(client: SocketClient, tree: Path) -> None:
+    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(tree)))
+
+
+# --- rows a second --------------------------------------------------------------------------------
+
+
+def _rows_a_second(plan: Plan) -> list[Row]:
+    """What a scan hands over, 5,000 rows at a time, into a real catalogue with all its indexes.
+
+    Sizes, times and hashes are in no order, so that most of an index is touched each time.
+    """
+    count = 50_000 if plan.quick else 500_000
+    found = [asyncio.run(_put(plan.scratch / f"rows-{n}.db", count)) for n in range(plan.rounds)]
+    bare = [_plain(plan.scratch / f"plain-{n}.db", count) for n in range(plan.rounds)]
+    speed = [f"{1e6 / percentile([turn[n] for turn in found], 0.5):,.0f} a second" for n in (0, 1)]
+    return [
+        versus(
+            f"catalogue: {what}",
+            "us/row",
+            [turn[place] for turn in found],
+            bare,
+            peer_name="SQLite, the same indexes",
+            aim=Aim(12.5) if place == 0 else Aim(),
+            note=f"{count:,} rows, {speed[place]}",
+        )
+        for place, what in enumerate(("a new row", "the same row, read again and changed"))
+    ]
+
+
+def _batch(start: int, change: int) -> list[list[Any]]:
+    """Rows as a worker tells them, sizes, times and hashes in no order."""
+    chance = random.Random(start)
+    day = 86_400 * 10**9
+    return [
+        [
+            f"{n // 500:06}/{n:08}.mkv",
+            66,
+            n,
+            chance.randrange(2**33),
+            10**18 + chance.randrange(3_000) * day + change,
+            10**18 + change,
+            1,
+            f"{chance.getrandbits(256):064x}",
+        ]
+        for n in range(start, start + _BATCH)
+    ]
+
+
+async def _put(path: Path, count: int) -> tuple[float, float]:
+    """Microseconds for each row, new and then changed; what makes the rows is left out."""
+    database = Database(path, "catalogue", durable=False)
+    await database.open()
+    try:
+        await database.write(
+            lambda tx: tx.execute("INSERT INTO library (id, root) VALUES (1, x'2f')")
+        )
+        files, took = Files(database), []
+        for change in (0, 1):
+            spent = 0.0
+            for start in range(0, count, _BATCH):
+                rows = _batch(start, change)
+                began = time.perf_counter()
+                await files.put(1, rows, changed=bool(change))
+                spent += time.perf_counter() - began
+            took.append(spent / count * 1e6)
+        return took[0], took[1]
+    finally:
+        await database.close()
+
+
+def _plain(path: Path, count: int) -> float:
+    """Microseconds for each row that SQLite alone takes: table and indexes are ours, no trigger."""
+    schema.prepare(path, "catalogue")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = NORMAL")
+        for (name,) in database.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'file'"
+        ).fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        spent = 0.0
+        for start in range(0, count, _BATCH):
+            values = [
+                (1, row[0].encode(), row[0], *row[1:7], bytes.fromhex(row[7]), start)
+                for row in _batch(start, 0)
+            ]
+            began = time.perf_counter()
+            database.execute("BEGIN")
+            database.executemany(_INSERT, values)
+            database.execute("COMMIT")
+            spent += time.perf_counter() - began
+        return spent / count * 1e6
+
+
+# --- very many files ------------------------------------------------------------------------------
+
+
+def _many(plan: Plan) -> list[Row]:
+    """A library of a million: its first scan's memory, calls meanwhile, first pages, a report."""
+    count = 1_000_000 if os.environ.get("LARGE") else 10_000 if plan.quick else 100_000
+    tree = plant(plan.scratch / "many", count)
+    house = move_in(plan.scratch / "many-house")
+    name = assets.LibraryName(library=tree.name)
+    with house.engine() as engine:
+        calm = house.ask(_pings, within_s=120)
+        with _peaks(engine.pid) as peaks:
+            began = time.perf_counter()
+            busy = house.ask(lambda client: _scan_beside(client, tree, name), within_s=3600)
+            took = time.perf_counter() - began
+        pages = house.ask(lambda client: _pages(client, tree.name, plan.rounds), within_s=600)
+        counted = house.ask(lambda client: _report(client, 3), within_s=600)
+    n = f"{count:,} files"
+    rows = [Row(f"{n}: first scan", "s", took, note="walk, hash, catalogue")]
+    rows += [
+        Row(f"{n}: peak memory of the {who}", "MiB", peak / _MIB, note="while it is scanned")
+        for who, peak in sorted(peaks.items())
+    ]
+    rows += [
+        versus(
+            f"{n}: a call while it is scanned, p{share:.0%}".rstrip("%"),
+            "ms",
+            busy,
+            calm,
+            peer_name="the same, idle",
+            share=share,
+            note=f"{len(busy):,} calls; the longest {max(busy):.0f} ms",
+        )
+        for share in (0.5, 0.99)
+    ]
+    rows += [
+        versus(
+            f"{n}: first page by {sort}{', reversed' if back else ''}",
+            "ms",
+            times,
+            [],
+            peer_name="",
+            aim=Aim(100),
+            note=f"500 rows; the very first {times[0]:.0f} ms",
+            share=0.95,
+        )
+        for (sort, back), times in pages.items()
+    ]
+    return [*rows, versus(f"{n}: a report", "s", counted, [], peer_name="")]
+
+
+async def _ping(client: SocketClient) -> float:
+    """Milliseconds of a small question to another room, with a trip to its database."""
+    began = time.perf_counter()
+    await client.call(memory.SESSIONS, memory.ListSessions())
+    return (time.perf_counter() - began) * 1000
+
+
+async def _pings(client: SocketClient) -> list[float]:
+    await _ping(client)  # The first one starts the room.
+    return [await _paced(client) for _ in range(200)]
+
+
+async def _paced(client: SocketClient) -> float:
+    await asyncio.sleep(0.02)
+    return await _ping(client)
+
+
+async def _scan_beside(client: SocketClient, tree: Path, name: assets.LibraryName) -> list[float]:
+    """Asks again and again for as long as the first scan takes."""
+    await _add(client, tree)
+    scan = asyncio.create_task(one_scan(client, name))
+    times = []
+    while not scan.done():
+        times.append(await _paced(client))
+    await scan
+    return times
+
+
+async def _pages(
+    client: SocketClient, library: str, rounds: int
+) -> dict[tuple[str, bool], list[float]]:
+    """Milliseconds of the first page in each order, there and back."""
+    sorts = get_args(assets.ListAssets.model_fields["sort"].annotation)
+    found: dict[tuple[str, bool], list[float]] = {}
+    for sort in sorts:
+        for back in (False, True):
+            request = assets.ListAssets.model_validate(
+                {"library": library, "sort": sort, "reverse": back}
+            )
+            times = found.setdefault((sort, back), [])
+            for _ in range(rounds):
+                began = time.perf_counter()
+                await client.call(media.LIST, request)
+                times.append((time.perf_counter() - began) * 1000)
+    return found
+
+
+async def _report(client: SocketClient, rounds: int) -> list[float]:
+    async def once() -> float:
+        began = time.perf_counter()
+        await client.call(report.MEDIA, report.ReportMedia())
+        return time.perf_counter() - began
+
+    return [await once() for _ in range(rounds)]
+
+
+@contextmanager
+def _peaks(engine: int) -> Iterator[dict[str, int]]:
+    """The largest resident size of the engine, and of the process that reads the disk, in bytes."""
+    found: dict[str, int] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.25):
+            for process in [psutil.Process(engine), *descendants(engine)]:
+                with suppress(psutil.Error, OSError):
+                    who = _called(process, engine)
+                    found[who] = max(found.get(who, 0), _peak(process))
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        watch.join()
+
+
+def _called(process: psutil.Process, engine: int) -> str:
+    if process.pid == engine:
+        return "engine"
+    words = [word for word in process.cmdline() if word.startswith("engine.")]
+    return f"process {words[0] if words else process.name()}"
+
+
+def _peak(process: psutil.Process) -> int:
+    """As the kernel noted it, where it does; else what it is now."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process.pid}/status").read_text("ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return int(process.memory_info().rss)

@@ -1,0 +1,46 @@
+"""Ports: what other rooms ask of torrent clients, by way of the media room."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.contract.sources import TorrentClient
+
+Inode = tuple[int, int]
+"""Device and number of a file, as signed 64-bit integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """``path`` is relative to the library, ``size`` in bytes."""
+
+    path: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFiles:
+    """``first``: the oldest of ``files``. ``bytes`` are of all; each inode counts once."""
+
+    files: int = 0
+    bytes: int = 0
+    first: tuple[HeldFile, ...] = ()
+
+
+class Holders(Protocol):
+    """Who else wants to find files where they are: a torrent client that seeds one, or would."""
+
+    async def held(self, inodes: Collection[Inode]) -> set[Inode]:
+        """Those that a torrent client holds, paused or not, under whatever name."""
+        ...
+
+    async def held_in(self, library: str, until_ns: int | None, most: int) -> HeldFiles:
+        """What clients hold of a library and was not modified after ``until_ns`` (None: all of
+        it), with ``most`` files by name. Raises NotFound."""
+        ...
+
+    def clients(self) -> tuple[TorrentClient, ...]:
+        """The clients as they were last asked: what they took up since is not known."""
+        ...

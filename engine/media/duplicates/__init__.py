@@ -1,0 +1,1 @@
+"""Files with the same bytes, which of them to keep, and pictures that look alike."""

@@ -1,0 +1,196 @@
+"""What happened to files, written in the transaction that changes their rows.
+
+A change is written down before the new bytes were read ('unread'). What the reading finds settles
+it: the old bytes, then nothing had changed but times; those of a file known as rotten, then it is
+so still, whatever its times say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.store import Database, Transaction
+
+KEPT = 250_000
+"""Happenings of one library that are kept; the oldest go first."""
+
+STEP = 5_000
+_ASKED = 500
+_PAIRED = 5_000
+
+Values = Sequence[tuple[Any, ...]]
+
+# Of a batch: at, library, path, then dev, ino, size, mtime_ns, ctime_ns of what is there now.
+_CHANGED = """
+INSERT INTO history (at, library, file, what, path, size, blake3, note)
+SELECT v1, library, id, 'changed', path, size, blake3, 'unread'
+FROM temp.batch CROSS JOIN file ON library = v2 AND path = v3
+WHERE blake3 IS NOT NULL AND (dev, ino, size, mtime_ns, ctime_ns) <> (v4, v5, v6, v7, v8)
+"""
+_MOVED = """
+INSERT INTO history (at, library, file, what, path, size, blake3)
+SELECT v1, library, id, 'moved', path, size, blake3 FROM temp.batch CROSS JOIN file ON id = v2
+WHERE library <> v3 OR path <> v4
+"""
+_GONE = """
+INSERT INTO history (at, library, file, what, path, size, blake3, first_seen_at)
+SELECT v1, library, id, 'gone', path, size, blake3, first_seen_at
+FROM temp.batch CROSS JOIN file ON id = v2
+WHERE library = v3 AND seen_at < v4
+"""
+# The files of a batch: of library and path, or of library and identity.
+BY_PATH = """FROM temp.batch CROSS JOIN file ON library = v1 AND path = v2
+    WHERE blake3 IS NOT NULL"""
+BY_INODE = """FROM temp.batch CROSS JOIN file INDEXED BY file_by_inode
+    ON library = v1 AND dev = v2 AND ino = v3 AND size = v4 AND mtime_ns = v5 AND ctime_ns = v6
+    WHERE blake3 IS NOT NULL"""
+_AS_BEFORE = """
+DELETE FROM history WHERE note = 'unread' AND file IN (SELECT id {files})
+    AND blake3 = (SELECT blake3 FROM file WHERE id = history.file)
+"""
+_READ = "UPDATE history SET note = '' WHERE note = 'unread' AND file IN (SELECT id {files})"
+_DIGEST = """
+INSERT INTO digest (file, kind, value) SELECT id, {kind}, {value} {files}
+ON CONFLICT (file, kind) DO UPDATE SET value = excluded.value
+"""
+# Files that were read after they had been found damaged, with what was said of them then.
+_READ_SINCE = """
+SELECT file.id, file.blake3, history.what, history.blake3 AS good, history.note
+FROM file JOIN history ON history.id = (
+    SELECT max(id) FROM history AS last
+    WHERE last.file = file.id AND last.what IN ('rotten', 'unreadable'))
+WHERE file.library = ? AND file.damage <> '' AND file.blake3 IS NOT NULL
+    AND file.checked_at > history.at
+"""
+MENDED = """
+INSERT INTO history (at, library, file, what, path, size, blake3)
+SELECT ?1, library, id, 'mended', path, size, blake3 FROM file WHERE id = ?2 AND damage <> ''
+"""
+# Files that are new and hold what one held that is gone: it came back. Empty files are all alike.
+_BACK = """
+SELECT gone.file AS old, gone.library, gone.path, gone.first_seen_at, file.id AS new,
+    file.library = gone.library AS home, file.path = gone.path AS same
+FROM history AS gone JOIN file INDEXED BY file_by_blake3
+    ON file.blake3 = gone.blake3 AND file.size = gone.size AND file.first_seen_at > gone.at
+WHERE gone.what = 'gone' AND gone.blake3 IN ({asked}) AND gone.size > 0 AND file.library = ?
+    AND gone.first_seen_at IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM file AS back WHERE back.id = gone.file)
+    AND NOT EXISTS (
+        SELECT 1 FROM history AS own WHERE own.file = file.id AND own.what <> 'moved')
+ORDER BY home DESC, same DESC, gone.id DESC LIMIT ?
+"""
+_RETURNED = """
+INSERT INTO history (at, library, file, what, path, size, blake3)
+SELECT ?1, ?2, id, 'returned', ?3, size, blake3 FROM file WHERE id = ?4
+"""
+
+
+async def changed(tx: Transaction, values: Values) -> None:
+    """Before rows are overwritten: at, library, path, identity."""
+    await tx.batch(values)
+    await tx.execute(_CHANGED)
+
+
+async def moved(tx: Transaction, values: Values) -> None:
+    """Before rows are moved: at, id, library and path where they go."""
+    await tx.batch(values)
+    await tx.execute(_MOVED)
+
+
+async def gone(tx: Transaction, values: Values) -> None:
+    """Before rows are removed: at, id, library, and since when nobody must have seen them."""
+    await tx.batch(values)
+    await tx.execute(_GONE)
+
+
+async def was_read(
+    tx: Transaction, at: int, files: str, places: Values, hashes: Sequence[bytes]
+) -> None:
+    """After rows of one library got a hash. ``files`` finds them (BY_PATH, BY_INODE) by each of
+    ``places``, which begin with the library."""
+    if not places:
+        return
+    library = places[0][0]
+    [known] = await tx.fetch(
+        "SELECT EXISTS (SELECT 1 FROM history WHERE note = 'unread') AS unread, EXISTS ("
+        " SELECT 1 FROM history WHERE what = 'gone' AND blake3 IS NOT NULL) AS gone,"
+        " EXISTS (SELECT 1 FROM file WHERE library = ? AND damage <> '') AS damaged",
+        (library,),
+    )
+    if known["damaged"]:
+        await _settle_damage(tx, library, at)
+    if known["unread"]:
+        await tx.batch(places)
+        await tx.execute(_AS_BEFORE.format(files=files))
+        await tx.execute(_READ.format(files=files))
+    if known["gone"]:
+        for start in range(0, len(hashes), _ASKED):
+            await _take_back(tx, library, at, hashes[start : start + _ASKED])
+
+
+async def put_digests(tx: Transaction, files: str, values: Values) -> None:
+    """Further hashes of rows that have a BLAKE3: places as in ``was_read``, then kind, value."""
+    if values:
+        kind, value = f"v{len(values[0]) - 1}", f"v{len(values[0])}"
+        await tx.batch(values)
+        await tx.execute(_DIGEST.format(files=files, kind=kind, value=value))
+
+
+async def _settle_damage(tx: Transaction, library: int, at: int) -> None:
+    mended, still, edited = [], [], []
+    for row in await tx.fetch(_READ_SINCE, (library,)):
+        if row["blake3"] == row["good"]:
+            mended.append((at, row["id"]))
+        elif row["what"] == "rotten" and row["blake3"].hex() == row["note"]:
+            still.append((row["good"], row["id"]))
+        else:
+            edited.append((row["id"],))
+    await tx.executemany(MENDED, mended)
+    sound = "UPDATE file SET damage = '' WHERE id = ?"
+    await tx.executemany(sound, [*edited, *((id_,) for _at, id_ in mended)])
+    await tx.executemany("UPDATE file SET blake3 = ?, checked_at = NULL WHERE id = ?", still)
+
+
+async def _take_back(tx: Transaction, library: int, at: int, hashes: Sequence[bytes]) -> None:
+    """What is told of a file that was gone is told of the one that came back."""
+    asked = ",".join("?" * len(hashes))
+    rows = await tx.fetch(_BACK.format(asked=asked), (*hashes, library, _PAIRED))
+    old: set[int] = set()
+    new: set[int] = set()
+    pairs = []
+    for row in rows:
+        if row["old"] not in old and row["new"] not in new:
+            old.add(row["old"])
+            new.add(row["new"])
+            pairs.append(row)
+    await tx.executemany(
+        _RETURNED, [(at, row["library"], row["path"], row["new"]) for row in pairs]
+    )
+    await tx.executemany(
+        "UPDATE history SET file = ? WHERE file = ?", [(row["new"], row["old"]) for row in pairs]
+    )
+    await tx.executemany(
+        "UPDATE file SET first_seen_at = min(first_seen_at, ?) WHERE id = ?",
+        [(row["first_seen_at"], row["new"]) for row in pairs],
+    )
+
+
+async def forget(database: Database, library: int, keep: int = 0) -> None:
+    """Removes all but the newest ``keep`` happenings of a library, in steps."""
+    edge = await database.read(
+        "SELECT id FROM history WHERE library = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+        (library, keep),
+    )
+    if not edge:
+        return
+
+    async def some(tx: Transaction) -> int:
+        return await tx.execute(
+            "DELETE FROM history WHERE id IN ("
+            " SELECT id FROM history WHERE library = ? AND id <= ? LIMIT ?)",
+            (library, edge[0]["id"], STEP),
+        )
+
+    while await database.write(some):
+        pass

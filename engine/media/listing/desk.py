@@ -1,0 +1,95 @@
+"""The operations that list files: pages, facets, folders, and taking a list along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.contract import media
+from engine.contract.assets import AssetPage, ListAssets
+from engine.contract.base import Name
+from engine.contract.call import Call
+from engine.contract.errors import NotFound
+from engine.contract.listing import (
+    AskFacets,
+    AskThumbnail,
+    AskTree,
+    ExportAssets,
+    Exported,
+    Facets,
+    FolderPage,
+    Thumbnail,
+)
+from engine.contract.ports import JobControl
+from engine.ground import Ground
+from engine.media.indexer import Indexer
+from engine.media.listing.aside import Aside
+from engine.media.listing.exporting import Exporting
+from engine.media.listing.facets import Counting
+from engine.media.listing.pages import Pages, Shelved
+from engine.media.listing.thumbnails import Thumbnails
+from engine.media.listing.tree import Trees
+
+
+class Lists:
+    """``indexers`` are the libraries that there are, by name: the room's own, as it changes."""
+
+    def __init__(self, ground: Ground, indexers: Mapping[str, Indexer]) -> None:
+        self._door, self._indexers = ground.door, indexers
+        path = ground.catalogue.path
+        # Two, so that whoever waits for rows does not wait for numbers.
+        self._looking, self._counting = Aside(path), Aside(path)
+        self._pages = Pages(ground.catalogue, self._looking)
+        self._facets = Counting(self._counting)
+        self._trees = Trees(self._counting)
+        self._exporting = Exporting(self._pages)
+        self._thumbnails = Thumbnails(ground.catalogue)
+
+    def start(self) -> None:
+        """Binds the operations."""
+        self._door.unary(media.LIST, self._list)
+        self._door.unary(media.FACETS, self._count)
+        self._door.unary(media.TREE, self._tree)
+        self._door.unary(media.THUMBNAIL, self._thumbnail)
+        self._door.job(media.EXPORT, self._export, lambda request: request.library or "all")
+
+    async def stop(self) -> None:
+        await self._thumbnails.close()
+        await self._looking.close()
+        await self._counting.close()
+
+    def _chosen(self, name: Name | None) -> list[Indexer]:
+        """The library of this name, or all. Raises NotFound."""
+        if name is None:
+            return [indexer for _name, indexer in sorted(self._indexers.items())]
+        if name not in self._indexers:
+            known = ", ".join(sorted(self._indexers)) or "none yet: arcanum media add PATH"
+            raise NotFound(f"There is no library {name}.", f"Libraries: {known}.")
+        return [self._indexers[name]]
+
+    async def _shelved(self, name: Name | None) -> list[Shelved]:
+        found = []
+        for indexer in self._chosen(name):
+            shelf = indexer.shelf
+            await shelf.read()
+            found.append(Shelved(shelf.stored.id, shelf.stored.name, shelf.numbers))
+        return found
+
+    def _named(self, name: Name | None) -> dict[int, str]:
+        stored = [indexer.shelf.stored for indexer in self._chosen(name)]
+        return {library.id: library.name for library in stored}
+
+    async def _list(self, request: ListAssets, _call: Call) -> AssetPage:
+        return await self._pages.page(await self._shelved(request.library), request)
+
+    async def _count(self, request: AskFacets, _call: Call) -> Facets:
+        return await self._facets.facets(self._named(request.library), request)
+
+    async def _tree(self, request: AskTree, _call: Call) -> FolderPage:
+        return await self._trees.page(next(iter(self._named(request.library))), request)
+
+    async def _export(self, request: ExportAssets, control: JobControl) -> Exported:
+        return await self._exporting.export(self._named(request.library), request, control)
+
+    async def _thumbnail(self, request: AskThumbnail, _call: Call) -> Thumbnail:
+        roots = {i.shelf.stored.id: i.shelf.stored.root for i in self._indexers.values()}
+        return await self._thumbnails.make(roots, request)

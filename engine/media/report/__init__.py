@@ -1,0 +1,1 @@
+"""The catalogue in numbers that add up."""

@@ -1,0 +1,1 @@
+"""Where files came from: evidence that they carry, records beside them, and torrent clients."""

@@ -1,0 +1,166 @@
+"""One file, and all that is known of it, for ``media.show``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from engine.contract.base import PathRef
+from engine.contract.call import Call
+from engine.contract.errors import Invalid, NotFound
+from engine.contract.integrity import Happening
+from engine.contract.traits import AssetDetail, Elsewhere, ShowAsset, Traits
+from engine.media.catalogue import Stored
+from engine.media.paging import asset_of, when
+from engine.media.source.asking import Sources
+from engine.media.survey.process import Target
+from engine.media.survey.records import target_of
+from engine.store import Database
+
+_MOST = 50
+
+_NAMES = """
+SELECT id, library, path FROM file INDEXED BY file_by_inode
+WHERE library IN (SELECT id FROM library) AND dev = ? AND ino = ? AND id <> ?
+ORDER BY library, path LIMIT ?
+"""
+_COPIES = """
+SELECT id, library, path, count(*) OVER () AS total FROM file
+WHERE blake3 = ? AND NOT (dev = ? AND ino = ?) ORDER BY library, path LIMIT ?
+"""
+
+
+class Showing:
+    """``libraries``: those that there are, by id. ``look``: looks into a file now."""
+
+    def __init__(
+        self,
+        database: Database,
+        libraries: Callable[[], Mapping[int, Stored]],
+        look: Callable[[Stored, Target], Awaitable[None]],
+    ) -> None:
+        self._db, self._libraries, self._look = database, libraries, look
+        self._sources = Sources(database, libraries, look)
+
+    async def show(self, request: ShowAsset, _call: Call) -> AssetDetail:
+        """Raises NotFound; Invalid where it is not said which file is meant."""
+        row = await self._find(request)
+        file, library = row["id"], self._libraries()[row["library"]]
+        if not row["surveyed"]:
+            await self._look(library, target_of(row))
+        copies = (row["blake3"], row["dev"], row["ino"], _MOST)
+        same = await self._db.read(_COPIES, copies) if row["blake3"] else []
+        names = await self._db.read(_NAMES, (row["dev"], row["ino"], file, _MOST))
+        digests = await self._db.read("SELECT kind, value FROM digest WHERE file = ?", (file,))
+        return AssetDetail(
+            library=library.name,
+            asset=asset_of(row),
+            first_seen_at=when(row["first_seen_at"]),
+            checked_at=when(row["checked_at"]) if row["checked_at"] is not None else None,
+            damage=row["damage"] or None,
+            traits=await self._traits(file),
+            hashes={digest["kind"]: digest["value"].hex() for digest in digests},
+            sources=await self._sources.of_file(row),
+            names=self._elsewhere(names),
+            copies=self._elsewhere(same),
+            copies_total=same[0]["total"] if same else 0,
+            history=await self._history(file),
+        )
+
+    async def _find(self, request: ShowAsset) -> Any:
+        libraries = self._libraries()
+        if request.id is not None:
+            rows = await self._db.read("SELECT * FROM file WHERE id = ?", (request.id,))
+            shown = f"number {request.id}"
+        elif request.library is not None and request.path is not None:
+            stored = next((s for s in libraries.values() if s.name == request.library), None)
+            if stored is None:
+                known = ", ".join(sorted(s.name for s in libraries.values())) or "none yet"
+                raise NotFound(f"There is no library {request.library}.", f"Libraries: {known}.")
+            rows = await self._db.read(
+                "SELECT * FROM file WHERE library = ? AND path = ?",
+                (stored.id, _relative(request.path, stored.root)),
+            )
+            shown = request.path.display
+        else:
+            raise Invalid("Which file?", "Name its library and its path, or its number (--id).")
+        found = [r for r in rows if r["library"] in libraries]
+        if request.library is not None:
+            found = [r for r in found if libraries[r["library"]].name == request.library]
+        if not found:
+            where = f" in the library {request.library}" if request.library else ""
+            raise NotFound(
+                f"There is no file {shown}{where}.",
+                f"arcanum media list {request.library or 'LIBRARY'} names its files.",
+            )
+        return found[0]
+
+    async def _traits(self, file: int) -> Traits | None:
+        # What was found of other bytes than it has now says nothing.
+        rows = await self._db.read(
+            "SELECT trait.* FROM trait JOIN file ON file.id = trait.file"
+            " WHERE file.id = ? AND trait.size = file.size AND trait.mtime_ns = file.mtime_ns",
+            (file,),
+        )
+        return traits_of(rows[0]) if rows else None
+
+    async def _history(self, file: int) -> tuple[Happening, ...]:
+        rows = await self._db.read(
+            "SELECT * FROM history WHERE file = ? ORDER BY id DESC LIMIT ?", (file, _MOST)
+        )
+        libraries = self._libraries()
+        return tuple(
+            Happening(
+                id=row["id"],
+                at=when(row["at"]),
+                what=row["what"],
+                library=stored.name if (stored := libraries.get(row["library"])) else "",
+                path=PathRef.of(row["path"]),
+                file=row["file"],
+                size=row["size"],
+                blake3=row["blake3"] and row["blake3"].hex(),
+                note=row["note"],
+            )
+            for row in rows
+        )
+
+    def _elsewhere(self, rows: list[Any]) -> tuple[Elsewhere, ...]:
+        libraries = self._libraries()
+        return tuple(
+            Elsewhere(
+                id=row["id"],
+                library=libraries[row["library"]].name,
+                path=PathRef.of(row["path"]),
+            )
+            for row in rows
+            if row["library"] in libraries
+        )
+
+
+def traits_of(row: Any) -> Traits:
+    """A row of ``trait``."""
+    return Traits(
+        kind=row["kind"],
+        type=row["type"],
+        taken_at=when(row["taken_at"]) if row["taken_at"] is not None else None,
+        camera=row["camera"],
+        latitude=row["latitude"],
+        longitude=row["longitude"],
+        width=row["width"],
+        height=row["height"],
+        duration_ms=row["duration_ms"],
+        container=row["container"],
+        codecs=row["codecs"],
+        details=json.loads(row["details"]),
+        problem=row["problem"],
+    )
+
+
+def _relative(path: PathRef, root: bytes) -> bytes:
+    """Raises Invalid."""
+    try:
+        data = path.data
+    except ValueError as error:
+        raise Invalid("The path's raw form is not base64.", "Encode its bytes.") from error
+    return data.removeprefix(root.rstrip(b"/") + b"/") if data.startswith(b"/") else data

@@ -1,0 +1,355 @@
+"""The files of a library: a million of them, narrowed, by folder, closely, and taken along."""
+
+from __future__ import annotations
+
+import pytest
+
+from arcanum_tui.actions import ACTIONS, key_name
+from engine.contract import media
+from engine.contract.base import PathRef
+from engine.contract.errors import NotFound, Refused
+from engine.contract.jobs import JobState
+from tests.fakes.fake_shelves import pixels
+from tests.fakes.fake_world import World
+from tests.fakes.sample import GB, lived_in
+from tests.tui.desk import Desk, desk
+from tests.tui.test_hostile import NASTY
+
+
+async def _files(it: Desk, library: str = "films") -> None:
+    await it.press("3")
+    await it.sees("LIBRARIES", f"FILES  {library}")
+    it.app.screen.query_one("#files").focus()
+
+
+# --- many -----------------------------------------------------------------------------------------
+
+
+async def test_a_million_files_are_reached_without_being_read() -> None:
+    world = World()
+    world.set_library("films", 1_000_000, 1_090 * GB)
+    async with desk(world) as it:
+        await _files(it)
+        await it.sees("of 1,000,000")
+        await it.press("G")
+        await it.sees("film-999999.mkv")
+        await it.press("g")
+        await it.sees("film-000000.mkv")
+        await it.press(*["pagedown"] * 40)
+        await it.until(lambda: "…" not in it.screen_text.split("\n")[20])
+        requests = it.engine.requests(media.LIST)
+        assert len(requests) <= 6
+        assert all(r.limit == 500 for r in requests)
+        # Once the order is known it is the one that is scrolled in.
+        assert {r.handle for r in requests[-2:]} == {"order"}
+
+
+async def test_what_is_typed_is_shown_before_it_is_counted() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("slash")
+        await it.type("film")
+        await it.sees("contains “film”", "1,412 files")
+        quick = [r.quick for r in it.engine.requests(media.LIST) if r.filter == "film"]
+        assert quick == [True, False]
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+async def test_every_order_is_reached_and_turned_round() -> None:
+    async with desk() as it:
+        await _files(it)
+        for order in ("size", "modified", "added", "taken", "path"):
+            await it.press("s")
+            await it.sees(f"by {order}")
+            assert it.engine.requests(media.LIST)[-1].sort == order
+        await it.press("R")
+        await it.sees("by path backwards", "film-001411.mkv")
+        await it.press("s")
+        await it.until(lambda: it.engine.requests(media.LIST)[-1].sort == "size")
+        assert not it.engine.requests(media.LIST)[-1].reverse
+
+
+async def test_all_libraries_are_one_list() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("shift+tab", "G")
+        await it.sees("FILES  all libraries", "› all", "series")
+        assert it.engine.requests(media.LIST)[-1].library is None
+        await it.answer("S")
+        await it.sees("Choose one library first")
+        await it.press("t")
+        await it.sees("each has folders of its own")
+
+
+# --- folder by folder -----------------------------------------------------------------------------
+
+
+def _shelved() -> World:
+    world = World()
+    paths = [
+        f"{a}/{b}/{n}.jpg" for a in ("2019", "2020") for b in ("Alps", "Sea") for n in range(3)
+    ]
+    world.shelves.names["photos"] = [path.encode() for path in [*paths, "loose.jpg"]]
+    world.set_library("photos", len(paths) + 1, 9 * GB)
+    return world
+
+
+async def test_a_tree_is_gone_into_and_out_of() -> None:
+    async with desk(_shelved()) as it:
+        await _files(it, "photos")
+        await it.press("t")
+        await it.sees("FILES  photos/  2 folders", "2019/", "loose.jpg")
+        await it.press("j", "enter")
+        await it.sees("FILES  photos/2020  2 folders", "Alps/", "Sea/")
+        await it.press("j", "l")
+        await it.sees("FILES  photos/2020/Sea  3 files", "0.jpg")
+        await it.press("h")
+        await it.sees("photos/2020  2 folders")
+        await it.until(lambda: "›" in _line(it, "Sea/"))
+        await it.press("backspace")
+        await it.sees("FILES  photos/  2 folders")
+        await it.until(lambda: "›" in _line(it, "2020/"))
+        await it.press("t")
+        await it.sees("FILES  photos  13 files", "2019/Alps/0.jpg")
+
+
+async def test_escape_goes_up_and_only_then_away() -> None:
+    async with desk(_shelved()) as it:
+        await _files(it, "photos")
+        await it.press("t", "enter")
+        await it.sees("photos/2019")
+        await it.press("escape")
+        await it.sees("photos/  2 folders")
+        await it.press("escape")
+        await it.sees("NEEDS YOU")
+
+
+async def test_what_is_narrowed_is_found_below_the_folder() -> None:
+    async with desk(_shelved()) as it:
+        await _files(it, "photos")
+        await it.press("t", "enter")
+        await it.sees("photos/2019")
+        await it.press("slash")
+        await it.type("sea")
+        await it.sees("3 files", "Sea/0.jpg", "contains “sea”")
+        asked = it.engine.requests(media.LIST)[-1]
+        assert (asked.under.data, asked.direct) == (b"2019", False)
+
+
+def _line(it: Desk, text: str) -> str:
+    return next((line for line in it.screen_text.split("\n") if text in line), "")
+
+
+# --- facets ---------------------------------------------------------------------------------------
+
+
+async def test_values_are_taken_and_left() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("f")
+        await it.sees("NARROW", "KIND", "□  video", "706", "≥ 1.0 GB")
+        await it.press("j", "space")
+        await it.sees("■  video", "· video", "706 files")
+        assert it.engine.requests(media.LIST)[-1].kind == ("video",)
+        await it.press("j", "enter")
+        await it.sees("■  image", "1,059 files")
+        assert it.engine.requests(media.LIST)[-1].kind == ("video", "image")
+        await it.press("space")
+        await it.sees("□  image", "706 files")
+        await it.press("escape")
+        await it.loses("NARROW")
+        await it.sees("· video", "706 files")
+        await it.press("escape")
+        await it.sees("1,412 files")
+        assert it.app.current_mode == "media"
+
+
+async def test_what_took_too_long_to_count_says_so() -> None:
+    world = lived_in()
+    world.shelves.counting = {"kind"}
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("f")
+        await it.sees("KIND", "not counted", "STATE")
+
+
+async def test_the_panel_gives_way_in_a_small_window() -> None:
+    async with desk(size=(80, 24)) as it:
+        await _files(it)
+        await it.press("f")
+        await it.sees("NARROW", "□  video")
+        await it.loses("FILES")
+        await it.press("j", "space", "f")
+        await it.sees("FILES  films", "706 files")
+        await it.loses("NARROW")
+
+
+async def test_an_error_stands_where_the_values_would() -> None:
+    async with desk() as it:
+        it.engine.broken["media.facets"] = NotFound("The catalogue is not there.", "S scans.")
+        await _files(it)
+        await it.press("f")
+        await it.sees("✗ Not found:")
+
+
+# --- closely --------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_read_closely_with_its_picture() -> None:
+    world = lived_in()
+    world.shelves.picture = pixels(12, 8)
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("j", "j", "enter")
+        await it.sees("film-000002.mkv", "HOLDS", "1:52:11", "Heat [1995]", "tracker.example.org")
+        await it.sees("series: misfiled/film-000000.mkv", "nothing happened", "▀" * 12)
+        asked = it.engine.requests(media.THUMBNAIL)[0]
+        assert asked.id == 3
+        await it.press("escape")
+        await it.loses("HOLDS")
+
+
+async def test_no_picture_where_there_are_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    world = lived_in()
+    world.shelves.picture = pixels(12, 8)
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("j", "j", "enter")
+        await it.sees("HOLDS", "tracker.example.org")
+        assert not it.engine.requests(media.THUMBNAIL)
+
+
+async def test_a_file_that_cannot_be_shown_says_why() -> None:
+    async with desk() as it:
+        it.engine.broken["media.show"] = NotFound("The file is gone.", "S scans.")
+        await _files(it)
+        await it.press("enter")
+        await it.sees("✗ Not found: The file is gone. S scans.")
+
+
+# --- deeds ----------------------------------------------------------------------------------------
+
+
+async def test_v_verifies_what_is_selected_and_tells_how_it_ended() -> None:
+    async with desk(_shelved()) as it:
+        await _files(it, "photos")
+        await it.press("v")
+        await it.sees("verifying 2019/Alps/0.jpg")
+        asked = it.engine.requests(media.VERIFY)
+        assert [path.data for path in asked[-1].paths] == [b"2019/Alps/0.jpg"]
+        await it.press("t")
+        await it.sees("2 folders")
+        await it.press("v")
+        await it.until(lambda: len(asked := it.engine.requests(media.VERIFY)) == 2 and asked)
+        assert it.engine.requests(media.VERIFY)[-1].paths == (PathRef.of(b"2019"),)
+        await it.press("shift+tab", "v")
+        await it.until(lambda: len(it.engine.requests(media.VERIFY)) == 3)
+        assert it.engine.requests(media.VERIFY)[-1].paths == ()
+        result = {"checked": 13, "intact": 12, "rotten": 1, "unreadable": 0}
+        it.world.change_job(1, state=JobState.DONE, result=result)
+        await it.sees("12 of 13 files are intact, 1 damaged.")
+
+
+async def test_e_writes_what_is_listed() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("s", "slash")
+        await it.type("0001")
+        await it.press("enter")
+        await it.answer("e")
+        await it.sees("Write what is listed", "films-2026-11-20.csv")
+        await it.press("home", "ctrl+k")
+        await it.type("/tmp/x.pdf")
+        await it.answer("enter")
+        await it.sees("End its name with")
+        await it.press("home", "ctrl+k")
+        await it.type("/tmp/x.jsonl")
+        await it.answer("enter")
+        await it.until(lambda: it.engine.requests(media.EXPORT))
+        asked = it.engine.requests(media.EXPORT)[0]
+        assert (asked.library, asked.filter, asked.sort) == ("films", "0001", "size")
+        assert asked.path == PathRef.of("/tmp/x.jsonl")
+        job = next(j for j in it.world.jobs.values() if j.operation == "media.export")
+        result = {"files": 10, "path": {"display": "/tmp/x.jsonl"}}
+        it.world.change_job(job.id, state=JobState.DONE, result=result)
+        await it.sees("10 files are in /tmp/x.jsonl.")
+
+
+async def test_an_export_that_is_refused_says_why() -> None:
+    async with desk() as it:
+        it.engine.broken["media.export"] = Refused("x.csv is there already.", "Choose another.")
+        await _files(it)
+        await it.answer("e")
+        await it.sees("Write what is listed")
+        await it.answer("enter")
+        await it.sees("x.csv is there already.")
+
+
+async def test_duplicates_stand_in_the_place_of_the_files() -> None:
+    world = lived_in()
+    for n in range(120):
+        world.shelves.add_group(1000 * (120 - n), f"a/{n}.jpg", f"copies/{n}.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("DUPLICATES  films  120 groups", "nothing goes from here", "films: a/0.jpg")
+        await it.press("G")
+        await it.sees("films: a/119.jpg")
+        await it.answer("enter")
+        await it.sees("The same bytes", "✓ keep", "the oldest", "○ spare", "copies/119.jpg")
+        await it.answer("escape")
+        await it.press("escape")
+        await it.sees("FILES  films  1,412 files")
+
+
+async def test_no_duplicates_say_so() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("no two files here have the same bytes")
+
+
+async def test_a_file_is_taken_to_agent_0() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("enter")
+        await it.sees("HOLDS")
+        await it.answer("at")
+        await it.sees("AGENT-0", "film-000000.mkv")
+
+
+# --- hostile names, help --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NASTY)
+async def test_hostile_names_are_shown_and_nothing_more(name: str) -> None:
+    raw = NASTY[name]
+    world = World()
+    world.shelves.names["films"] = [raw + b"/" + raw, raw, raw * 20]
+    world.set_library("films", 3, 10)
+    async with desk(world, size=(80, 24)) as it:
+        await _files(it)
+        for key, mark in (
+            ("G", "FILES  films"), ("enter", "path  "), ("escape", "FILES"), ("t", "1 folder"),
+            ("enter", "FILES  films/"), ("f", "NARROW"),
+        ):  # fmt: skip
+            await it.press(key)
+            await it.sees(mark)
+            text = it.screen_text
+            assert all(c.isprintable() or c == "\n" for c in text), name
+            assert len(text.split("\n")) == 24
+        assert it.app.is_running
+
+
+async def test_every_key_is_in_the_help() -> None:
+    async with desk(size=(120, 60)) as it:
+        await _files(it)
+        await it.press("question_mark")
+        await it.sees("Keys: media")
+        for action in ACTIONS:
+            if action.where == "media":
+                assert f" {key_name(action.keys[0])}" in it.screen_text
+                assert action.help[:30] in it.screen_text

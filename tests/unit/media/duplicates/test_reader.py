@@ -1,0 +1,82 @@
+"""The second process, which reads small files while the first one walks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from blake3 import blake3
+
+from engine.media.duplicates.reader import CHANGED, OK, UNREADABLE, Reader
+from engine.media.duplicates.sieve import Sieve
+from engine.media.walk import Identity
+from tests.unit.media.duplicates.test_find import Heard
+from tests.unit.media.house import write
+
+
+def planted(root: Path, count: int) -> tuple[int, list[tuple[bytes, Identity]]]:
+    files = []
+    for number in range(count):
+        write(root / f"{number}", b"%d" % (number % 10))
+        files.append((b"%d" % number, Identity.of((root / f"{number}").lstat())))
+    return os.open(root, os.O_RDONLY | os.O_DIRECTORY), files
+
+
+def test_it_answers_in_order_and_says_what_it_could_not_read(tmp_path: Path) -> None:
+    folder, files = planted(tmp_path / "tree", 1000)
+    (tmp_path / "tree" / "3").unlink()
+    write(tmp_path / "tree" / "4", b"x")
+    (tmp_path / "tree" / "5").unlink()
+    (tmp_path / "tree" / "5").symlink_to("6")
+    reader = Reader([folder])
+    numbers = [reader.ask(folder, path, identity) for path, identity in files]
+    long = reader.ask(folder, b"n" * 300, files[0][1])
+    reader.finish()
+    os.close(folder)
+    for number, (path, identity) in zip(numbers, files, strict=True):
+        answer = reader.answer(number)
+        assert answer is not None
+        if path in {b"3", b"4", b"5"}:
+            assert answer[0] == CHANGED
+        else:
+            value = blake3(b"%d" % (int(path) % 10)).digest()
+            assert (answer[0], answer[2], identity.size) == (OK, value, 1)
+    told = reader.answer(long)
+    assert told is not None
+    assert told[0] == UNREADABLE
+    assert reader.answer(reader.asked) is None
+
+
+def sifted(root: Path, reader: Reader, folder: int, files: list[tuple[bytes, Identity]]) -> Sieve:
+    sieve = Sieve(Heard(), 1, reader=reader)
+    sieve.root(folder)
+    for path, identity in files:
+        sieve.add(path, identity)
+    return sieve
+
+
+def test_what_it_could_not_read_is_counted_once_and_not_tried_again(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    folder, files = planted(root, 20)
+    (root / "3").unlink()
+    sieve = sifted(root, Reader([folder]), folder, files)
+    groups = [*sieve.sift(sieve.alike())]
+    os.close(folder)
+    assert sorted(len(same) for _value, same in groups) == [2] * 9
+    assert tuple(sieve.left) == (1, 0)
+    assert sieve.read_bytes == 19
+
+
+def test_where_it_is_killed_the_first_process_reads_what_is_left(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    folder, files = planted(root, 2000)
+    reader = Reader([folder])
+    sieve = sifted(root, reader, folder, files[:1000])
+    reader._child.kill()
+    reader._child.wait()
+    for path, identity in files[1000:]:
+        sieve.add(path, identity)
+    groups = [*sieve.sift(sieve.alike())]
+    os.close(folder)
+    assert sorted(len(same) for _value, same in groups) == [200] * 10
+    assert tuple(sieve.left) == (0, 0)

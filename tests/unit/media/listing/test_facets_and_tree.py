@@ -1,0 +1,120 @@
+"""What a list can be narrowed by, and the folders that it lies in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.contract import media
+from engine.contract.base import PathRef
+from engine.contract.errors import Invalid, NotFound
+from engine.contract.listing import AskFacets, AskTree, FolderPage
+from tests.unit.media.house import House
+from tests.unit.media.listing.shelf import YEAR, Film, put, shelved
+from tests.unit.media.listing.test_lists import fits, many
+
+
+async def facets(house: House, **asked: Any) -> dict[str, dict[str, int]]:
+    request = AskFacets(**{"library": "films", **asked})
+    found = await house.door.call(media.FACETS, request)
+    assert all(facet.counted for facet in found.facets)
+    return {f.name: {v.value: v.files for v in f.values} for f in found.facets}
+
+
+async def tree(house: House, folder: bytes = b"", **asked: Any) -> FolderPage:
+    request = AskTree(**{"library": "films", "under": PathRef.of(folder), **asked})
+    return await house.door.call(media.TREE, request)
+
+
+async def test_every_facet_counts_what_the_list_would_hold(house: House, films: Path) -> None:
+    known = many()
+    await shelved(house, films, known)
+    found = await facets(house)
+    assert found["library"] == {"films": 60}
+    for name, values in found.items():
+        if name in {"library", "type"}:
+            continue
+        for value, files in values.items():
+            asked: Any = int(value) if name == "larger" else (value,)
+            asked = (int(value),) if name == "year" else asked
+            assert files == sum(1 for film in known if fits(film, {name: asked})), (name, value)
+    assert found["type"]["image/x"] == found["kind"]["image"]
+    assert "" not in found["camera"]
+
+
+async def test_a_facet_is_not_narrowed_by_itself(house: House, films: Path) -> None:
+    known = many()
+    await shelved(house, films, known)
+    every = await facets(house)
+    found = await facets(house, kind=("image",))
+    assert found["kind"] == every["kind"]
+    assert sum(found["state"].values()) == every["kind"]["image"]
+    assert (await facets(house, state=("damaged",)))["state"] == every["state"]
+    assert (await facets(house, filter="nothing has this"))["kind"] == {}
+
+
+async def test_counts_follow_the_catalogue(house: House, films: Path) -> None:
+    await shelved(house, films, [Film(b"a", kind="image")])
+    assert (await facets(house))["kind"] == {"image": 1}
+    await put(house, [Film(b"b", kind="video", mtime_ns=10 * YEAR, ino=9)])
+    found = await facets(house)
+    assert found["kind"] == {"image": 1, "video": 1}
+    assert set(found["year"]) == {"1980", "2020"}
+
+
+async def test_what_takes_too_long_is_not_counted_and_says_so(house: House, films: Path) -> None:
+    await shelved(house, films, [Film(b"a", kind="image")])
+    house.room._lists._facets._within_s = 0.0
+    found = await house.door.call(media.FACETS, AskFacets(library="films"))
+    assert found.facets
+    assert not any(facet.counted or facet.values for facet in found.facets)
+
+
+async def test_the_tree_holds_every_file_once(house: House, films: Path) -> None:
+    paths = [b"a/1", b"a/b/2", b"a/b/c/3", b"a b/4", b"a.5", b"caf\xe9/6", b"z/\xff/7", b"8"]
+    await shelved(house, films, [Film(path, size=10) for path in paths])
+
+    async def walk(folder: bytes) -> list[bytes]:
+        here = await tree(house, folder)
+        found = []
+        for below in here.folders:
+            inside = await walk(below.path.data)
+            assert below.files == len(inside)
+            assert below.bytes == 10 * len(inside)
+            found += inside
+        start = folder + b"/" if folder else b""
+        direct = [p for p in paths if p.startswith(start) and b"/" not in p[len(start) :]]
+        assert (here.files, here.bytes) == (len(direct), 10 * len(direct))
+        return found + direct
+
+    assert sorted(await walk(b"")) == sorted(paths)
+
+
+async def test_folders_come_in_pages_and_orders(house: House, films: Path) -> None:
+    await shelved(
+        house, films, [Film(f"{n:02}/{m}".encode(), size=n) for n in range(30) for m in range(n)]
+    )
+    pages = [await tree(house, at=at, limit=10) for at in (0, 10, 20)]
+    shown = [folder.path.display for page in pages for folder in page.folders]
+    assert shown == [f"{n:02}" for n in range(1, 30)]
+    assert {page.total for page in pages} == {29}
+    assert (await tree(house, sort="size", limit=1)).folders[0].path.display == "29"
+    assert (await tree(house, sort="files", limit=1)).folders[0].files == 29
+
+
+async def test_a_tree_follows_the_catalogue(house: House, films: Path) -> None:
+    await shelved(house, films, [Film(b"a/1")])
+    assert [folder.files for folder in (await tree(house)).folders] == [1]
+    await put(house, [Film(b"a/2", ino=5)])
+    assert [folder.files for folder in (await tree(house)).folders] == [2]
+
+
+async def test_a_folder_that_is_none(house: House, films: Path) -> None:
+    await shelved(house, films, [Film(b"a/1")])
+    assert (await tree(house, b"nowhere")).total == 0
+    with pytest.raises(Invalid):
+        await tree(house, b"../up")
+    with pytest.raises(NotFound):
+        await tree(house, library="none")

@@ -1,0 +1,122 @@
+"""Strain, drift, and the far ends of what a file system holds."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.home import Home
+from engine.media.integrity.strain import SLOW_MIB_S
+from tests.fakes.waiting import until
+from tests.unit.media.conftest import SOON
+from tests.unit.media.house import House, housed, sparse, write
+from tests.unit.media.integrity.asking import column, verify
+
+
+async def test_looks_that_nobody_asked_for_wait_under_strain(home: Home, films: Path) -> None:
+    often = replace(SOON, rescan=0.2)
+    write(films / "film")
+    async with housed(home, often) as house:
+        await house.add(films)
+        await house.until_live()
+        indexer = house.room._indexers["films"]
+        await until(lambda: indexer._trusted, 10)
+        house.strain.why = "on battery"
+        await until(lambda: indexer._put_off > 0, 10)
+        write(films / "new")  # What events tell is followed all the same.
+        await house.until_agrees(films)
+        await until(lambda: indexer._put_off == 0, 10)  # Not for ever.
+        write(films / "asked for")
+        await house.scan()
+        assert await house.agrees(films)
+
+
+async def test_hashing_that_nobody_asked_for_is_slow_under_strain(
+    lively: House, films: Path
+) -> None:
+    lively.strain.why = "the machine is busy"
+    await lively.add(films)
+    await lively.until_live()
+    sparse(films / "film", 2 * SLOW_MIB_S * 1024**2)
+    os.link(films / "film", films / "linked")  # So it is not hashed on the way.
+    indexer = lively.room._indexers["films"]
+
+    async def hashed() -> bool:
+        library = await lively.library()
+        return library.files == 2 and library.pending == 0
+
+    await until(indexer._hashing.locked, 10)
+    begun = time.monotonic()
+    await until(hashed, 20)
+    assert time.monotonic() - begun > 1.5
+
+
+async def test_drift_is_a_concern_until_a_look_finds_none(lively: House, films: Path) -> None:
+    write(films / "film", b"written")
+    await lively.add(films)
+    await lively.until_live()
+    await lively.scan()
+    with (films / "film").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0:7] = b"mapped!"
+        mapped.flush()
+        assert (await lively.scan()).changed == 1
+
+    async def drifted() -> bool:
+        return (await lively.library()).drift == 1
+
+    await until(drifted, 10)
+    [concern] = await lively.ground.probes["media"]()
+    assert (concern.severity, "1 change was" in concern.text) == ("unknown", True)
+    await lively.until_agrees(films)  # Closing it was an event.
+    await lively.scan()
+    await until(lambda: not lively.room._indexers["films"]._hearings, 10)
+
+    async def clean() -> bool:
+        return (await lively.library()).drift == 0
+
+    await until(clean, 10)
+    assert await lively.ground.probes["media"]() == []
+
+
+async def test_the_longest_names_and_paths(house: House, films: Path) -> None:
+    """255 bytes a name, and paths as long as folders can be opened one below the other."""
+    top = os.open(films, os.O_RDONLY)
+    name = b"n" * 255
+    at = top
+    for _ in range(20):  # 5,120 bytes of path: no single call reaches the file.
+        os.mkdir(name, dir_fd=at)
+        below = os.open(name, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open(b"deep", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+    write(os.fsencode(films) + b"/" + b"/".join([name] * 14) + b"/" + b"f" * 255, b"far down")
+    await house.add(films)
+    result = await house.scan()
+    assert result.files == 2
+    known = await house.known()
+    far = b"/".join([name] * 14) + b"/" + b"f" * 255
+    assert known[far].blake3 is not None
+    deep = b"/".join([name] * 20) + b"/deep"
+    assert deep in known
+    assert (await house.scan()).removed == 0
+    assert (await verify(house)).intact >= 1
+
+
+@pytest.mark.parametrize("mtime", [-(10**18), -1, 0, 4 * 10**18])
+async def test_a_wrong_clock(house: House, films: Path, mtime: int) -> None:
+    """Files from before 1970 and from the next century."""
+    write(films / "film", b"bytes")
+    os.utime(films / "film", ns=(mtime, mtime))
+    await house.add(films)
+    await house.scan()
+    assert await column(house, "mtime_ns", b"film") == (films / "film").stat().st_mtime_ns
+    assert (await house.scan()).changed == 0
+    assert (await verify(house)).intact == 1
+    (films / "film").rename(films / "moved")
+    assert (await house.scan()).moved == 1
