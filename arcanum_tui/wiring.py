@@ -120,13 +120,22 @@ async def _host(
         raise
     if start_all:
         starting = asyncio.create_task(_start_all(engine), name="start-services")
+    else:
+        _spare_the_loop()
     return LocalClient(engine, on_close=stop)
 
 
 async def _start_all(engine: Engine) -> None:
     await engine.start()
-    # A full collection holds the loop for 20 ms, and a scan would cause one every other second:
-    # what is loaded by now stays for good, and batches of rows are no reason to look for cycles.
+    _spare_the_loop()
+
+
+def _spare_the_loop() -> None:
+    """Rarer collections, of less: what is loaded by now stays for good.
+
+    A full one holds the loop for 20 ms, and a scan would cause one every other second; batches of
+    rows are no reason to look for cycles.
+    """
     gc.freeze()
     gc.set_threshold(5_000, 5, 20)
 

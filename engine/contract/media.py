@@ -189,7 +189,11 @@ EXPORT = Operation(
     positional=("path",),
 )
 THUMBNAIL = Operation(
-    "media.thumbnail", "A small picture of a picture or a film", AskThumbnail, Thumbnail, positional=("id",)
+    "media.thumbnail",
+    "A small picture of a picture or a film",
+    AskThumbnail,
+    Thumbnail,
+    positional=("id",),
 )
 SHOW = Operation(
     "media.show",

@@ -120,9 +120,14 @@ def test_an_answer_as_json_fits_its_schema(tmp_path: Path) -> None:
 
 
 def model_of(process: subprocess.Popen[bytes]) -> psutil.Process:
-    """The process that holds the model."""
-    (found,) = eventually(lambda: psutil.Process(process.pid).children())
-    return found
+    """The process that holds the model. Others may be its siblings: that of the index, for one."""
+
+    def holding() -> list[psutil.Process]:
+        children = psutil.Process(process.pid).children()
+        return [child for child in children if "xllamacpp" in " ".join(child.cmdline())]
+
+    found: list[psutil.Process] = eventually(holding)
+    return found[0]
 
 
 def test_kill_9_of_the_engine_leaves_one_turn_and_no_model() -> None:

@@ -35,7 +35,7 @@ def test_the_engine_goes_on_and_the_picture_catches_up() -> None:
             terminal.type("31"[number % 2])
             assert status()["pid"] == terminal.pid
         since = terminal.text.end
-        terminal.wait_for("▸3 media", "Esc back", since=since)
+        terminal.wait_for("▸3 media", "no library yet", since=since)
         terminal.settle()
         since = terminal.text.end
         terminal.type("1")

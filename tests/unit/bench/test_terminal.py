@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from bench.terminal import ProgramEnded, Terminal, Text, cpu_seconds
+from tests.e2e.shell import eventually
 
 
 def test_text_is_found_through_colours_titles_and_queries() -> None:
@@ -71,7 +72,7 @@ def test_a_key_is_timed_and_all_processes_are_ended() -> None:
         assert 0 < cpu_seconds(terminal.pid) < 60
         pid = terminal.pid
     assert not psutil.pid_exists(pid)
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_program_that_never_says_it_is_named_with_what_it_said() -> None:

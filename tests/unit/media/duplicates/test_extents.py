@@ -96,7 +96,11 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         file.truncate(400 * 1024**2)
     folder.mkdir()
     subprocess.run([maker, "-q", image], check=True, capture_output=True)
-    subprocess.run(["mount", "-o", "loop", image, folder], check=True, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-o", "loop", image, folder], check=False, capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"this kernel mounts no {request.param} here: {mounted.stderr.strip()}")
     try:
         yield folder
     finally:

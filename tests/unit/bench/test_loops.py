@@ -1,0 +1,45 @@
+"""What of a loop's delay is its own, and what the machine's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from contextlib import suppress
+
+from bench.loops import Beats, bare_loop
+
+
+def beats(*pairs: tuple[float, float]) -> Beats:
+    return Beats(array("d", [due for due, _ in pairs]), array("d", [late for _, late in pairs]))
+
+
+def test_a_pause_that_a_bare_loop_had_too_is_the_machines() -> None:
+    ours = beats((1.0, 0.001), (2.0, 0.050), (3.0, 0.012))
+    bare = beats((1.0, 0.001), (1.995, 0.052), (3.5, 0.080))
+
+    assert round(ours.longest_beyond_ms(bare), 6) == 12  # Not the 50 of the same moment.
+
+
+def test_only_what_goes_beyond_the_bare_loop_counts() -> None:
+    assert round(beats((2.0, 0.050)).longest_beyond_ms(beats((2.001, 0.020))), 6) == 30
+
+
+def test_a_loop_that_is_never_late_has_no_pause() -> None:
+    assert beats().longest_beyond_ms(beats()) == 0
+
+
+async def test_a_loop_that_is_held_is_late_while_the_bare_one_is_not() -> None:
+    ours, bare = Beats(), Beats()
+    with bare_loop(bare):
+        keeping = asyncio.create_task(ours.keep())
+        await asyncio.sleep(0.5)  # Until the other process beats.
+        time.sleep(0.3)  # noqa: ASYNC251 - what must not happen
+        await asyncio.sleep(0.05)
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+
+    assert len(bare.due) == len(bare.late) > 10
+    assert max(ours.late) >= 0.28
+    assert ours.longest_beyond_ms(bare) > 100
