@@ -200,7 +200,9 @@ def _as_meant(typed: str) -> tuple[str | None, PathRef | None]:
 
 async def _verify(run: Invocation) -> int:
     typed: str | None = run.options.against
-    run.options.remote, run.options.against = _as_meant(typed) if typed else (None, None)
+    remote, run.options.against = _as_meant(typed) if typed else (None, None)
+    if remote is not None:
+        run.options.remote = remote
     run.options.paths = tuple(PathRef.of(os.fsencode(path)) for path in run.options.paths)
     return await job(run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from engine.contract.approvals import ApprovalState, Card, Outcome
 from engine.contract.base import visible
@@ -67,6 +68,7 @@ class FetchActs(Acts):
         return Fetching(
             number, operation, plan, rcd=reach.rcd, book=reach.book,
             at_once=reach.settings.transfers,
+            note=lambda items: self._note(number, plan, items),
         )  # fmt: skip
 
     def _event(self, plan: Approved, outcome: Outcome) -> Event:
@@ -92,7 +94,7 @@ class FetchActs(Acts):
         except ArcanumError as error:
             report.problems.append(f"where it came from could not be noted: {error.message}")
 
-    async def _note(self, number: int, plan: Approved, items: list[Item]) -> None:
+    async def _note(self, number: int, plan: Approved, items: Sequence[Item]) -> None:
         catalogue = await self._reach.catalogue()
         await catalogue.refresh(plan.place.name, [item.path for item in items])
         told = {

@@ -7,30 +7,50 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from engine.contract.base import visible
 from engine.contract.errors import ArcanumError
 from engine.contract.ports import TRASH_FOLDER
 from engine.remotes import comparing, names
+from engine.remotes.book import Book
 from engine.remotes.comparing import Pair
 from engine.remotes.errors import RcloneGone
 from engine.remotes.inventory import Pace, Tally
 from engine.remotes.landing import Landing
 from engine.remotes.local import Changed, Place
-from engine.remotes.plans import Findings, Item
+from engine.remotes.plans import Approved, Findings, Item
 from engine.remotes.rc import Rc
-from engine.remotes.running import SENDING, SENT, Running
+from engine.remotes.rcd import Rcd
+from engine.remotes.running import SENDING, SENT, VERIFIED, Running
 from engine.remotes.target import Target
 from engine.remotes.walking import Object
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096
 _LOOKED_AT = 500
+_NOTED_AT_ONCE = 32
 
 
 class Fetching(Running):
-    """One execution of a fetch."""
+    """One execution of a fetch. ``note`` tells the catalogue of files that came: on the way, so
+    that little is left to tell when the engine ends."""
+
+    def __init__(
+        self,
+        number: int,
+        operation: str,
+        plan: Approved,
+        *,
+        rcd: Rcd,
+        book: Book,
+        at_once: int,
+        note: Callable[[Sequence[Item]], Awaitable[None]],
+    ) -> None:
+        super().__init__(number, operation, plan, rcd=rcd, book=book, at_once=at_once)
+        self._note = note
+        self._came: list[Item] = []
+        self._landing: set[asyncio.Task[None]] = set()
 
     async def _work(self, target: Target) -> None:
         self.state = "fetching"
@@ -38,7 +58,9 @@ class Fetching(Running):
         try:
             await self._each(self.plan.items, lambda item: self._fetch(target, item, landing))
         finally:
-            await asyncio.shield(asyncio.to_thread(landing.close))
+            # Whoever is broken off while a file gets its name leaves it to get it.
+            await asyncio.gather(*self._landing, return_exceptions=True)
+            await asyncio.to_thread(landing.close)
             await self._write_down()
 
     async def _fetch(self, target: Target, item: Item, landing: Landing) -> None:
@@ -61,15 +83,29 @@ class Fetching(Running):
                     _group=self._group,
                 )
                 sure = await _verified(rc, landing, item, there, kind)
-                await asyncio.shield(asyncio.to_thread(landing.put, item, there.size))
+                task = asyncio.create_task(self._land(landing, item, there.size, sure=sure))
+                self._landing.add(task)
+                task.add_done_callback(self._landing.discard)
+                await asyncio.shield(task)
             except RcloneGone:
                 raise
             except (ArcanumError, Changed):
                 self.report.states.pop(item.n, None)
                 raise
+
+    async def _land(self, landing: Landing, item: Item, size: int, *, sure: bool) -> None:
+        """It gets its name, and that is known: never one without the other."""
+        await asyncio.to_thread(landing.put, item, size)
         self.report.by_hash += sure
         self._bytes += item.size
         await self._end(item, SENT)
+        self._came.append(item)
+        if len(self._came) >= _NOTED_AT_ONCE:
+            came, self._came = self._came, []
+            with suppress(ArcanumError):  # What is not noted now is noted at the end.
+                await self._note(came)
+                for one in came:
+                    await self._end(one, VERIFIED)
 
 
 async def _verified(rc: Rc, landing: Landing, item: Item, there: Object, kind: str) -> bool:

@@ -112,15 +112,17 @@ def test_a_remote_and_its_copy_are_named(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("typed", "remote", "path"),
     [
-        ("nas:films", "nas:films", None),
-        ("nas:", "nas:", None),
-        ("SHA256SUMS", None, b"SHA256SUMS"),
-        ("./odd:name", None, b"./odd:name"),
-        ("/srv/a:b/SUMS", None, b"/srv/a:b/SUMS"),
+        (("--against", "nas:films"), "nas:films", None),
+        (("--against", "nas:"), "nas:", None),
+        (("--remote", "/mnt/usb"), "/mnt/usb", None),
+        (("--against", "SHA256SUMS"), None, b"SHA256SUMS"),
+        (("--against", "./odd:name"), None, b"./odd:name"),
+        (("--against", "/srv/a:b/SUMS"), None, b"/srv/a:b/SUMS"),
+        ((), None, None),
     ],
 )
 def test_a_list_and_a_remote_are_told_apart(
-    arcanum: Callable[..., Ran], typed: str, remote: str | None, path: bytes | None
+    arcanum: Callable[..., Ran], typed: tuple[str, ...], remote: str | None, path: bytes | None
 ) -> None:
     ended = Job(
         id=7,
@@ -132,7 +134,7 @@ def test_a_list_and_a_remote_are_told_apart(
         result=result().model_dump(mode="json"),
     )
     answers = Answers({"media.verify": JobStarted(job_id=7), "jobs.follow": [ended]})
-    ran = arcanum("media", "verify", "films", "--against", typed, answers=answers)
+    ran = arcanum("media", "verify", "films", *typed, answers=answers)
     assert ran.code == 0, ran.err
     found = VerifyLibrary.model_validate(answers.requests[0][1])
     assert (found.remote, found.against and found.against.data) == (remote, path)

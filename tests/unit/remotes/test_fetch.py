@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from engine.contract import approvals, media, remotes
 from engine.contract.base import PathRef
 from engine.contract.call import Actor, ActorKind, Call
-from engine.contract.errors import Forbidden, Refused, WorldMoved
+from engine.contract.errors import Forbidden, NotFound, Refused, WorldMoved
 from engine.contract.sources import AskSources
 from engine.contract.traits import Provenance
 from engine.remotes import names
@@ -68,6 +69,25 @@ async def test_its_source_stays_with_a_file_that_moves(
     await house.scan()
     (source,) = await _sources(house, "sorted/other.mkv")
     assert source.origin == "dav:moves/new.mkv"
+
+
+async def test_what_came_is_told_on_the_way(house: House, films: Path, servers: Servers) -> None:
+    """Were it told at the end alone, an engine that ends would leave all without a source."""
+    for number in range(80):
+        put(servers.dav.folder, f"many/{number:02}.bin", 1000)
+    number = await house.ask(remotes.FETCH, "dav:many", bandwidth=20_000)
+    running = asyncio.create_task(house.approve(number))
+
+    async def told() -> bool:
+        with suppress(NotFound):  # It did not come yet.
+            return bool(await _sources(house, "00.bin"))
+        return False
+
+    await until(told, 30)
+    assert not running.done()
+    await house.unlimited()
+    assert (await running).state == "done"
+    assert await _sources(house, "79.bin")
 
 
 async def test_no_secret_of_the_remote_is_in_its_source(house: House, servers: Servers) -> None:
