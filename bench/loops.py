@@ -24,6 +24,7 @@ from array import array
 async def main():
     loop, beats, over = asyncio.get_running_loop(), array("d"), asyncio.Event()
     loop.add_reader(0, over.set)
+    print("ready", flush=True)
     while not over.is_set():
         due = loop.time() + float(sys.argv[1])
         await asyncio.sleep(float(sys.argv[1]))
@@ -78,14 +79,18 @@ class Beats:
 
 @contextmanager
 def bare_loop(beats: Beats) -> Iterator[None]:
-    """Beats of a loop in a process of its own; they are there when the context has ended."""
+    """Beats of a loop in a process of its own, which goes on when the context begins; they are
+    there when it has ended."""
     process = subprocess.Popen(
         [sys.executable, "-c", _BARE, str(BEAT_S)],
         env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        bufsize=0,
     )
     try:
+        assert process.stdout is not None
+        process.stdout.readline()
         yield
     finally:
         said = array("d", process.communicate(timeout=30)[0])

@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.fakes.loopback import Loopback
 
 REPO = "maker/small-GGUF"
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -50,7 +51,7 @@ Misbehave = Callable[[Reply, Asked], Awaitable[bool]]
 
 
 @dataclass
-class HubServer:
+class HubServer(Loopback):
     """One repository. ``content``: its files by path; those in ``plain`` have no SHA-256.
 
     ``elsewhere``: where files really are (another server's URL), as hubs do it. ``page``: entries
@@ -69,36 +70,13 @@ class HubServer:
     listed: list[Any] | None = None
     misbehave: Misbehave | None = None
     asked: list[Asked] = field(default_factory=list)
-    url: str = ""
 
     @property
     def files_asked(self) -> list[Asked]:
         return [each for each in self.asked if "/resolve/" in each.path]
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[HubServer]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._tasks: set[asyncio.Task[Any]] = set()
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await self._answer(await _read(reader), Reply(writer))
-        finally:
-            self._tasks.discard(task)
-            writer.close()
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._answer(await _read(reader), Reply(writer))
 
     async def _answer(self, asked: Asked, reply: Reply) -> None:
         self.asked.append(asked)

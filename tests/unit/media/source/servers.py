@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.fakes.loopback import Loopback
 
 HASH = "497e24dc9498aac90079addbcf268f462f9914e9"
 ANNOUNCE = "https://tracker.example:443/hunter2hunter2hunter2hunter2/announce?key=hunter2"
@@ -51,48 +52,25 @@ Misbehave = Callable[[asyncio.StreamWriter, Asked], Awaitable[bool]]
 
 
 @dataclass
-class Server:
+class Server(Loopback):
     torrents: list[Fake] = field(default_factory=list)
     user: str = ""
     password: str = ""
     misbehave: Misbehave | None = None
     asked: list[Asked] = field(default_factory=list)
-    url: str = ""
 
     def answer(self, asked: Asked) -> Reply:
         raise NotImplementedError
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Server]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._tasks: set[asyncio.Task[Any]] = set()
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while True:
-                    asked = await _read(reader)
-                    self.asked.append(asked)
-                    if self.misbehave is not None and await self.misbehave(writer, asked):
-                        return
-                    status, headers, body = self.answer(asked)
-                    writer.write(head(status, {"Content-Length": str(len(body)), **headers}) + body)
-                    await writer.drain()
-        finally:
-            self._tasks.discard(task)
-            writer.close()
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            asked = await _read(reader)
+            self.asked.append(asked)
+            if self.misbehave is not None and await self.misbehave(writer, asked):
+                return
+            status, headers, body = self.answer(asked)
+            writer.write(head(status, {"Content-Length": str(len(body)), **headers}) + body)
+            await writer.drain()
 
 
 class QBittorrent(Server):
