@@ -12,6 +12,8 @@ BIN := .venv/bin
 FIRST := tests/architecture tests/unit tests/contract
 REST  := $(filter-out $(FIRST) %/__pycache__,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
 TESTS := $(wildcard $(FIRST)) $(REST)
+# A process for each core, four at most; who is done takes over some of the others' tests.
+AT_ONCE := -n logical --maxprocesses 4 --dist worksteal
 CHECKS := check-format check-lint check-types check-imports check-docs
 
 help:  ## List the targets
@@ -32,8 +34,8 @@ llama cuda metal:  ## Build llama-cpp-python, once: for the CPU, for NVIDIA, for
 dev:  ## Set up the tools that test and check it too
 	@tools/setup dev
 
-test: dev  ## Run the tests (TESTS="tests/unit" ARGS="-k gate")
-	@$(BIN)/python -m pytest -q $(TESTS) $(ARGS)
+test: dev  ## Run the tests (TESTS="tests/unit" ARGS="-k gate"; one after the other: ARGS="-n 0")
+	@$(BIN)/python -m pytest -q $(AT_ONCE) $(TESTS) $(ARGS)
 
 check: dev  ## Format, lint, types, import contracts, docs
 	@$(MAKE) --keep-going $(CHECKS)

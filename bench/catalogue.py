@@ -30,11 +30,11 @@ from engine.clients.socket import SocketClient
 from engine.contract import assets, media, memory, report
 from engine.contract.base import PathRef
 from engine.media.catalogue import Files
+from engine.media.looking import MOST_ROWS
 from engine.store import Database, schema
 
 FILES = 200_000
 _NAMES = "%P\\0%D %i %s %T@ %C@ %n\\0"
-_BATCH = 5_000
 _MIB = 1024 * 1024
 _INSERT = """
 INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at)
@@ -114,7 +114,8 @@ async def _add(client: SocketClient, tree: Path) -> None:
 
 
 def _rows_a_second(plan: Plan) -> list[Row]:
-    """What a scan hands over, 5,000 rows at a time, into a real catalogue with all its indexes.
+    """What a scan hands over, as many rows as it puts together, into a real catalogue with all its
+    indexes.
 
     Sizes, times and hashes are in no order, so that most of an index is touched each time.
     """
@@ -151,7 +152,7 @@ def _batch(start: int, change: int) -> list[list[Any]]:
             1,
             f"{chance.getrandbits(256):064x}",
         ]
-        for n in range(start, start + _BATCH)
+        for n in range(start, start + MOST_ROWS)
     ]
 
 
@@ -166,7 +167,7 @@ async def _put(path: Path, count: int) -> tuple[float, float]:
         files, took = Files(database), []
         for change in (0, 1):
             spent = 0.0
-            for start in range(0, count, _BATCH):
+            for start in range(0, count, MOST_ROWS):
                 rows = _batch(start, change)
                 began = time.perf_counter()
                 await files.put(1, rows, changed=bool(change))
@@ -187,7 +188,7 @@ def _plain(path: Path, count: int) -> float:
         ).fetchall():
             database.execute(f"DROP TRIGGER {name}")
         spent = 0.0
-        for start in range(0, count, _BATCH):
+        for start in range(0, count, MOST_ROWS):
             values = [
                 (1, row[0].encode(), row[0], *row[1:7], bytes.fromhex(row[7]), start)
                 for row in _batch(start, 0)

@@ -336,9 +336,8 @@ class Files:
     async def put_hashes(self, library: int, rows: Sequence[list[Any]]) -> None:
         """Rows of dev, ino, size, mtime_ns, ctime_ns, BLAKE3 in hex, and the further hashes."""
         at = time.time_ns()
-        places = [(library, *row[:5]) for row in rows]
-        hashes = [bytes.fromhex(row[5]) for row in rows]
-        values = [(*place, value, at) for place, value in zip(places, hashes, strict=True)]
+        values = await _converted(rows, lambda row: (library, *row[:5], bytes.fromhex(row[5]), at))
+        places, hashes = [value[:6] for value in values], [value[6] for value in values]
         digests = self._digests(zip(places, (row[6:] for row in rows), strict=True))
 
         async def work(tx: Transaction) -> None:

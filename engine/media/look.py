@@ -32,7 +32,11 @@ _PAGE = 2000
 _CHUNK = 64
 _QUICK_S = 0.0005
 _UNDER_WAY = 1024 * 1024 * 1024
-_COLUMNS = "id, path, dev, ino, size, mtime_ns, ctime_ns, nlink"
+_DEV = "CASE dev WHEN :old THEN :new ELSE dev END"
+_PAGED = (
+    f"SELECT id, path, {_DEV}, ino, size, mtime_ns, ctime_ns, nlink FROM file"  # noqa: S608
+    " WHERE library = :library AND path >= :start {below} ORDER BY path LIMIT :page"
+)
 _KINDS = ("added", "changed", "moved", "came", "gone", "elsewhere")
 _Range = tuple[bytes, bytes | None]
 _Difference = tuple[str, bytes, Identity]
@@ -47,9 +51,20 @@ class RootLostError(Exception):
 
 
 class Row(NamedTuple):
+    """A file as the catalogue has it."""
+
     id: int
     path: bytes
-    identity: Identity
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    nlink: int
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(*self[2:])
 
 
 def open_root(path: bytes) -> tuple[int, Identity, int]:
@@ -81,7 +96,8 @@ class Known:
         old: int,
         new: int,
     ) -> None:
-        self._db, self._library, self._old, self._new = db, library, old, new
+        self._db = db
+        self._asked = {"library": library, "old": old, "new": new, "page": _PAGE}
         self._rows = self._read(ranges)
         self.row = next(self._rows, None)
 
@@ -89,20 +105,12 @@ class Known:
         for low, high in ranges:
             start = low
             while page := self._page(start, high):
-                for id_, path, *numbers in page:
-                    identity = Identity(*numbers)
-                    if identity.dev == self._old:
-                        identity = identity._replace(dev=self._new)
-                    yield Row(id_, path, identity)
+                yield from map(Row._make, page)
                 start = page[-1][1] + b"\0"
 
     def _page(self, start: bytes, high: bytes | None) -> list[Any]:
-        below = "" if high is None else "AND path < ?"
-        return self._db.execute(
-            f"SELECT {_COLUMNS} FROM file WHERE library = ? AND path >= ? {below}"  # noqa: S608
-            " ORDER BY path LIMIT ?",
-            (self._library, start, *([] if high is None else [high]), _PAGE),
-        ).fetchall()
+        sql = _PAGED.format(below="" if high is None else "AND path < :high")
+        return self._db.execute(sql, {**self._asked, "start": start, "high": high}).fetchall()
 
     def next(self) -> None:
         self.row = next(self._rows, None)
@@ -196,23 +204,23 @@ class Look:
     def _merge(self, ranges: list[_Range], items: Iterable[Found]) -> None:
         known = Known(self._db, self._library, ranges, self._old_dev, self._identity.dev)
         for found in items:
-            end = found.path + b"/" if found.folder else found.path
-            while known.row is not None and known.row.path < end:
-                self._lose(known, known.row)
-            if found.identity is None:
+            path, identity, folder = found
+            end = path + b"/" if folder else path
+            while (row := known.row) is not None and row.path < end:
+                self._lose(known, row)
+            if identity is None:
                 self._leave(known, found)
                 continue
             self._link.advance(1)
-            row = known.row
-            if row is None or row.path != found.path:
-                self._differs(found.identity)
-                self._added(found, found.identity)
+            if row is None or row.path != path:
+                self._differs(identity)
+                self._added(found, identity)
                 continue
             known.next()
-            if row.identity[:5] != found.identity[:5]:
+            if row[2:7] != identity[:5]:
                 self._differs(row.identity)
-                self._differs(found.identity)
-                self._tell("changed", found, found.identity)
+                self._differs(identity)
+                self._tell("changed", found, identity)
         while known.row is not None:
             self._lose(known, known.row)
 

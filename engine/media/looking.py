@@ -1,7 +1,7 @@
 """What a worker finds, into the catalogue: looks at a library, and the hashing of what is pending.
 
-Reading and writing overlap, but at most two transactions wait: a worker that is faster than the
-disk under the catalogue is held back by its pipe.
+Reading and writing overlap, but little waits: a worker that is faster than the disk under the
+catalogue is held back by its pipe.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Files, Stored
@@ -22,6 +23,9 @@ from engine.worker.frames import Frame, to_bytes, to_text
 
 _LINGER_S = 10.0
 _DRIFT_KEPT = 10_000
+
+MOST_ROWS = 10_000
+"""So many are written in one transaction at most: other writers of the catalogue wait for it."""
 
 Pace = Callable[[Process, Frame], Awaitable[None]]
 """Called after each frame: tells progress, waits while paused, raises Cancelled."""
@@ -60,24 +64,64 @@ class Tally:
         self.touched.extend(to_bytes(path) for path in paths[:room])
 
 
+class Write(NamedTuple):
+    """Rows, and what writes them. Those of one ``kind`` may be written together."""
+
+    kind: str
+    rows: list[Any]
+    put: Callable[[list[Any]], Coroutine[Any, Any, None]]
+
+
 class Writes:
-    """Transactions under way: in order, at most two."""
+    """In order, one transaction after the other, each with what came while the last was written.
+
+    Who is alone is written at once. Where rows come faster than they are written they go together:
+    a page of an index that many of them change is then written once for all of them.
+    """
 
     def __init__(self) -> None:
-        self._tasks: deque[asyncio.Task[None]] = deque()
+        self._waiting: deque[Write] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
 
-    async def put(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
-        while len(self._tasks) > 2:
-            await self._tasks.popleft()
+    async def put(self, write: Write) -> None:
+        """Waits while two wait already. Raises what an earlier one raised."""
+        last = self._waiting[-1] if self._waiting else None
+        together = last is not None and last.kind == write.kind
+        if last is not None and together and len(last.rows) + len(write.rows) <= MOST_ROWS:
+            last.rows.extend(write.rows)
+        else:
+            self._waiting.append(write)
+        self._check()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write())
+        while len(self._waiting) > 1:
+            self._moved.clear()
+            await self._moved.wait()
+            self._check()
+
+    def _check(self) -> None:
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                write = self._waiting.popleft()
+                self._moved.set()
+                await write.put(write.rows)
+        finally:
+            self._moved.set()
 
     async def finish(self) -> None:
-        while self._tasks:
-            await self._tasks.popleft()
+        """Returns once everything is written."""
+        if self._task is not None:
+            await self._task
 
     async def abandon(self) -> None:
         """After a failure: what was begun is still ended, what it raises is not news."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 class Workers:
@@ -186,7 +230,7 @@ class Reader:
             command["threads"] = 0
         tally, started = Tally(), time.time_ns()
 
-        def take(frame: Frame) -> Coroutine[Any, Any, None] | None:
+        def take(frame: Frame) -> Write | None:
             return self._take_look(frame, tally, known, started)
 
         await self._follow(command, take, pace)
@@ -196,7 +240,7 @@ class Reader:
         """Hashes what is pending, so much a second (0: no limit). Raises as ``look`` does."""
         tally = Tally()
 
-        def take(frame: Frame) -> Coroutine[Any, Any, None] | None:
+        def take(frame: Frame) -> Write | None:
             return self._take_hash(frame, tally)
 
         await self._follow(self._command("hash", settle_s=settle_s, mib_s=mib_s), take, pace)
@@ -205,16 +249,16 @@ class Reader:
     async def _follow(
         self,
         command: Frame,
-        take: Callable[[Frame], Coroutine[Any, Any, None] | None],
+        take: Callable[[Frame], Write | None],
         pace: Pace,
     ) -> None:
         writes = Writes()
         try:
             async with self._workers.lend() as process:
                 async for frame in process.answers(command):
-                    work = take(frame)
-                    if work is not None:
-                        await writes.put(work)
+                    write = take(frame)
+                    if write is not None:
+                        await writes.put(write)
                     await pace(process, frame)
                 await writes.finish()
         except BaseException:
@@ -228,11 +272,12 @@ class Reader:
 
     def _take_look(
         self, frame: Frame, tally: Tally, known: tuple[int, int] | None, started: int
-    ) -> Coroutine[Any, Any, None] | None:
+    ) -> Write | None:
         library, files, rows = self._library.id, self._files, frame.get("rows", [])
         match frame["k"]:
             case "root" if known != (frame["dev"], frame["ino"]):
-                return files.put_root(library, known, frame["dev"], frame["ino"])
+                root = frame["dev"], frame["ino"]
+                return Write("root", [], lambda _rows: files.put_root(library, known, *root))
             case "added" | "changed" as kind:
                 if kind == "added":
                     tally.added += len(rows)
@@ -240,16 +285,18 @@ class Reader:
                     tally.changed += len(rows)
                 tally.touch([row[0] for row in rows])
                 self._count(tally, [row[3] for row in rows if row[7] is not None])
-                return files.put(library, rows, changed=kind == "changed")
+                put = partial(files.put, library, changed=kind == "changed")
+                return Write(kind, rows, put)
             case "moved" | "came" as kind:
                 tally.moved += len(rows)
                 tally.came += len(rows) if kind == "came" else 0
                 tally.touch([row[1] for row in rows])
-                return files.move(library, rows, came=kind == "came")
+                return Write(kind, rows, partial(files.move, library, came=kind == "came"))
             case "gone":
                 tally.removed += len(rows)
                 tally.touch([row[1] for row in rows])
-                return files.remove(library, [row[0] for row in rows], started)
+                ids = [row[0] for row in rows]
+                return Write("gone", ids, partial(files.remove, library, before=started))
             case "elsewhere":
                 self._tell_elsewhere(rows)
             case "done":
@@ -268,12 +315,12 @@ class Reader:
         for library, paths in places.items():
             self._elsewhere(library, paths)
 
-    def _take_hash(self, frame: Frame, tally: Tally) -> Coroutine[Any, Any, None] | None:
+    def _take_hash(self, frame: Frame, tally: Tally) -> Write | None:
         rows = frame.get("rows", [])
         match frame["k"]:
             case "hashed":
                 self._count(tally, [row[2] for row in rows])
-                return self._files.put_hashes(self._library.id, rows)
+                return Write("hashed", rows, partial(self._files.put_hashes, self._library.id))
             case "again":
                 tally.again.extend(to_bytes(row[0]) for row in rows)
             case "unread":

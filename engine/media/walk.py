@@ -19,6 +19,7 @@ from engine.worker.frames import bounded, signed
 _MAX_DEPTH = 512
 _MAX_PROBLEMS = 20
 _BOUND = 2**63 - 1
+_SLASH = ord("/")
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
@@ -97,8 +98,10 @@ class Walker:
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
                 yield from self._folder(self._open(fd, name), path + b"/")
+            elif stat.S_ISREG(status.st_mode):
+                yield Found(path, Identity.of(status))
             else:
-                yield from self._file(path, status)
+                self.skipped += 1
         except OSError as error:
             yield from self._unseen(path, error, folder=True)
         finally:
@@ -118,22 +121,26 @@ class Walker:
         try:
             while stack:
                 fd, prefix, names = stack[-1]
-                name = next(names, None)
-                if name is None:
-                    os.close(stack.pop()[0])
-                    continue
-                try:
-                    if name.endswith(b"/"):
-                        if name[:-1] == self.skip:
+                for name in names:
+                    try:
+                        if name[-1] != _SLASH:
+                            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                        elif name[:-1] == self.skip:
                             continue
-                        below = self._open(fd, name[:-1], depth=len(stack))
-                        stack.append(self._list(below, prefix + name))
+                        else:
+                            below = self._open(fd, name[:-1], depth=len(stack))
+                            stack.append(self._list(below, prefix + name))
+                            break
+                    except OSError as error:
+                        path = prefix + name.rstrip(b"/")
+                        yield from self._unseen(path, error, folder=name[-1] == _SLASH)
+                        continue
+                    if stat.S_ISREG(status.st_mode):
+                        yield tuple.__new__(Found, (prefix + name, Identity.of(status), False))
                     else:
-                        status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                        yield from self._file(prefix + name, status)
-                except OSError as error:
-                    path = prefix + name.rstrip(b"/")
-                    yield from self._unseen(path, error, folder=name.endswith(b"/"))
+                        self.skipped += 1
+                else:
+                    os.close(stack.pop()[0])
         finally:
             for fd, _prefix, _names in stack:
                 os.close(fd)
@@ -153,12 +160,6 @@ class Walker:
             names = [name for name in names if name.rstrip(b"/") not in left_out]
         names.sort()
         return fd, prefix, iter(names)
-
-    def _file(self, path: bytes, status: os.stat_result) -> Iterator[Found]:
-        if stat.S_ISREG(status.st_mode):
-            yield Found(path, Identity.of(status))
-        else:
-            self.skipped += 1
 
     def _unseen(self, path: bytes, error: OSError, *, folder: bool) -> Iterator[Found]:
         """What is gone is nothing; what lies on another file system is left alone."""

@@ -144,6 +144,7 @@ class Index:
                 return self._worker
             if self._stopping:
                 raise Unavailable("The engine is stopping.", "Start it again.")
+            await self._heard_out()
             await self._give_up()
             worker = await IndexWorker.start(_MODULE)
             opened = self._expect()
@@ -167,6 +168,16 @@ class Index:
                 await worker.send(told)
             self.note = ""
             return worker
+
+    async def _heard_out(self) -> None:
+        """The end of the last worker is counted, and told to who asked it, before the next starts:
+        a process is gone a moment before its pipe says so."""
+        hearing = self._hearing
+        if hearing is not None and not hearing.done():
+            try:
+                await asyncio.wait_for(asyncio.shield(hearing), _END_WITHIN_S)
+            except TimeoutError:
+                hearing.cancel()
 
     async def _give_up(self) -> None:
         """What it died over again and again is thrown away before it is started anew."""

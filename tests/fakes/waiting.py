@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def until(fact: Callable[[], bool | Awaitable[bool]], within_s: float = 5.0) -> None:
+async def until(fact: Callable[[], bool | Awaitable[bool]], within_s: float = 30.0) -> None:
     """Returns when ``fact`` is true; TimeoutError after ``within_s``."""
     async with asyncio.timeout(within_s):
         while True:

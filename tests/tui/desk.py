@@ -28,7 +28,7 @@ class Desk:
     app: ArcanumApp
     engine: FakeEngine
     pilot: Pilot[None]
-    within_s: float = 5.0
+    within_s: float = 30.0
 
     @property
     def world(self) -> World:
@@ -99,16 +99,23 @@ class Desk:
         while isinstance(self.app.screen, Dialog):  # A pasted Enter asked for it; it came late.
             await self.press("escape")
         self.app.screen.select(str(number))  # type: ignore[attr-defined]
-        card = self.app.screen.query_one(CardView)
-        await until(
-            lambda: (
+
+        async def painted() -> bool:
+            screen = self.app.screen
+            if isinstance(screen, Dialog):  # That Enter came later still.
+                await self.press("escape")
+                return False
+            card = screen.query_one(CardView)
+            shown = getattr(screen, "approval", None)
+            return (
                 f"#{number} " in self.screen_text
-                and getattr(self.app.screen, "approval", None) is not None
-                and self.app.screen.approval.id == number  # type: ignore[attr-defined]
+                and shown is not None
+                and shown.id == number
                 and card.painted_at is not None
                 and card.whole
             )
-        )
+
+        await until(painted)
 
 
 @asynccontextmanager

@@ -99,8 +99,12 @@ async def test_a_y_right_after_the_paint_is_discarded_and_the_next_one_counts() 
 async def test_the_card_of_another_approval_must_be_painted_itself() -> None:
     async with desk() as it:
         await it.card(4)
+        it.engine.held["approvals.show"] = asyncio.Event()
         await it.answer("down")
+        await it.sees("reading #3")
         await it.press("y")
+        it.engine.held.pop("approvals.show").set()
+        await it.card(3)
         await it.pilot.pause(0.3)
         assert it.engine.requests(APPROVE) == []
 

@@ -58,7 +58,10 @@ async def test_the_timeline_is_the_newest_first_and_the_selected_one_is_read(
 
 async def test_what_is_typed_is_found_while_it_is_typed() -> None:
     async with desk(_world()) as it:
-        await _find(it, "turquoise bike")
+        await _memory(it)
+        await it.press("slash")
+        await it.paste_keys("turquoise bike")  # As fast as they can be typed.
+        await it.sees("FOUND  main")
         await it.sees("4 found", "2.40   8 Nov  ↻  you", "words", "1.20", "neighbours", "0.36")
         request = it.engine.requests(recall.SEARCH)[-1]
         assert (request.query, request.namespace) == ("turquoise bike", "main")

@@ -13,7 +13,7 @@ from engine.contract.ports import TRASH_FOLDER, JobControl
 from engine.media.catalogue import Files, Stored
 from engine.media.integrity.checks import Checks, paths_of
 from engine.media.integrity.strain import Eased, Strain
-from engine.media.looking import Pace, Workers, Writes
+from engine.media.looking import Pace, Workers, Write, Writes
 from engine.media.pace import checkpoint
 from engine.media.process import Lost, Process
 from engine.worker.frames import Frame, to_bytes, to_text
@@ -135,7 +135,7 @@ class _Intake:
                 found.spare = frame.get("spare", 0)
             case "intact":
                 found.intact += len(rows)
-                await self.writes.put(self._put_intact(rows))
+                await self.writes.put(Write("intact", rows, self._put_intact))
             case "rotten":
                 found.rotten += len(rows)
                 await self._put_damaged("rotten", rows)

@@ -15,6 +15,8 @@ from engine.contract.base import Empty
 from engine.contract.errors import Refused, Unavailable
 from engine.contract.memories import RecallHit
 from engine.home import Home
+from engine.recall.indexer import IndexWorker
+from engine.worker.frames import Frame
 from tests.fakes.embedder import HashedEmbedder
 from tests.fakes.waiting import until
 from tests.unit.recall.rooms import Rooms, rooms_at
@@ -63,6 +65,40 @@ async def test_an_index_that_cannot_run_is_told_and_costs_the_search_alone(rooms
     assert concern.severity == "broken"
     assert await rooms.note("Still written down.") > 0
     assert (await rooms.stats()).index == "failed"
+
+
+async def test_the_end_of_one_index_is_heard_before_the_next_one_starts(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rooms.note("My bike is turquoise.")
+    await rooms.settled()
+    first, take = await rooms.worker(), rooms.index._take
+    told, heard = asyncio.Event(), asyncio.Event()
+
+    async def late(frame: Frame) -> None:
+        told.set()
+        await heard.wait()
+        await take(frame)
+
+    known: list[int] = []
+    start = IndexWorker.start
+
+    async def started(module: str) -> IndexWorker:
+        known.append(len(rooms.index._deaths))
+        return await start(module)
+
+    monkeypatch.setattr(rooms.index, "_take", late)
+    monkeypatch.setattr(IndexWorker, "start", started)
+    asked = [asyncio.create_task(rooms.stats())]
+    await told.wait()
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: rooms.index._worker is not None and not rooms.index._worker.alive)
+    asked.append(asyncio.create_task(rooms.stats()))
+    await asyncio.sleep(0.1)
+    heard.set()
+    await asyncio.gather(*asked)
+    assert known == [1]
+    assert await rooms.worker() != first
 
 
 async def test_without_a_model_words_must_do_and_it_is_said(home: Home) -> None:

@@ -175,7 +175,11 @@ async def test_a_hostile_list_reaches_nothing_outside(
     assert [one.line for one in result.troubles if one.kind == "bad_line"] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing of the kind\n" * 1000, os.urandom(10_000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nothing of the kind\n" * 1000, os.urandom(10_000)],
+    ids=["empty", "words", "noise"],
+)
 async def test_what_is_no_list_is_refused(house: House, films: Path, content: bytes) -> None:
     write(films / "film")
     await house.add(films)

@@ -187,7 +187,6 @@ async def gone(_writer: asyncio.StreamWriter, _asked: Asked) -> bool:
         (garbled, "does not speak HTTP"),
         (gone, "connection|HTTP"),
     ],
-    ids=str,
 )  # fmt: skip
 async def test_what_answers_otherwise_costs_a_line(
     kind: str, misbehave: Callable[..., Awaitable[bool]], message: str
