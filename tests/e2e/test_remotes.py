@@ -105,4 +105,4 @@ def test_what_cannot_be_is_one_line(backup: Served, library: Path) -> None:
     assert "knows no remote nowhere" in refused("remotes", "inventory", "nowhere:x")["message"]
     assert "is no place" in refused("remotes", "check", "films", "x", code=64)["message"]
     assert "lie in each other" in refused("remotes", "copy", "films", str(library))["message"]
-    assert "No copy or sync" in refused("remotes", "pause", "7")["message"]
+    assert "No transfer" in refused("remotes", "pause", "7")["message"]

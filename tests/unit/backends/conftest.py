@@ -9,6 +9,7 @@ import pytest
 
 from backends.hosted.settings import Patience
 from backends.llama_cpp.backend import LlamaCpp
+from engine.home import Home
 from tests.fakes.llama_server import bundled
 
 
@@ -18,7 +19,13 @@ def gguf() -> Path:
 
 
 @pytest.fixture
-async def backend(gguf: Path, tmp_path: Path) -> AsyncIterator[LlamaCpp]:
-    made = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
+def run(home: Home) -> Path:
+    """A runtime folder whose path is short enough for a socket in it."""
+    return home.runtime
+
+
+@pytest.fixture
+async def backend(gguf: Path, run: Path) -> AsyncIterator[LlamaCpp]:
+    made = LlamaCpp(gguf, run, patience=Patience(pulse_s=1))
     yield made
     await made.unload()

@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.model, pytest.mark.binding("llama_cpp", get="make llam
 
 
 @pytest.fixture
-async def backend(tmp_path: Path) -> AsyncIterator[LlamaCpp]:
-    made = LlamaCpp(bundled(), tmp_path / "run", host=LLAMA_CPP_PYTHON)
+async def backend(run: Path) -> AsyncIterator[LlamaCpp]:
+    made = LlamaCpp(bundled(), run, host=LLAMA_CPP_PYTHON)
     yield made
     await made.unload()
 
@@ -40,10 +40,8 @@ async def logprob(backend: LlamaCpp, text: str) -> tuple[float, int]:
     ].logprob, usage.cached_tokens
 
 
-async def test_both_ways_to_llama_cpp_see_the_same_prompt(
-    backend: LlamaCpp, tmp_path: Path
-) -> None:
-    other = LlamaCpp(bundled(), tmp_path / "run")
+async def test_both_ways_to_llama_cpp_see_the_same_prompt(backend: LlamaCpp, run: Path) -> None:
+    other = LlamaCpp(bundled(), run)
     texts = ["", "Hello", "  spaced\n\n\tout ", "naïve 🦑 שלום", "a\0b", "<|im_end|>", "\ud800"]
     for text in texts:
         messages = (Message("system", text), Message("user", text))
@@ -79,13 +77,15 @@ async def test_a_file_that_is_no_state_is_refused_and_harms_nothing(
     assert (await pieces_of(backend, Generation((Message("user", "Hi"),), 2)))[-1].finish
 
 
-async def test_a_download_that_broke_off_is_named_with_the_reason(tmp_path: Path) -> None:
+async def test_a_download_that_broke_off_is_named_with_the_reason(
+    tmp_path: Path, run: Path
+) -> None:
     path = tmp_path / "half.gguf"
     data = bytearray(bundled().read_bytes())
     # A header in order, and a tensor of a kind that does not exist.
     data[data.index(b"token_embd.weight") + 17 + 4 + 16] = 99
     path.write_bytes(data)
-    backend = LlamaCpp(path, tmp_path / "run", host=LLAMA_CPP_PYTHON)
+    backend = LlamaCpp(path, run, host=LLAMA_CPP_PYTHON)
     with pytest.raises(ModelFailed) as caught:
         await backend.load()
     assert str(path) in caught.value.message

@@ -37,8 +37,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def catalog(made: Path, tmp_path: Path) -> Catalog:
-    return Catalog(ModelSettings(tmp_path / "run", made=made))
+def catalog(made: Path, run: Path) -> Catalog:
+    return Catalog(ModelSettings(run, made=made))
 
 
 @pytest.fixture
@@ -278,23 +278,23 @@ async def test_what_is_damaged_is_made_anew(model: HostedEmbedding, made: Path, 
     assert [each.name for each in made.glob("*.gguf*")] == [FILE]
 
 
-async def test_where_it_cannot_be_kept_that_is_told(tmp_path: Path) -> None:
+async def test_where_it_cannot_be_kept_that_is_told(tmp_path: Path, run: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    settings = ModelSettings(tmp_path / "run", made=tmp_path / "file")
+    settings = ModelSettings(run, made=tmp_path / "file")
     backend = Catalog(settings).embedding("bundled")
     with pytest.raises(Unavailable, match="cannot be kept in"):
         await embeds_of(backend).embed(["one"])
 
 
 async def test_a_package_that_is_another_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "model.safetensors").write_bytes(b"nonsense")
     (other / "vocab.txt").write_text("[PAD]\n")
     monkeypatch.setattr("backends.llama_cpp.embedding.package", lambda: other)
-    backend = Catalog(ModelSettings(tmp_path / "run", made=tmp_path / "made")).embedding("bundled")
+    backend = Catalog(ModelSettings(run, made=tmp_path / "made")).embedding("bundled")
     with pytest.raises(Unavailable, match="cut off") as caught:
         await embeds_of(backend).embed(["one"])
     assert "make setup" in caught.value.hint
@@ -351,9 +351,9 @@ async def test_a_file_that_is_no_model_is_refused(catalog: Catalog, tmp_path: Pa
         await catalog.embedding(str(gguf_file.write(file, values, tensors))).load()
 
 
-def test_what_can_be_named(tmp_path: Path) -> None:
+def test_what_can_be_named(tmp_path: Path, run: Path) -> None:
     box = EndpointSettings("box", "http://127.0.0.1:9", "m")
-    catalog = Catalog(ModelSettings(tmp_path / "run", endpoints=(box,)), environ={})
+    catalog = Catalog(ModelSettings(run, endpoints=(box,)), environ={})
     for name in ("endpoint:box", "ollama:nomic-embed-text"):
         embeds_of(catalog.embedding(name))
     for name, error in (

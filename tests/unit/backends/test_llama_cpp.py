@@ -114,16 +114,14 @@ async def test_unloading_mid_answer_is_one_error(backend: LlamaCpp) -> None:
     assert backend.info().state is ModelState.UNLOADED
 
 
-async def test_unloading_while_it_loads_leaves_nothing_behind(
-    backend: LlamaCpp, tmp_path: Path
-) -> None:
+async def test_unloading_while_it_loads_leaves_nothing_behind(backend: LlamaCpp, run: Path) -> None:
     loading = asyncio.create_task(backend.load())
-    await until(lambda: any((tmp_path / "run").glob("model-*")))
+    await until(lambda: any(run.glob("model-*")))
     assert backend.info().state is ModelState.LOADING
     await backend.unload()
     with pytest.raises(Unavailable, match="unloaded"):
         await loading
-    assert not list((tmp_path / "run").iterdir())
+    assert not list(run.iterdir())
     assert not psutil.Process().children()
 
 
@@ -150,7 +148,7 @@ async def test_cancelling_one_who_waits_does_not_stop_the_load(backend: LlamaCpp
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_the_child_dies_with_its_parent(gguf: Path, tmp_path: Path) -> None:
+async def test_the_child_dies_with_its_parent(gguf: Path, run: Path) -> None:
     program = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
@@ -162,7 +160,6 @@ async def test_the_child_dies_with_its_parent(gguf: Path, tmp_path: Path) -> Non
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
-    run = tmp_path / "run"
     with subprocess.Popen(
         [sys.executable, "-c", program, gguf, run], stdout=subprocess.PIPE
     ) as parent:

@@ -20,15 +20,14 @@ from tests.fakes.hosted import ask, says
 pytestmark = pytest.mark.model
 
 
-async def refused(path: Path, tmp_path: Path) -> ModelFailed:
-    backend = LlamaCpp(path, tmp_path / "run")
+async def refused(path: Path, run: Path) -> ModelFailed:
+    backend = LlamaCpp(path, run)
     with pytest.raises(ModelFailed) as caught:
         await says(backend, ask())
     assert backend.info().state is ModelState.FAILED
     assert backend.info().reason == caught.value.message
     assert caught.value.hint
     assert not psutil.Process().children()
-    run = tmp_path / "run"
     assert not run.exists() or not list(run.iterdir())
     return caught.value
 
@@ -42,54 +41,56 @@ async def refused(path: Path, tmp_path: Path) -> ModelFailed:
     ],
     ids=["empty", "foreign", "nonsense"],
 )
-async def test_what_is_no_model_is_named(tmp_path: Path, content: bytes, says_so: str) -> None:
+async def test_what_is_no_model_is_named(
+    tmp_path: Path, content: bytes, says_so: str, run: Path
+) -> None:
     path = tmp_path / "broken.gguf"
     path.write_bytes(content)
-    error = await refused(path, tmp_path)
+    error = await refused(path, run)
     assert str(path) in error.message
     assert says_so in error.message
     assert "\x1b" not in error.message
 
 
-async def test_a_download_that_broke_off_is_named(gguf: Path, tmp_path: Path) -> None:
+async def test_a_download_that_broke_off_is_named(gguf: Path, tmp_path: Path, run: Path) -> None:
     path = tmp_path / "half.gguf"
     with gguf.open("rb") as whole:
         path.write_bytes(whole.read(50_000_000))
-    assert str(path) in (await refused(path, tmp_path)).message
+    assert str(path) in (await refused(path, run)).message
 
 
-async def test_what_only_llama_cpp_finds_wrong_is_named(tmp_path: Path) -> None:
+async def test_what_only_llama_cpp_finds_wrong_is_named(tmp_path: Path, run: Path) -> None:
     values, tensors = gguf_file.llama()
     del values["tokenizer.ggml.tokens"]
     path = gguf_file.write(tmp_path / "odd.gguf", values, tensors)
-    error = await refused(path, tmp_path)
+    error = await refused(path, run)
     assert f"{path} could not be loaded: " in error.message
     assert "tokenizer" in error.message
 
 
-async def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    assert "No such file" in (await refused(tmp_path / "gone.gguf", tmp_path)).message
-    assert "not a file" in (await refused(tmp_path, tmp_path)).message
-    assert "cannot be read" in (await refused(Path("a\0b"), tmp_path)).message
-    assert "cannot be read" in (await refused(Path("\ud800"), tmp_path)).message
+async def test_a_missing_file_and_a_folder_are_named(tmp_path: Path, run: Path) -> None:
+    assert "No such file" in (await refused(tmp_path / "gone.gguf", run)).message
+    assert "not a file" in (await refused(tmp_path, run)).message
+    assert "cannot be read" in (await refused(Path("a\0b"), run)).message
+    assert "cannot be read" in (await refused(Path("\ud800"), run)).message
 
 
-async def test_any_file_name_will_do(gguf: Path, tmp_path: Path) -> None:
+async def test_any_file_name_will_do(gguf: Path, tmp_path: Path, run: Path) -> None:
     path = tmp_path / os.fsdecode(b"na\xffme\n[b].gguf")
     path.symlink_to(gguf)
-    backend = LlamaCpp(path, tmp_path / "run")
+    backend = LlamaCpp(path, run)
     assert await says(backend, ask("Hello", 3))
     assert backend.info().model == "na\\xffme\\n[b]"
     await backend.unload()
-    assert not list((tmp_path / "run").iterdir())
+    assert not list(run.iterdir())
 
 
 async def test_ten_simultaneous_questions_to_a_broken_model_get_its_one_reason(
-    tmp_path: Path,
+    tmp_path: Path, run: Path
 ) -> None:
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"NOPE" * 100)
-    backend = LlamaCpp(path, tmp_path / "run")
+    backend = LlamaCpp(path, run)
     outcomes = await asyncio.gather(*(backend.load() for _ in range(10)), return_exceptions=True)
     assert len({str(each) for each in outcomes}) == 1
     assert isinstance(outcomes[0], ModelFailed)
@@ -104,8 +105,8 @@ async def test_a_runtime_folder_that_cannot_be_made_is_named(gguf: Path, tmp_pat
     assert backend.info().state is ModelState.FAILED
 
 
-async def test_loading_takes_no_longer_than_it_may(gguf: Path, tmp_path: Path) -> None:
-    backend = LlamaCpp(gguf, tmp_path / "run", patience=Patience(load_s=0.01))
+async def test_loading_takes_no_longer_than_it_may(gguf: Path, run: Path) -> None:
+    backend = LlamaCpp(gguf, run, patience=Patience(load_s=0.01))
     with pytest.raises(ModelFailed, match="took longer"):
         await backend.load()
     assert not psutil.Process().children()
@@ -138,15 +139,16 @@ async def test_a_child_that_cannot_start_says_why(
     program: str,
     kind: type[ArcanumError],
     words: str,
+    run: Path,
 ) -> None:
     imports = "import os, sys\nfrom backends.hosted.hosting import host\n"
     (tmp_path / "odd_host.py").write_text(f"{imports}{program}\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    backend = LlamaCpp(gguf, tmp_path / "run", host=replace(XLLAMACPP, module="odd_host"))
+    backend = LlamaCpp(gguf, run, host=replace(XLLAMACPP, module="odd_host"))
     with pytest.raises(ArcanumError) as caught:
         await backend.load()
     assert type(caught.value) is kind
     assert words in caught.value.message
     assert len(caught.value.message) < 1000
     assert caught.value.hint
-    assert not list((tmp_path / "run").iterdir())
+    assert not list(run.iterdir())

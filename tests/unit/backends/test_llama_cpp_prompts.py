@@ -55,10 +55,8 @@ async def test_many_questions_one_after_another(backend: LlamaCpp) -> None:
         assert await says(backend, ask("Hi", 1))
 
 
-async def test_a_prompt_over_the_context_is_refused_with_the_numbers(
-    gguf: Path, tmp_path: Path
-) -> None:
-    backend = LlamaCpp(gguf, tmp_path / "run", Options(context=512))
+async def test_a_prompt_over_the_context_is_refused_with_the_numbers(gguf: Path, run: Path) -> None:
+    backend = LlamaCpp(gguf, run, Options(context=512))
     prompt = ask("word " * 600, 5)
     with pytest.raises(PromptTooLong) as caught:
         await says(backend, prompt)
@@ -123,8 +121,8 @@ async def test_what_was_just_counted_is_not_counted_again(
 
 
 @pytest.mark.slow
-async def test_a_long_prompt_is_not_mistaken_for_a_hang(gguf: Path, tmp_path: Path) -> None:
-    backend = LlamaCpp(gguf, tmp_path / "run", patience=Patience(pulse_s=1))
+async def test_a_long_prompt_is_not_mistaken_for_a_hang(gguf: Path, run: Path) -> None:
+    backend = LlamaCpp(gguf, run, patience=Patience(pulse_s=1))
     loop = asyncio.get_running_loop()
     begun = loop.time()
     assert await says(backend, ask("Apples are red and bananas are yellow. " * 120, 3))
