@@ -61,7 +61,7 @@ class Link:
         self._free = threading.Event()
         self._free.set()
         self._count = threading.Lock()
-        self._ticks = self._files = self._bytes = 0
+        self._ticks = self._files = self._bytes = self._met = 0
         self.where = ""
         self.budget = Budget()
         self.batches: list[Batch] = []
@@ -92,8 +92,8 @@ class Link:
                 self.send(
                     {
                         "k": "beat",
-                        "ticks": self._ticks,
-                        "files": self._files,
+                        "ticks": self._ticks + self._met,
+                        "files": self._files + self._met,
                         "bytes": self._bytes,
                         "where": self.where,
                     }
@@ -101,7 +101,7 @@ class Link:
 
     def begin(self) -> None:
         """A command starts: counters at zero, beats on."""
-        self._ticks = self._files = self._bytes = 0
+        self._ticks = self._files = self._bytes = self._met = 0
         self.where = ""
         self.batches.clear()
         self._running.set()
@@ -117,6 +117,12 @@ class Link:
             self._bytes += size
         if size:
             self.budget.spend(size)
+        self._free.wait()
+
+    def meet(self) -> None:
+        """Tells of one more file, as ``advance`` does, at a fifth of its price: for a single
+        thread, which meets a million files that did not change."""
+        self._met += 1
         if not self._free.is_set():  # To wait takes three times as long as to look.
             self._free.wait()
 

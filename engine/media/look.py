@@ -19,7 +19,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
 from engine.media.link import Batch, Link
@@ -50,21 +50,9 @@ class RootLostError(Exception):
         self.code = code
 
 
-class Row(NamedTuple):
-    """A file as the catalogue has it."""
-
-    id: int
-    path: bytes
-    dev: int
-    ino: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    nlink: int
-
-    @property
-    def identity(self) -> Identity:
-        return Identity(*self[2:])
+Row = tuple[int, bytes, int, int, int, int, int, int]
+"""A file as the catalogue has it: id, path, and its identity. As SQLite gives it: there may be a
+million, nearly all of which are as they were."""
 
 
 def open_root(path: bytes) -> tuple[int, Identity, int]:
@@ -99,13 +87,13 @@ class Known:
         self._db = db
         self._asked = {"library": library, "old": old, "new": new, "page": _PAGE}
         self._rows = self._read(ranges)
-        self.row = next(self._rows, None)
+        self.next()
 
     def _read(self, ranges: Iterable[_Range]) -> Iterator[Row]:
         for low, high in ranges:
             start = low
             while page := self._page(start, high):
-                yield from map(Row._make, page)
+                yield from page
                 start = page[-1][1] + b"\0"
 
     def _page(self, start: bytes, high: bytes | None) -> list[Any]:
@@ -113,7 +101,8 @@ class Known:
         return self._db.execute(sql, {**self._asked, "start": start, "high": high}).fetchall()
 
     def next(self) -> None:
-        self.row = next(self._rows, None)
+        """``row`` is the next one, None after the last."""
+        self.row: Row | None = next(self._rows, None)
 
 
 class Look:
@@ -206,19 +195,19 @@ class Look:
         for found in items:
             path, identity, folder = found
             end = path + b"/" if folder else path
-            while (row := known.row) is not None and row.path < end:
+            while (row := known.row) is not None and row[1] < end:
                 self._lose(known, row)
             if identity is None:
                 self._leave(known, found)
                 continue
-            self._link.advance(1)
-            if row is None or row.path != path:
+            self._link.meet()
+            if row is None or row[1] != path:
                 self._differs(identity)
                 self._added(found, identity)
                 continue
             known.next()
             if row[2:7] != identity[:5]:
-                self._differs(row.identity)
+                self._differs(Identity(*row[2:]))
                 self._differs(identity)
                 self._tell("changed", found, identity)
         while known.row is not None:
@@ -226,17 +215,17 @@ class Look:
 
     def _lose(self, known: Known, row: Row) -> None:
         known.next()
-        if lies_in(row.path, self._inner):
+        if lies_in(row[1], self._inner):
             return  # It is another library's by now, which will take it.
-        self._differs(row.identity)
-        self._lost.append(row.id)
+        self._differs(Identity(*row[2:]))
+        self._lost.append(row[0])
 
     @staticmethod
     def _leave(known: Known, found: Found) -> None:
         """What cannot be seen is not gone."""
         while known.row is not None and (
-            known.row.path == found.path
-            or (found.folder and known.row.path.startswith(found.path + b"/"))
+            known.row[1] == found.path
+            or (found.folder and known.row[1].startswith(found.path + b"/"))
         ):
             known.next()
 
