@@ -9,6 +9,7 @@ first and nothing is changed.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ from engine.contract.approvals import (
     Undo,
 )
 from engine.contract.base import Json, now
-from engine.contract.digest import canonical
+from engine.contract.digest import canonical, parsed
 from engine.contract.errors import AlreadyAnswered, NotFound
 from engine.contract.ports import StoredPlan
 from engine.ground import Ground
@@ -137,14 +138,18 @@ async def plan_of(state: Database, number: int) -> StoredPlan:
     """The plan as it was stored. Raises NotFound."""
     row = await fetch(state, number)
     stored = await state.read("SELECT * FROM payload WHERE approval_id = ?", (number,))
-    return StoredPlan(
-        approval_id=number,
-        operation=row["operation"],
-        request=json.loads(stored[0]["request"]),
-        payload=json.loads(stored[0]["payload"]),
-        preconditions=tuple(json.loads(stored[0]["preconditions"])),
-        digest=row["digest"],
-    )
+
+    def plan() -> StoredPlan:
+        return StoredPlan(
+            approval_id=number,
+            operation=row["operation"],
+            request=parsed(stored[0]["request"]),
+            payload=parsed(stored[0]["payload"]),
+            preconditions=tuple(parsed(stored[0]["preconditions"])),
+            digest=row["digest"],
+        )
+
+    return await asyncio.to_thread(plan)  # It may be of 100,000 files.
 
 
 async def move(

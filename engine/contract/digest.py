@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from json import JSONDecoder
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from engine.contract.base import Json
 
 _FLUSH = 4096
+_DECODER = JSONDecoder()
 
 
 def canonical(value: Any) -> bytes:
@@ -21,6 +23,47 @@ def canonical(value: Any) -> bytes:
     found = bytearray()
     _encode_all(value, found.extend)
     return bytes(found)
+
+
+def parsed(text: str) -> Any:
+    """The value whose canonical JSON this is. CPU-bound: call it in a thread.
+
+    Piece by piece too: an object is taken apart, and a list, and a list within an object. Raises
+    ValueError for what is no canonical JSON.
+    """
+    try:
+        value, end = _piece(text, 0, 2 if text.startswith("{") else 1)
+    except IndexError:
+        raise ValueError("It ends too soon.") from None
+    if end != len(text):
+        raise ValueError("There is more than one value.")
+    return value
+
+
+def _piece(text: str, at: int, depth: int) -> tuple[Any, int]:
+    """The value that begins at ``at``, and where it ends."""
+    if not depth or text[at] not in "[{":
+        return _DECODER.raw_decode(text, at)
+    closing, named = ("}", True) if text[at] == "{" else ("]", False)
+    pairs: dict[str, Any] = {}
+    items: list[Any] = []
+    at += 1
+    while text[at] != closing:
+        if pairs or items:
+            at = _past(text, at, ",")
+        if not named:
+            item, at = _piece(text, at, depth - 1)
+            items.append(item)
+            continue
+        key, at = _DECODER.raw_decode(text, at)
+        pairs[key], at = _piece(text, _past(text, at, ":"), depth - 1)
+    return (pairs if named else items), at + 1
+
+
+def _past(text: str, at: int, mark: str) -> int:
+    if text[at] != mark:
+        raise ValueError(f"There is no {mark} at {at}.")
+    return at + 1
 
 
 def digest(request: Json, payload: Json, preconditions: Sequence[Json]) -> str:
