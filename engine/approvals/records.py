@@ -10,7 +10,6 @@ first and nothing is changed.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any

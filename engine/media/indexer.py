@@ -155,7 +155,8 @@ class Indexer:
         self._watching = True
         self._spawn(self._watchers.watch(self._stored, self))
         with suppress(TimeoutError):  # Watching first: then the first look misses nothing.
-            await asyncio.wait_for(self._watch_told.wait(), 3)
+            async with asyncio.timeout(3):
+                await self._watch_told.wait()
         while True:
             if time.monotonic() >= self._due and not await self._can_wait():
                 await self._by_itself(self._look_alone(None))

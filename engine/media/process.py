@@ -49,7 +49,8 @@ class Process(Worker):
         self._ticks = -1
         while True:
             try:
-                frame = await asyncio.wait_for(self.receive(), self.stall_s)
+                async with asyncio.timeout(self.stall_s):
+                    frame = await self.receive()
             except TimeoutError:
                 raise await self._stalled() from None
             if frame["k"] == "beat":

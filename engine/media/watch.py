@@ -111,7 +111,8 @@ class Watchers:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._process.send({"do": "catch up", "id": number})
         try:
-            return await asyncio.wait_for(answer, _CATCH_UP_S)
+            async with asyncio.timeout(_CATCH_UP_S):
+                return await answer
         except TimeoutError:
             return False
         finally:

@@ -102,7 +102,8 @@ class Index:
         if worker is not None and hearing is not None:
             await worker.send({"do": "end", "id": 0})
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(hearing), _END_WITHIN_S)
+                async with asyncio.timeout(_END_WITHIN_S):
+                    await asyncio.shield(hearing)
             hearing.cancel()
             await worker.kill()
 
@@ -161,7 +162,8 @@ class Index:
             )
             self._worker = worker
             self._hearing = asyncio.create_task(self._hear(worker), name="recall:index")
-            await asyncio.wait_for(asyncio.shield(opened[1]), _START_WITHIN_S)
+            async with asyncio.timeout(_START_WITHIN_S):
+                await asyncio.shield(opened[1])
             if self.model is not None:  # Its files may be new: they do not know it.
                 model, dimensions = self.model
                 told = {"do": "model", "id": 0, "model": model, "dimensions": dimensions}
@@ -175,7 +177,8 @@ class Index:
         hearing = self._hearing
         if hearing is not None and not hearing.done():
             try:
-                await asyncio.wait_for(asyncio.shield(hearing), _END_WITHIN_S)
+                async with asyncio.timeout(_END_WITHIN_S):
+                    await asyncio.shield(hearing)
             except TimeoutError:
                 hearing.cancel()
 

@@ -79,7 +79,8 @@ class Rcd:
             # is to get another one.
             if self._process is not None:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), _GONE_WITHIN_S)
+                    async with asyncio.timeout(_GONE_WITHIN_S):
+                        await self._process.wait()
             raise
         finally:
             self._users -= 1
@@ -200,7 +201,8 @@ class Rcd:
             with suppress(ProcessLookupError):
                 process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), _END_WITHIN_S)
+                async with asyncio.timeout(_END_WITHIN_S):
+                    await process.wait()
             except TimeoutError:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)

@@ -115,4 +115,5 @@ class Worker:
             with suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._child.wait(), 2)
+                async with asyncio.timeout(2):
+                    await self._child.wait()

@@ -34,7 +34,9 @@ def test_what_is_parsed_is_what_the_standard_decoder_reads(text: str) -> None:
     assert found == json.loads(text)
 
 
-@pytest.mark.parametrize("text", ["", "[", "[1", "[1,]", "[1 2]", '{"a"}', '{"a":1,}', "[]]", "{,}"])
+@pytest.mark.parametrize(
+    "text", ["", "[", "[1", "[1,]", "[1 2]", '{"a"}', '{"a":1,}', "[]]", "{,}"]
+)
 def test_what_is_no_canonical_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json's own, or ours
         parsed(text)
