@@ -203,6 +203,7 @@ async def _attaching(it: Desk) -> None:
     await it.sees("Attach what?")
     await it.type("film-00001")
     await it.sees("film-000019.mkv")
+    await it.loses("film-000000.mkv")  # It was among those of fewer letters.
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.hosted import serving
 from backends.hosted.runner import Ask, Progress, Steps, Token, common
 from backends.hosted.serving import serve
 from backends.hosted.stops import HeldBack
@@ -253,7 +254,17 @@ async def test_who_leaves_ends_what_was_asked(served: Served) -> None:
     assert text_of(await served.events())
 
 
-async def test_who_leaves_the_queue_never_costs_the_model_anything(served: Served) -> None:
+async def test_who_leaves_the_queue_never_costs_the_model_anything(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[serving._Job] = []
+
+    class Noted(serving._Job):
+        def __post_init__(self) -> None:
+            jobs.append(self)
+
+    monkeypatch.setattr(serving, "_Job", Noted)
+
     async def wait_for_an_answer() -> None:
         async with served.opened() as response:
             await response.aread()
@@ -264,6 +275,7 @@ async def test_who_leaves_the_queue_never_costs_the_model_anything(served: Serve
         await until(lambda: served.server.setting.jobs.qsize() == 1)
         waiting.cancel()
         await asyncio.wait({waiting})
+    await until(lambda: all(job.left for job in jobs))  # The server has noticed.
     served.runner.go.set()
     await served.events()
     assert len(served.runner.asked) == 2
