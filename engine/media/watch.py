@@ -112,7 +112,7 @@ class Watchers:
         await self._process.send({"do": "catch up", "id": number})
         try:
             async with asyncio.timeout(_CATCH_UP_S):
-                return await answer
+                return bool(await answer)
         except TimeoutError:
             return False
         finally:
