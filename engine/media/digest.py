@@ -22,8 +22,8 @@ from engine.media.walk import Identity
 SMALL = 128 * 1024
 """Up to this size (bytes) a file is read in one step, and many are one task."""
 
-_BUFFER = 1024 * 1024
-_LOOK_EVERY = 64 * _BUFFER
+_BUFFER = 512 * 1024
+_LOOK_EVERY = 128 * _BUFFER
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Reading a file must not make it look used: rules go by when a file was last played.
 _NO_ATIME = getattr(os, "O_NOATIME", 0)
