@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from typing import Any
 
 from engine.contract.assets import ScanResult, WatchState
@@ -26,7 +25,7 @@ from engine.media.looking import Pace, Reader, Tally, at_ease
 from engine.media.pace import HashPace, WalkPace
 from engine.media.process import Lost, Process
 from engine.media.shelf import Shelf
-from engine.media.timing import Timing
+from engine.media.timing import Timing, heard
 from engine.media.watch import Watchers
 from engine.worker.frames import Frame
 
@@ -154,17 +153,13 @@ class Indexer:
         await asyncio.sleep(self._timing.first)
         self._watching = True
         self._spawn(self._watchers.watch(self._stored, self))
-        with suppress(TimeoutError):  # Watching first: then the first look misses nothing.
-            async with asyncio.timeout(3):
-                await self._watch_told.wait()
+        await heard(self._watch_told, 3)  # Watching first: then the first look misses nothing.
         while True:
             if time.monotonic() >= self._due and not await self._can_wait():
                 await self._by_itself(self._look_alone(None))
             elif self._hints:
                 await self._follow_hints()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, self._due - time.monotonic())):
-                    await self._look_wanted.wait()
+            await heard(self._look_wanted, self._due - time.monotonic())
             self._look_wanted.clear()
 
     async def _can_wait(self) -> bool:

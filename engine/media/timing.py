@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -21,3 +23,10 @@ class Timing:
     quiet: float = 2.0
     still: float = 60.0
     scrub: tuple[float, float] = (300.0, 1800.0)
+
+
+async def heard(event: asyncio.Event, within_s: float) -> None:
+    """Returns once the event is set, or when so long has passed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, within_s)):
+            await event.wait()
