@@ -96,17 +96,21 @@ class Desk:
         """Goes to the approvals and waits for this card, painted."""
         await self.press("a")
         await self.sees("APPROVALS")
-        while isinstance(self.app.screen, Dialog):  # A pasted Enter asked for it; it came late.
-            await self.press("escape")
-        self.app.screen.select(str(number))  # type: ignore[attr-defined]
 
         async def painted() -> bool:
             screen = self.app.screen
-            if isinstance(screen, Dialog):  # That Enter came later still.
-                await self.press("escape")
+            if isinstance(screen, Dialog):  # A pasted Enter asked for it; it came late.
+                screen.dismiss(None)  # A key might meet what lies below.
+                await self.pilot.pause()
+                return False
+            if not screen.query(CardView):  # A pasted key led away.
+                await self.press("a")
                 return False
             card = screen.query_one(CardView)
             shown = getattr(screen, "approval", None)
+            if shown is None or shown.id != number:
+                screen.select(str(number))  # type: ignore[attr-defined]
+                await self.pilot.pause()
             return (
                 f"#{number} " in self.screen_text
                 and shown is not None
