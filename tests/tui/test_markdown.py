@@ -284,11 +284,11 @@ def test_a_long_answer_costs_as_much_at_its_end_as_at_its_beginning() -> None:
     assert len(text) > 80_000
     costs = []
     for half in (text[: len(text) // 2], text[len(text) // 2 :]):
-        since = time.process_time()
+        since = time.thread_time()
         for at in range(0, len(half), 24):
             document.feed(half[at : at + 24])
             document.tail()
-        costs.append(time.process_time() - since)
+        costs.append(time.thread_time() - since)
     assert costs[1] < 3 * costs[0] + 0.2
     assert sum(costs) < 5
 
