@@ -17,7 +17,8 @@ class Loopback:
         raise NotImplementedError
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Self]:
+    async def running(self, socket: str | None = None) -> AsyncIterator[Self]:
+        """On a port of 127.0.0.1, or on a unix ``socket``."""
         tasks: set[asyncio.Task[Any]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,8 +32,12 @@ class Loopback:
                 tasks.discard(task)
                 writer.close()
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        if socket is None:
+            server: asyncio.Server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        else:
+            server = await asyncio.start_unix_server(serve, socket)
+            self.url = f"unix:{socket}"
         try:
             yield self
         finally:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.fakes.loopback import Loopback
 
 MODEL = "fake-model"
 NEEDED = {"model", "messages", "stream", "max_tokens", "temperature", "stop"}
@@ -73,7 +74,7 @@ Behaviour = Callable[[Reply, Request], Awaitable[None]]
 
 
 @dataclass
-class OpenAIServer:
+class OpenAIServer(Loopback):
     """``misbehave`` replaces the answer to a chat; ``hold`` makes it pause after two words.
 
     ``extra`` answers paths before all else: with a value (bytes as they are), with what it makes
@@ -93,38 +94,11 @@ class OpenAIServer:
     )
     requests: list[Request] = field(default_factory=list)
     active: int = 0
-    url: str = ""
-
-    @asynccontextmanager
-    async def running(self, socket: str | None = None) -> AsyncIterator[OpenAIServer]:
-        """Answers on loopback, or on a unix ``socket``."""
-        tasks: set[asyncio.Task[None]] = set()
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.create_task(self._serve(reader, writer))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-        if socket is None:
-            server: asyncio.Server = await asyncio.start_server(accept, "127.0.0.1", 0)
-            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        else:
-            server = await asyncio.start_unix_server(accept, socket)
-            self.url = f"unix:{socket}"
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
-            await server.wait_closed()
 
     def asked(self, path: str) -> list[Request]:
         return [each for each in self.requests if each.path == path]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reply = Reply(writer)
         try:
             request = await _read(reader)
@@ -132,12 +106,6 @@ class OpenAIServer:
             await self._route(reply, request, reader)
         except Refuse as error:
             await reply.json(400, {"error": {"message": str(error), "type": "invalid_request"}})
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # The client left.
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
     async def _route(self, reply: Reply, request: Request, reader: asyncio.StreamReader) -> None:
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
