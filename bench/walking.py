@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from engine.media.look import open_root
+from engine.media.root import open_root
 from engine.media.walk import Walker
 
 if __name__ == "__main__":

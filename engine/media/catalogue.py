@@ -363,6 +363,7 @@ class Files:
         """Files (each inode once) and bytes that are to be hashed."""
         rows = await self._db.read(
             "SELECT count(*), coalesce(sum(size), 0) FROM (SELECT size FROM file"
+            " INDEXED BY file_pending"
             " WHERE library = ? AND blake3 IS NULL GROUP BY dev, ino)",
             (library,),
         )

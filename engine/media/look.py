@@ -21,15 +21,18 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+from engine.media.ahead import ahead
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
 from engine.media.link import Batch, Link
 from engine.media.links import Links
 from engine.media.nesting import lies_in
+from engine.media.root import RootLostError, open_root
 from engine.media.walk import GONE, Found, Identity, Walker
 from engine.worker.frames import Frame, to_bytes, to_text
 
 _PAGE = 2000
 _CHUNK = 64
+_MANY = 10_000
 _QUICK_S = 0.0005
 _UNDER_WAY = 1024 * 1024 * 1024
 _DEV = "CASE dev WHEN :old THEN :new ELSE dev END"
@@ -42,28 +45,9 @@ _Range = tuple[bytes, bytes | None]
 _Difference = tuple[str, bytes, Identity]
 
 
-class RootLostError(Exception):
-    """The root is not there (``missing``) or cannot be read (``unreadable``)."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 Row = tuple[int, bytes, int, int, int, int, int, int]
 """A file as the catalogue has it: id, path, and its identity. As SQLite gives it: there may be a
 million, nearly all of which are as they were."""
-
-
-def open_root(path: bytes) -> tuple[int, Identity, int]:
-    """The root, open for reading, its identity and its device. Raises RootLostError."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        status = os.fstat(fd)
-    except OSError as error:
-        code = "missing" if error.errno in GONE else "unreadable"
-        raise RootLostError(code, error.strerror or str(error)) from error
-    return fd, Identity.of(status), status.st_dev
 
 
 def open_catalogue(uri: str) -> sqlite3.Connection:
@@ -121,9 +105,10 @@ class Look:
         self._paths: list[str] | None = command["paths"]
         self._fd, self._identity, device = open_root(self._root)
         self._db = open_catalogue(command["catalogue"])
-        self._empty = not self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM file WHERE library = ?)", (self._library,)
-        ).fetchone()[0]
+        (self._known_files,) = self._db.execute(
+            "SELECT coalesce(max(files), 0) FROM library WHERE id = ?", (self._library,)
+        ).fetchone()
+        self._first = not self._known_files
         self._expect(command["expect"])
         self._old_dev = (command["expect"] or self._identity)[0]
         self._more: list[str] = command["hashes"]
@@ -141,7 +126,7 @@ class Look:
 
     def _expect(self, known: list[int] | None) -> None:
         """An unmounted disk leaves an empty folder, or another file system, in its place."""
-        if self._empty:
+        if self._first:
             return
         # Of one that was never looked at, another library may know files: see ``handover``.
         dev, ino = known or self._identity[:2]
@@ -158,7 +143,9 @@ class Look:
         """Tells every difference; returns the closing frame."""
         self._link.send({"k": "root", "dev": self._identity.dev, "ino": self._identity.ino})
         if self._paths is None:
-            self._merge([(b"", None)], self._walker.everything())
+            walker = self._walker
+            many = self._known_files > _MANY
+            self._merge([(b"", None)], ahead(walker) if many else walker.everything())
         for text in self._paths or ():
             self._merge_at(to_bytes(text))
         if self._paths is not None:
@@ -187,7 +174,7 @@ class Look:
         self._merge(ranges, self._walker.at(path))
 
     def _differs(self, identity: Identity) -> None:
-        if identity.nlink > 1 and (self._paths is not None or not self._empty):
+        if identity.nlink > 1 and (self._paths is not None or not self._first):
             self._links.add(identity)
 
     def _merge(self, ranges: list[_Range], items: Iterable[Found]) -> None:
@@ -230,7 +217,7 @@ class Look:
             known.next()
 
     def _added(self, found: Found, identity: Identity) -> None:
-        kind, moved = "moved", None if self._empty else self._moved_from(identity)
+        kind, moved = "moved", None if self._first else self._moved_from(identity)
         if moved is None and self._others:
             kind, moved = "came", self._came_from(identity)
         if moved is None:

@@ -13,8 +13,9 @@ import sys
 from engine.media.integrity.comparing import Compare
 from engine.media.integrity.rereading import GivenUpError, Reread
 from engine.media.link import Link
-from engine.media.look import Look, RootLostError, open_root
+from engine.media.look import Look
 from engine.media.pending import Pending
+from engine.media.root import RootLostError, open_root
 from engine.worker.child import be_quiet
 from engine.worker.frames import Frame, to_bytes, to_text
 

@@ -18,7 +18,8 @@ from engine.media.duplicates import keeper
 from engine.media.duplicates.extents import Layout, Weight, mounts, never_share, shared_spans, weigh
 from engine.media.duplicates.keeper import Candidate
 from engine.media.link import Link
-from engine.media.look import RootLostError, open_catalogue, open_root
+from engine.media.look import open_catalogue
+from engine.media.root import RootLostError, open_root
 from engine.media.walk import GONE, Identity
 from engine.worker.files import open_below
 from engine.worker.frames import Frame, to_bytes, to_text

@@ -15,7 +15,7 @@ from engine.media.duplicates.extents import Layout, mounts, never_share, shared_
 from engine.media.duplicates.reader import Reader
 from engine.media.duplicates.sieve import Same, Sieve
 from engine.media.link import Batch, Link
-from engine.media.look import open_root
+from engine.media.root import open_root
 from engine.media.walk import Identity, Walker
 from engine.worker.files import open_below
 from engine.worker.frames import Frame, to_bytes

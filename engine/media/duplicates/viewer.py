@@ -13,7 +13,7 @@ import warnings
 from typing import Any
 
 from engine.media.duplicates import looks
-from engine.media.look import RootLostError, open_root
+from engine.media.root import RootLostError, open_root
 from engine.media.survey import reading
 from engine.media.survey.trait import UnreadError
 from engine.media.survey.window import TooMuchError, Window

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
 from engine.media.link import Batch, Link
-from engine.media.look import RootLostError, open_catalogue, open_root
+from engine.media.look import open_catalogue
+from engine.media.root import RootLostError, open_root
 from engine.media.walk import GONE, Identity
 from engine.worker.frames import Frame, to_bytes, to_text
 

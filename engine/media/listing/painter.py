@@ -14,7 +14,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from engine.media.look import RootLostError, open_root
+from engine.media.root import RootLostError, open_root
 from engine.media.survey import streams
 from engine.media.survey.trait import UnreadError
 from engine.media.walk import Identity

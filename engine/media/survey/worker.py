@@ -16,7 +16,7 @@ import stat
 import sys
 import warnings
 
-from engine.media.look import RootLostError, open_root
+from engine.media.root import RootLostError, open_root
 from engine.media.source import evidence
 from engine.media.survey import reading
 from engine.media.walk import GONE, Identity

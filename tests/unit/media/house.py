@@ -183,5 +183,6 @@ async def housed(
         finally:
             await house.room.stop()
             assert not children("worker")
+            assert not children("ahead")
             assert not children("survey.worker")
             assert not children("watcher")
