@@ -1,21 +1,24 @@
-"""A walk in a process of its own, ahead of whoever compares what it meets.
+"""A walk in processes of its own, ahead of whoever compares what they meet.
 
-To walk costs more than to compare with what is known, and Python does one of them at a time. The
-process (``python -m engine.media.ahead DEV SKIP [INNER ...]``, names in hex, the root as its stdin)
-walks and does nothing else; a full pipe holds it back. Standard library only.
+To walk costs more than to compare with what is known, Python does one of them at a time, and a disk
+that is cold can look for two things at once. Each process (``python -m engine.media.ahead ROOT DEV
+LOW HIGH SKIP [INNER ...]``: the root's descriptor; names in hex) walks its range of the library and
+does nothing else; a full pipe holds it back. Standard library only.
 """
 
 from __future__ import annotations
 
 import marshal
+import os
 import signal
 import sys
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-from engine.media.walk import Found, Identity, Walker
+from engine.media.walk import Found, Identity, Range, Walker
 
 _MOST_FILES = 500
 _WAIT_S = 0.25
@@ -23,39 +26,59 @@ _NUMBERS = 6
 _PIPE = 1024 * 1024
 
 
-def ahead(walker: Walker) -> Iterator[Found]:
-    """What ``walker.everything()`` yields, walked elsewhere; its counts are those of that walk.
+def ahead(walker: Walker, ranges: Sequence[Range]) -> Iterator[tuple[int, Found]]:
+    """What ``walker.everything()`` yields of each range, in order, and which of them it is of. The
+    ranges are walked at the same time, elsewhere; the walker's counts are those of all of them.
 
-    Raises OSError where the root cannot be listed, EOFError where the process died.
+    Raises OSError where the root cannot be listed, EOFError where a process died.
     """
+    import selectors
     import subprocess  # Of no use to small libraries, and a fifth of the worker's start.
 
-    names = [name.hex() for name in (walker.skip, *walker.inner)]
-    numbers = [str(walker.root_fd), str(walker.dev)]
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "engine.media.ahead", *numbers, *names],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        pass_fds=[walker.root_fd],
-        cwd="/",
-        pipesize=_PIPE,
-    )
-    try:
-        assert child.stdout is not None
-        while True:
-            kind, *values = marshal.load(child.stdout)  # noqa: S302 - of our own child
-            if kind == "files":
-                yield from _files(*values)
-            elif kind == "unseen":
-                yield Found(values[0], None, values[1])
-            elif kind == "failed":
-                raise OSError(*values)
-            else:
-                walker.unreadable, walker.skipped, walker.problems = values
-                return
-    finally:
-        child.kill()
-        child.communicate()
+    with ExitStack() as running, selectors.DefaultSelector() as ready:
+        for number, (low, high) in enumerate(ranges):
+            numbers = [str(walker.root_fd), str(walker.dev)]
+            names = [name.hex() for name in (low, high or b"", walker.skip, *walker.inner)]
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "engine.media.ahead", *numbers, *names],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                pass_fds=[walker.root_fd],
+                cwd="/",
+                pipesize=_PIPE,
+            )
+            running.enter_context(child)
+            running.callback(child.kill)
+            assert child.stdout is not None
+            ready.register(child.stdout, selectors.EVENT_READ, number)
+        while ready.get_map():
+            for key, _events in ready.select():
+                kind, *values = _message(key.fd)
+                if kind == "files":
+                    for found in _files(*values):
+                        yield key.data, found
+                elif kind == "unseen":
+                    yield key.data, Found(values[0], None, values[1])
+                elif kind == "failed":
+                    raise OSError(*values)
+                else:
+                    walker.add(*values)
+                    ready.unregister(key.fileobj)
+
+
+def _message(fd: int) -> Any:
+    return marshal.loads(_exactly(fd, int.from_bytes(_exactly(fd, 4))))  # noqa: S302 - our child's
+
+
+def _exactly(fd: int, size: int) -> bytes:
+    parts = []
+    while size:
+        part = os.read(fd, size)
+        if not part:
+            raise EOFError("the process that walks has ended")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def _files(paths: bytes, numbers: bytes) -> Iterator[Found]:
@@ -95,7 +118,8 @@ class _Out:
 
     @staticmethod
     def _send(*message: Any) -> None:
-        sys.stdout.buffer.write(marshal.dumps(message))
+        data = marshal.dumps(message)
+        sys.stdout.buffer.write(len(data).to_bytes(4) + data)
         sys.stdout.buffer.flush()
 
     def failed(self, error: OSError) -> None:
@@ -105,10 +129,10 @@ class _Out:
 def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Whoever listened is gone: so is this.
     root, dev, *names = sys.argv[1:]
-    skip, *inner = (bytes.fromhex(name) for name in names)
+    low, high, skip, *inner = (bytes.fromhex(name) for name in names)
     out = _Out()
     try:
-        out.everything(Walker(int(root), int(dev), skip, inner))
+        out.everything(Walker(int(root), int(dev), skip, inner, (low, high or None)))
     except OSError as error:
         out.failed(error)
 

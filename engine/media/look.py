@@ -143,9 +143,7 @@ class Look:
         """Tells every difference; returns the closing frame."""
         self._link.send({"k": "root", "dev": self._identity.dev, "ino": self._identity.ino})
         if self._paths is None:
-            walker = self._walker
-            many = self._known_files > _MANY
-            self._merge([(b"", None)], ahead(walker) if many else walker.everything())
+            self._merge_everything()
         for text in self._paths or ():
             self._merge_at(to_bytes(text))
         if self._paths is not None:
@@ -169,6 +167,27 @@ class Look:
 
     # --- merging --------------------------------------------------------------------------------
 
+    def _merge_everything(self) -> None:
+        if self._known_files <= _MANY:
+            self._merge([(b"", None)], self._walker.everything())
+            return
+        halves = self._halves()
+        known = [self._known([half]) for half in halves]
+        for half, found in ahead(self._walker, halves):
+            self._meet(known[half], found)
+        for rows in known:
+            self._lose_rest(rows)
+
+    def _halves(self) -> list[_Range]:
+        """All paths, cut where a name in the root begins, about in the middle of what is known."""
+        (middle,) = self._db.execute(
+            "SELECT path FROM file WHERE library = ? ORDER BY path LIMIT 1 OFFSET ?",
+            (self._library, self._known_files // 2),
+        ).fetchone() or (b"",)
+        name, slash, _below = middle.partition(b"/")
+        cut = name + slash
+        return [(b"", cut), (cut, None)] if cut else [(b"", None)]
+
     def _merge_at(self, path: bytes) -> None:
         ranges: list[_Range] = [(path, path + b"\0"), (path + b"/", path + b"0")]
         self._merge(ranges, self._walker.at(path))
@@ -178,25 +197,34 @@ class Look:
             self._links.add(identity)
 
     def _merge(self, ranges: list[_Range], items: Iterable[Found]) -> None:
-        known = Known(self._db, self._library, ranges, self._old_dev, self._identity.dev)
+        known = self._known(ranges)
         for found in items:
-            path, identity, folder = found
-            end = path + b"/" if folder else path
-            while (row := known.row) is not None and row[1] < end:
-                self._lose(known, row)
-            if identity is None:
-                self._leave(known, found)
-                continue
-            self._link.meet()
-            if row is None or row[1] != path:
-                self._differs(identity)
-                self._added(found, identity)
-                continue
-            known.next()
-            if row[2:7] != identity[:5]:
-                self._differs(Identity(*row[2:]))
-                self._differs(identity)
-                self._tell("changed", found, identity)
+            self._meet(known, found)
+        self._lose_rest(known)
+
+    def _known(self, ranges: list[_Range]) -> Known:
+        return Known(self._db, self._library, ranges, self._old_dev, self._identity.dev)
+
+    def _meet(self, known: Known, found: Found) -> None:
+        path, identity, folder = found
+        end = path + b"/" if folder else path
+        while (row := known.row) is not None and row[1] < end:
+            self._lose(known, row)
+        if identity is None:
+            self._leave(known, found)
+            return
+        self._link.meet()
+        if row is None or row[1] != path:
+            self._differs(identity)
+            self._added(found, identity)
+            return
+        known.next()
+        if row[2:7] != identity[:5]:
+            self._differs(Identity(*row[2:]))
+            self._differs(identity)
+            self._tell("changed", found, identity)
+
+    def _lose_rest(self, known: Known) -> None:
         while known.row is not None:
             self._lose(known, known.row)
 

@@ -57,22 +57,33 @@ class Found(NamedTuple):
     folder: bool = False
 
 
+Range = tuple[bytes, bytes | None]
+"""Names in the root, those of folders with a slash: from the first on, up to but without the
+second; None: to the end."""
+
 Level = tuple[int, bytes, Iterator[bytes]]
 """An open folder, its relative path with a slash at the end, and the names still to look at."""
 
 
 class Walker:
     """``skip`` is the name of folders that are no library's business, ``inner`` the places at which
-    other libraries begin: nothing is said of either.
+    other libraries begin: nothing is said of either. ``within``: of everything only this is
+    looked at.
 
     ``problems`` holds the first of the paths that could not be read, with the reason.
     """
 
     # Not a dataclass: that module would make the worker's start a tenth longer.
     def __init__(
-        self, root_fd: int, dev: int, skip: bytes, inner: Collection[bytes] = frozenset()
+        self,
+        root_fd: int,
+        dev: int,
+        skip: bytes,
+        inner: Collection[bytes] = frozenset(),
+        within: Range = (b"", None),
     ) -> None:
         self.root_fd, self.dev, self.skip, self.inner = root_fd, dev, skip, inner
+        self._within = within
         self._left_out: dict[bytes, set[bytes]] = {b"": {skip}}
         for place in inner:
             folder, slash, name = place.rpartition(b"/")
@@ -83,6 +94,12 @@ class Walker:
     def everything(self) -> Iterator[Found]:
         """The whole library. Raises OSError where the root itself cannot be listed."""
         yield from self._folder(self._open(self.root_fd, b"."), b"")
+
+    def add(self, unreadable: int, skipped: int, problems: list[tuple[bytes, str]]) -> None:
+        """What was met elsewhere counts here."""
+        self.unreadable += unreadable
+        self.skipped += skipped
+        self.problems = [*self.problems, *problems][:_MAX_PROBLEMS]
 
     def at(self, path: bytes) -> Iterator[Found]:
         """The file or the folder at one relative path; nothing where there is none."""
@@ -158,6 +175,9 @@ class Walker:
             raise
         if left_out := self._left_out.get(prefix):
             names = [name for name in names if name.rstrip(b"/") not in left_out]
+        if not prefix:
+            low, high = self._within
+            names = [name for name in names if low <= name and (high is None or name < high)]
         names.sort()
         return fd, prefix, iter(names)
 
