@@ -58,6 +58,7 @@ def _followed(folder: Path) -> int:
 class IndexWorker(Worker):
     WHAT: ClassVar[str] = "The process that keeps the index of memories"
     HINT: ClassVar[str] = "Nothing that is remembered is lost. Try again."
+    HUGE_PAGES: ClassVar[bool] = True
 
 
 class Index:

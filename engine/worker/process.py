@@ -19,18 +19,30 @@ from engine.worker.frames import Frame
 _ERRORS_KEPT = 4096
 
 
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
+
+
 class WorkerFailed(Failed):
     """The worker died, or was ended because it was stuck."""
+
+
+def with_huge_pages() -> dict[str, str]:
+    """Ours, and of glibc pages of 2 MiB: a search through hundreds of megabytes takes a third less.
+    Elsewhere it means nothing; what the user has set comes last, and wins."""
+    known = os.environ.get("GLIBC_TUNABLES")
+    return {**os.environ, "GLIBC_TUNABLES": f"{_HUGE_PAGES}:{known}" if known else _HUGE_PAGES}
 
 
 class Worker:
     """A child in a session of its own: the terminal's Ctrl-C is not for it.
 
-    ``WHAT`` and ``HINT`` say, where it dies, what it was and what to do.
+    ``WHAT`` and ``HINT`` say, where it dies, what it was and what to do. ``HUGE_PAGES``: it holds
+    hundreds of megabytes, and reads them here and there.
     """
 
     WHAT: ClassVar[str] = "A worker process"
     HINT: ClassVar[str] = ""
+    HUGE_PAGES: ClassVar[bool] = False
 
     def __init__(self, child: asyncio.subprocess.Process) -> None:
         self._child = child
@@ -52,6 +64,7 @@ class Worker:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
                 cwd="/",
+                env=with_huge_pages() if cls.HUGE_PAGES else None,
             )
         except OSError as error:
             raise Unavailable(

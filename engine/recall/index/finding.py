@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from engine.recall.index import lexicon, moments, pool
-from engine.recall.index.lexicon import Term
+from engine.recall.index.lexicon import Lexicon, Term
 from engine.recall.index.moments import Event, Window
 from engine.recall.index.pool import Pool
 from engine.recall.index.shelf import SHARED, Shelf, key_of, memory_of, span
@@ -26,7 +26,7 @@ from engine.recall.index.words import asked, split, stem
 
 DENSE = 1.7
 NAMED = 0.45
-ASKS, ASKS_HERE = 0.25, 2.0
+ASKS, _ASKING = 0.25, {"turn": 2.0}
 """What asks tells little; what its person asked of a model here tells nothing."""
 IN_TIME, SOON_AFTER, SOON_S = 0.5, 0.25, 7 * 86_400.0
 """What was told within the time that is asked for, or within a week of it."""
@@ -81,10 +81,11 @@ class Found:
 
 class Finder:
     """Holds the keys of the spaces that were searched, and the times of those that were searched by
-    time: 8 bytes a memory each."""
+    time: 8 bytes a memory each; and who holds the words that were asked for last."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self._lexicon = Lexicon(shelf)
         self._keys: dict[int, np.ndarray] = {}
         self._times: dict[int, np.ndarray] = {}
 
@@ -92,13 +93,15 @@ class Finder:
     def size(self) -> int:
         """Bytes in memory."""
         held = (*self._keys.values(), *self._times.values())
-        return sum(column.nbytes for column in held)
+        return self._lexicon.size + sum(int(column.nbytes) for column in held)
 
     # --- keys -----------------------------------------------------------------------------------
 
     def _catch_up(self) -> None:
         added, self._shelf.added = self._shelf.added, []
         taken, self._shelf.taken = self._shelf.taken, []
+        if added or taken:
+            self._lexicon.forget()
         for space in {key >> 32 for key in (*added, *taken)} & set(self._keys):
             touched = np.unique(np.asarray([*added, *taken], np.int64))
             touched = touched[(touched >> 32) == space]
@@ -174,9 +177,7 @@ class Finder:
         tokens = asked(query.words or query.text)
         near = self._begin(space, query, allowed, vectors)
         try:  # While other threads look for what is near in meaning.
-            terms = lexicon.terms(
-                self._shelf, counted, tokens, _reach(keys, allowed), typing=query.typing
-            )
+            terms = self._lexicon.terms(counted, tokens, _reach(keys, allowed), typing=query.typing)
             worded = self._worded(keys, terms, allowed)
             found = self._pool(worded, terms, counted.average, query, vectors)
         finally:
@@ -251,26 +252,20 @@ class Finder:
         vectors: Vectors | None,
     ) -> Pool:
         rows = self._shelf.entries(keys.tolist())
+        columns = zip(*rows, strict=True) if rows else [()] * 8
+        numbers, at, words, asks, speakers, sources, texts, kinds = columns
         found = Pool(
-            np.fromiter((row[0] for row in rows), np.int64, len(rows)),
-            np.fromiter((row[1] for row in rows), np.float64, len(rows)),
-            np.fromiter((row[3] * _asking(row[7]) for row in rows), np.float64, len(rows)),
-            [row[4] for row in rows],
-            [row[5] for row in rows],
-            np.fromiter(
-                (lexicon.score(terms, row[6], row[2], average) for row in rows),
-                np.float64,
-                len(rows),
-            ),
+            np.asarray(numbers, np.int64),
+            np.asarray(at, np.float64),
+            np.asarray(asks, np.float64) * [_ASKING.get(kind, ASKS) for kind in kinds],
+            list(speakers),
+            list(sources),
+            lexicon.scores(terms, texts, words, average),
             np.zeros(len(rows)),
         )
         if query.vector is not None and vectors is not None and len(rows):
             found.dense = DENSE * _cosines(found.keys & 0xFFFF_FFFF, query.vector, vectors)
         return found
-
-
-def _asking(kind: str) -> float:
-    return ASKS_HERE if kind == "turn" else ASKS
 
 
 def _cosines(ids: np.ndarray, vector: np.ndarray, vectors: Vectors) -> np.ndarray:

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -24,6 +27,8 @@ FIRST = 2_048
 """Keys of a token that are read at first; more only where nothing rarer was asked for."""
 MOST = 16_384
 _ENOUGH = 256
+_KEPT = 128
+"""Answers that are kept, of 128 KiB at most."""
 
 
 @dataclass(slots=True)
@@ -64,46 +69,73 @@ def space_of(shelf: Shelf, number: int) -> Space | None:
     return Space(number, row[0], max(1.0, row[1] / row[0]))
 
 
-def terms(
-    shelf: Shelf, space: Space, tokens: list[str], keys: np.ndarray, *, typing: bool
-) -> list[Term]:
-    """``keys``: those of the space that are looked at, in order and without a gap. ``typing``: the
-    last token may be the beginning of a word; where nobody holds it, it is taken for one."""
-    found = []
-    for number, token in enumerate(tokens):
-        term = _term(shelf, space, token, keys, FIRST)
-        if not len(term.keys) and typing and number == len(tokens) - 1 and len(token) > 1:
-            term = _term(shelf, space, f"{token}*", keys, FIRST)
-        found.append(term)
-    known = sum(len(term.keys) for term in found if term.whole)
-    if known < _ENOUGH:
-        # Only common words were asked for: the rarer of them are read further.
-        for term in sorted((t for t in found if not t.whole), key=lambda t: t.held)[:2]:
-            found[found.index(term)] = _term(shelf, space, term.token, keys, MOST)
-    for term in found:
-        term.idf = idf(term.held, space.entries) / space.rarest
-    return found
+class Lexicon:
+    """Who holds a token. What was read is kept until something changes: who types asks for the same
+    words again with every letter."""
 
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._read: OrderedDict[tuple[str, int, int, int], np.ndarray] = OrderedDict()
 
-def _term(shelf: Shelf, space: Space, token: str, keys: np.ndarray, limit: int) -> Term:
-    """``token`` may end with ``*``: whatever begins so."""
-    if not len(keys):
-        return Term(token, keys, True, 0.0)
-    low, high = int(keys[0]), int(keys[-1])
-    query = f'"{token[:-1]}"*' if token.endswith("*") else f'"{token}"'
-    try:
-        rows = shelf.db.execute(
-            "SELECT rowid FROM lexicon WHERE lexicon MATCH ? AND rowid BETWEEN ? AND ?"
-            " ORDER BY rowid DESC LIMIT ?",
-            (query, low, high, limit),
-        ).fetchall()
-    except sqlite3.OperationalError:  # No token for FTS5, whatever it is.
-        rows = []
-    got = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    whole = len(got) < limit
-    # Of what was looked at as many hold it as of all.
-    seen = len(keys) if whole else len(keys) - int(np.searchsorted(keys, got[-1]))
-    return Term(token, got, whole, len(got) * max(1.0, space.entries / max(1, seen)))
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return sum(int(keys.nbytes) for keys in self._read.values())
+
+    def forget(self) -> None:
+        """Something changed."""
+        self._read.clear()
+
+    def terms(
+        self, space: Space, tokens: list[str], keys: np.ndarray, *, typing: bool
+    ) -> list[Term]:
+        """``keys``: those of the space that are looked at, in order and without a gap. ``typing``:
+        the last token may be the beginning of a word; where nobody holds it, it is taken for one.
+        """
+        found = []
+        for number, token in enumerate(tokens):
+            term = self._term(space, token, keys, FIRST)
+            if not len(term.keys) and typing and number == len(tokens) - 1 and len(token) > 1:
+                term = self._term(space, f"{token}*", keys, FIRST)
+            found.append(term)
+        known = sum(len(term.keys) for term in found if term.whole)
+        if known < _ENOUGH:
+            # Only common words were asked for: the rarer of them are read further.
+            for term in sorted((t for t in found if not t.whole), key=lambda t: t.held)[:2]:
+                found[found.index(term)] = self._term(space, term.token, keys, MOST)
+        for term in found:
+            term.idf = idf(term.held, space.entries) / space.rarest
+        return found
+
+    def _term(self, space: Space, token: str, keys: np.ndarray, limit: int) -> Term:
+        """``token`` may end with ``*``: whatever begins so."""
+        if not len(keys):
+            return Term(token, keys, True, 0.0)
+        got = self._holders(token, int(keys[0]), int(keys[-1]), limit)
+        whole = len(got) < limit
+        # Of what was looked at as many hold it as of all.
+        seen = len(keys) if whole else len(keys) - int(np.searchsorted(keys, got[-1]))
+        return Term(token, got, whole, len(got) * max(1.0, space.entries / max(1, seen)))
+
+    def _holders(self, token: str, low: int, high: int, limit: int) -> np.ndarray:
+        asked = (token, low, high, limit)
+        if asked in self._read:
+            self._read.move_to_end(asked)
+            return self._read[asked]
+        query = f'"{token[:-1]}"*' if token.endswith("*") else f'"{token}"'
+        try:
+            rows = self._shelf.db.execute(
+                "SELECT rowid FROM lexicon WHERE lexicon MATCH ? AND rowid BETWEEN ? AND ?"
+                " ORDER BY rowid DESC LIMIT ?",
+                (query, low, high, limit),
+            ).fetchall()
+        except sqlite3.OperationalError:  # No token for FTS5, whatever it is.
+            rows = []
+        got = np.fromiter(chain.from_iterable(rows), np.int64, len(rows))
+        self._read[asked] = got
+        if len(self._read) > _KEPT:
+            self._read.popitem(last=False)
+        return got
 
 
 def candidates(found: list[Term], most: int) -> np.ndarray:
@@ -120,13 +152,25 @@ def candidates(found: list[Term], most: int) -> np.ndarray:
     return keys[np.lexsort((-keys, -sums))[:most]]
 
 
-def score(found: list[Term], stems: str, words: int, average: float) -> float:
-    """BM25 of one memory by its own text: exact, also for tokens that were not read to the end."""
-    norm = K1 * (1 - B + B * words / average)
-    text = f" {stems} ".replace(" ", "  ")
-    total = 0.0
+def scores(
+    found: list[Term], texts: Sequence[str], words: Sequence[int], average: float
+) -> np.ndarray:
+    """BM25 of memories by their own texts (stems, and how many): exact, also for tokens that were
+    not read to the end."""
+    asked = []
     for term in found:
-        token = f" {term.token[:-1]}" if term.token.endswith("*") else f" {term.token} "
-        if held := text.count(token):
-            total += term.idf * held * (K1 + 1) / (held + norm)
-    return total
+        begin = term.token.endswith("*")
+        bare = term.token[:-1] if begin else term.token
+        asked.append((bare, f" {bare}" if begin else f" {bare} ", term.idf * (K1 + 1)))
+    result = np.zeros(len(texts))
+    for row, text in enumerate(texts):
+        # A look for the mere letters rules out nearly all that are near in meaning alone.
+        there = [(token, worth) for bare, token, worth in asked if bare in text]
+        if not there:
+            continue
+        norm = K1 * (1 - B + B * words[row] / average)
+        spaced = f" {text} ".replace(" ", "  ")
+        for token, worth in there:
+            if held := spaced.count(token):
+                result[row] += worth * held / (held + norm)
+    return result

@@ -169,8 +169,8 @@ class Vectors:
             f" WHERE memory IN ({marks}) AND length(data) = ? ORDER BY memory",
             (2 * self.dimensions,),
         ).fetchall()
-        known = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-        data = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
+        known = np.asarray([row[0] for row in rows], np.int64)
+        data = np.frombuffer(b"".join([row[1] for row in rows]), np.float16)
         return known, data.reshape(len(rows), self.dimensions).astype(np.float32)
 
     # --- taking out -----------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from typing import Any
 
+import psutil
 import pytest
 
 from engine.contract import engine as status_words
@@ -17,6 +19,7 @@ from engine.contract.memories import RecallHit
 from engine.home import Home
 from engine.recall.indexer import IndexWorker
 from engine.worker.frames import Frame
+from engine.worker.process import with_huge_pages
 from tests.fakes.embedder import HashedEmbedder
 from tests.fakes.waiting import until
 from tests.unit.recall.rooms import Rooms, rooms_at
@@ -99,6 +102,16 @@ async def test_the_end_of_one_index_is_heard_before_the_next_one_starts(
     await asyncio.gather(*asked)
     assert known == [1]
     assert await rooms.worker() != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+async def test_the_index_asks_for_large_pages_beside_what_its_user_set(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_for = psutil.Process(await rooms.worker()).environ()["GLIBC_TUNABLES"]
+    assert set_for == "glibc.malloc.hugetlb=1"
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+    assert with_huge_pages()["GLIBC_TUNABLES"] == f"{set_for}:glibc.malloc.arena_max=1"
 
 
 async def test_without_a_model_words_must_do_and_it_is_said(home: Home) -> None:
