@@ -38,6 +38,7 @@ class Canvas:
 @pytest.fixture
 def canvas(monkeypatch: pytest.MonkeyPatch) -> Canvas:
     found = Canvas()
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")
     monkeypatch.setattr(ArcanumApp, "canvas", property(lambda _app: found))
     return found
 
@@ -101,12 +102,14 @@ async def test_a_terminal_that_is_behind_gets_half_blocks(canvas: Canvas) -> Non
     async with desk(pictured(60, 48)) as it:
         await look(it)
         await it.sees("▀" * 10)
+        assert canvas.sent
         assert placeholder(0, 0) not in it.screen_text
 
 
 async def test_what_is_shown_stays_when_the_terminal_says_late_that_it_draws(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")
     async with desk(pictured(12, 8)) as it:
         await look(it)
         await it.sees("▀" * 12)
