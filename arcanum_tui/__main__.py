@@ -45,7 +45,7 @@ def _screen() -> int:
         from arcanum_tui.app import run
 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        return run(connect)
+        return run(connect, pictures=pictures)
     except KeyboardInterrupt:
         return 3
     except Exception as error:  # noqa: BLE001 - recorded with its traceback, told in one line
@@ -53,6 +53,14 @@ def _screen() -> int:
         from arcanum_tui.cli.terminal import Terminal
 
         return Terminal().fail(defect(error))
+
+
+def pictures() -> str:
+    """How pictures are wanted. Raises ConfigInvalid."""
+    from engine import config
+    from engine.home import locate
+
+    return config.load(locate().config_file).screen.pictures
 
 
 async def connect() -> EngineClient:

@@ -66,6 +66,10 @@ def _present() -> datetime:
     return datetime.now(UTC)
 
 
+def _automatic() -> str:
+    return "auto"
+
+
 class StateChanged(Message):
     """A batch of events was folded in."""
 
@@ -78,7 +82,8 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
     """``connect`` makes a client, and a new one after each loss; the app never knows which kind.
 
     ``theme`` names a file of ``themes/``; ``animations`` False keeps everything still; ``clock``
-    is the present in UTC, ``stopwatch`` gives seconds that only move forward.
+    is the present in UTC, ``stopwatch`` gives seconds that only move forward; ``pictures`` reads
+    how they are wanted, in a thread, after the first paint.
     """
 
     TITLE = "Arcanum"
@@ -109,6 +114,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         animations: bool = True,
         clock: Callable[[], datetime] = _present,
         stopwatch: Callable[[], float] = time.monotonic,
+        pictures: Callable[[], str] = _automatic,
     ) -> None:
         super().__init__(driver_class=PatientDriver)
         self.register_theme(looks.load(theme))
@@ -120,6 +126,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         self.model_since = stopwatch()
         self.looked: datetime | None = None
         self.keys = KeyTimes()
+        self.pictures, self._read_pictures = "auto", pictures
         self._connect = connect
         self._bridge: Bridge | None = None
         self._reaching: asyncio.Task[None] | None = None
@@ -167,7 +174,9 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
             self._handle_exception(error)  # type: ignore[arg-type]
 
     async def _prepare(self) -> None:
-        """What can wait until the engine has answered: the other screens, the first run."""
+        """What can wait until the engine has answered: other screens, settings, the first run."""
+        with suppress(ArcanumError):  # What is wrong with them the engine tells.
+            self.pictures = await asyncio.to_thread(self._read_pictures)
         for module, _ in LATER.values():
             await asyncio.to_thread(import_module, module)
         deeds = await asyncio.to_thread(import_module, "arcanum_tui.deeds")
@@ -191,6 +200,14 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
             self.screen.show_title()
         if self._offer is not None and isinstance(self.screen, Overview):
             self._ask_first_run(self._offer)
+
+    @property
+    def canvas(self) -> PatientDriver | None:
+        """The way to a terminal that draws pictures, where that is wanted."""
+        driver = self._driver
+        if self.pictures == "auto" and isinstance(driver, PatientDriver) and driver.draws:
+            return driver
+        return None
 
     # --- the engine -----------------------------------------------------------------------------
 
@@ -364,8 +381,9 @@ def run(
     *,
     theme: str = looks.DEFAULT,
     animations: bool = True,
+    pictures: Callable[[], str] = _automatic,
 ) -> int:
     """Opens the control center and stays until it is left. Returns the exit code."""
-    app = ArcanumApp(connect, theme=theme, animations=animations)
+    app = ArcanumApp(connect, theme=theme, animations=animations, pictures=pictures)
     app.run()
     return app.return_code or 0

@@ -1,4 +1,5 @@
-"""The way to the terminal: one that nobody reads costs frames, never the event loop.
+"""The way to the terminal: one that nobody reads costs frames, never the event loop; and whether it
+draws pictures.
 
 Textual waits for a terminal that is behind (a stalled SSH connection, a laptop that sleeps). The
 engine runs on the same loop: jobs, schedules and every attached shell would wait with it.
@@ -7,10 +8,12 @@ engine runs on the same loop: jobs, schedules and every attached shell would wai
 from __future__ import annotations
 
 import asyncio
+import os
 
 from textual.drivers.linux_driver import LinuxDriver
 
 _LOOK_AGAIN_S = 0.25
+_DRAW = frozenset({"xterm-kitty", "xterm-ghostty"})
 
 
 class PatientDriver(LinuxDriver):
@@ -30,6 +33,20 @@ class PatientDriver(LinuxDriver):
                 self._catch_up()
             else:
                 super().write(data)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it knows kitty's graphics protocol, with placeholders.
+
+        It is not asked: what Textual does not expect of a terminal, it takes for keys. But Textual
+        asks for reports of the window's size, and a kitty that has those has placeholders.
+        """
+        return self._in_band_window_resize and os.environ.get("TERM") in _DRAW
+
+    def offer(self, data: str) -> bool:
+        """Writes what is no part of a frame. False where the terminal is behind: it is dropped."""
+        self.write(data)
+        return not self._behind
 
     def _catch_up(self) -> None:
         """Looks again until all was taken; then the screen is painted whole."""

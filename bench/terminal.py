@@ -84,9 +84,12 @@ class Terminal:
         columns: int = 120,
         rows: int = 36,
         leave: bytes = b"\x11",  # Ctrl-Q
+        term: str = "xterm-256color",
     ) -> None:
         self._command, self._leave = list(command), leave
-        self._env = {**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        # What surrounds us may have a size of its own.
+        size = {"COLUMNS": str(columns), "LINES": str(rows)}
+        self._env = {**env, **size, "TERM": term, "COLORTERM": "truecolor"}
         self._size = struct.pack("HHHH", rows, columns, 0, 0)
         self.text = Text()
         self.started = 0.0

@@ -223,6 +223,10 @@ class ApprovalsConfig(_Section):
 class ScreenConfig(_Section):
     theme: Annotated[str, Field(max_length=40)] = Field("dark", description="A theme's name")
     animations: Literal["none", "basic"] = Field("none", description="Motion on the screen")
+    pictures: Literal["auto", "blocks", "off"] = Field(
+        "auto",
+        description="Small pictures: of pixels where the terminal draws them, of blocks, or none",
+    )
 
 
 class Config(_Section):

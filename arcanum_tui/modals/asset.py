@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -15,7 +14,6 @@ from arcanum_tui.modals.base import BORDERS, WIDEST, Dialog
 from arcanum_tui.state import asset as closely
 from arcanum_tui.state.grid import Piece, Row, muted
 from arcanum_tui.state.text import clean
-from arcanum_tui.widgets import picture
 from arcanum_tui.widgets.lines import GUTTER, Lines
 from arcanum_tui.widgets.picture import Picture
 from arcanum_tui.work import start
@@ -23,7 +21,6 @@ from engine.contract import media
 from engine.contract.assets import ListedAsset
 from engine.contract.copies import DuplicateGroup
 from engine.contract.errors import ArcanumError
-from engine.contract.listing import AskThumbnail
 from engine.contract.traits import AssetDetail, ShowAsset
 
 
@@ -51,8 +48,7 @@ class AssetDialog(Dialog[str]):
     def on_mount(self) -> None:
         self._draw()
         start(self, "details", self._read)
-        # A half block says nothing without its two colours.
-        if picture.shows(self._asset.kind) and not self.app.no_color:
+        if self._picture.shows(self._asset.kind):
             start(self, "picture", self._paint)
 
     async def _read(self) -> None:
@@ -64,16 +60,14 @@ class AssetDialog(Dialog[str]):
         self._draw()
 
     async def _paint(self) -> None:
-        room = self._box // 3
-        width, height = min(picture.WIDEST, room), min(picture.HIGHEST, self.app.size.height // 2)
-        asked = AskThumbnail(id=self._asset.id, width=width, height=2 * height)
+        asked = self._picture.ask(self._asset.id, self._box // 3, self.app.size.height // 2)
         try:
             made = await self.control_center.engine.ask(media.THUMBNAIL, asked)
         except ArcanumError:
             return  # What is known of the file says why, if it is the file's.
         if made.width:
-            self._wide = made.width + 3
-            self._picture.show(made.width, made.height, base64.b64decode(made.pixels))
+            self._picture.show(made)
+            self._wide = self._picture.columns + 3
             self._draw()
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Iterable
 
 from textual.containers import Vertical
@@ -13,7 +12,6 @@ from arcanum_tui.screens.browsing import Browsing
 from arcanum_tui.state import asset as closely
 from arcanum_tui.state.grid import Piece, Row, muted
 from arcanum_tui.state.level import Level
-from arcanum_tui.widgets import picture
 from arcanum_tui.widgets.lines import GUTTER, Lines
 from arcanum_tui.widgets.picture import Picture
 from arcanum_tui.work import restart
@@ -21,7 +19,7 @@ from engine.contract import media
 from engine.contract.assets import ListedAsset
 from engine.contract.copies import DuplicateGroup
 from engine.contract.errors import ArcanumError
-from engine.contract.listing import AskThumbnail, Folder
+from engine.contract.listing import Folder
 from engine.contract.traits import ShowAsset
 
 BROAD = 160
@@ -98,25 +96,22 @@ class Beside(Browsing):
             trouble = f"✗ {error.title}: {error.message} {error.hint}".strip()
             self._tell((), Piece(trouble, "bad"))
             return
-        seen = picture.shows(asset.kind) and not self.app.no_color
+        seen = self._thumb.shows(asset.kind)
         self._tell(closely.details(found, room), keep=seen)
         if seen:
             await self._paint(asset)
 
     async def _paint(self, asset: ListedAsset) -> None:
-        width = min(picture.WIDEST, self._details.size.width - GUTTER)
-        height = min(picture.HIGHEST, self._files.size.height // 2)
-        asked = AskThumbnail(id=asset.id, width=max(1, width), height=max(1, 2 * height))
+        room = self._details.size.width - GUTTER, self._files.size.height // 2
+        asked = self._thumb.ask(asset.id, *room)
         try:
-            made = await self.control_center.engine.ask(media.THUMBNAIL, asked)
+            self._thumb.show(await self.control_center.engine.ask(media.THUMBNAIL, asked))
         except ArcanumError:
-            self._thumb.show(0, 0, b"")
-        else:
-            self._thumb.show(made.width, made.height, base64.b64decode(made.pixels))
+            self._thumb.show(None)
 
     def _tell(self, rows: Iterable[Row], empty: Piece | None = None, *, keep: bool = False) -> None:
         """``keep``: the picture of before stays until the next one is here."""
         self._details.go(0)
         self._details.show((*rows,), empty=empty)
         if not keep:
-            self._thumb.show(0, 0, b"")
+            self._thumb.show(None)

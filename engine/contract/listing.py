@@ -104,8 +104,8 @@ class AskThumbnail(Wire):
     """A small picture of a picture, or of a film, at most ``width`` by ``height`` pixels."""
 
     id: Annotated[int, Field(ge=1, description="the file, by its number")]
-    width: Annotated[int, Field(ge=1, le=256, description="pixels, at most")] = 64
-    height: Annotated[int, Field(ge=1, le=256, description="pixels, at most")] = 64
+    width: Annotated[int, Field(ge=1, le=512, description="pixels, at most")] = 64
+    height: Annotated[int, Field(ge=1, le=512, description="pixels, at most")] = 64
 
 
 class Thumbnail(Wire):

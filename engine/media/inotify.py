@@ -18,6 +18,7 @@ import threading
 from typing import Final
 
 from engine.media.hints import LimitError, Told
+from engine.media.mounts import mounted_in
 from engine.media.nesting import lies_in
 
 IN_MODIFY: Final = 0x2
@@ -64,6 +65,7 @@ class Inotify:
         self._lock = threading.Lock()
         self._roots: dict[int, tuple[bytes, int]] = {}
         self._inner: dict[int, frozenset[bytes]] = {}
+        self._mounted: dict[int, frozenset[bytes]] = {}
         self._places: dict[int, tuple[int, bytes]] = {}
         self._watches: dict[tuple[int, bytes], int] = {}
         threading.Thread(target=self._listen, name="inotify", daemon=True).start()
@@ -74,6 +76,7 @@ class Inotify:
         status = os.stat(root, follow_symlinks=False)
         with self._lock:
             self._roots[library], self._inner[library] = (root, status.st_dev), inner
+            self._mounted.clear()
             try:
                 self._add_tree(library, b"")
             except LimitError:
@@ -86,6 +89,7 @@ class Inotify:
             if library not in self._roots:
                 return
             before, self._inner[library] = self._inner[library], inner
+            self._mounted.clear()
             for top in inner - before:
                 self._drop_tree(library, top)
             for top in before - inner:
@@ -114,11 +118,11 @@ class Inotify:
 
     def _add_tree(self, library: int, top: bytes) -> None:
         root, device = self._roots[library]
-        inner = self._inner[library]
+        apart = self._inner[library] | self._mounts(library)
         queue = [top]
         while queue:
             path = queue.pop()
-            if inner and lies_in(path, inner):
+            if apart and lies_in(path, apart):
                 continue
             whole = os.path.join(root, path) if path else root
             try:
@@ -134,6 +138,17 @@ class Inotify:
             except OSError:  # Gone again, or not to be read: the next look says so.
                 continue
             queue.extend(path + b"/" + name for name in names) if path else queue.extend(names)
+
+    def _mounts(self, library: int) -> frozenset[bytes]:
+        """Where something is mounted in it; folders that come together ask once."""
+        if library not in self._mounted:
+            try:
+                fd = os.open(self._roots[library][0], os.O_PATH | os.O_CLOEXEC)
+            except OSError:
+                return frozenset()
+            self._mounted[library] = mounted_in(fd)
+            os.close(fd)
+        return self._mounted[library]
 
     def _watch(self, library: int, path: bytes, whole: bytes) -> None:
         watch = self._libc.inotify_add_watch(self._fd, whole, _MASK)
@@ -169,6 +184,7 @@ class Inotify:
             data = os.read(self._fd, 256 * 1024)
         except BlockingIOError:
             return False
+        self._mounted.clear()
         at = 0
         while at < len(data):
             watch, mask, _cookie, length = _EVENT.unpack_from(data, at)

@@ -1,8 +1,8 @@
 """Walking a library: every regular file below a folder, in the byte order of its relative path.
 
 Folders are opened one below the other with ``openat`` and never through a symbolic link, so a
-folder that is swapped for a link meanwhile is not followed; nothing on another file system is
-entered. Standard library only.
+folder that is swapped for a link meanwhile is not followed; nothing on another file system, or
+mounted below the root, is entered. Standard library only.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import stat
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from engine.media.mounts import mounted_in
 from engine.media.nesting import lies_in
 from engine.worker.frames import bounded, signed
 
@@ -65,6 +66,10 @@ Level = tuple[int, bytes, Iterator[bytes]]
 """An open folder, its relative path with a slash at the end, and the names still to look at."""
 
 
+def _another() -> OSError:
+    return OSError(errno.EXDEV, "another file system")
+
+
 class Walker:
     """``skip`` is the name of folders that are no library's business, ``inner`` the places at which
     other libraries begin: nothing is said of either. ``within``: of everything only this is
@@ -88,6 +93,7 @@ class Walker:
         for place in inner:
             folder, slash, name = place.rpartition(b"/")
             self._left_out.setdefault(folder + slash, set()).add(name)
+        self._mounted = mounted_in(root_fd)
         self.unreadable = self.skipped = 0
         self.problems: list[tuple[bytes, str]] = []
 
@@ -108,6 +114,8 @@ class Walker:
             return
         fd = os.dup(self.root_fd)
         try:
+            if lies_in(path, self._mounted):
+                raise _another()
             for parent in parents:
                 below = self._open(fd, parent)
                 os.close(fd)
@@ -130,16 +138,19 @@ class Walker:
         below = os.open(name, _OPEN_FOLDER, dir_fd=fd)
         if os.fstat(below).st_dev != self.dev:
             os.close(below)
-            raise OSError(errno.EXDEV, "another file system")
+            raise _another()
         return below
 
     def _folder(self, top: int, prefix: bytes) -> Iterator[Found]:
         stack: list[Level] = [self._list(top, prefix)]
+        mounted = self._mounted
         try:
             while stack:
                 fd, prefix, names = stack[-1]
                 for name in names:
                     try:
+                        if mounted and (prefix + name).rstrip(b"/") in mounted:
+                            raise _another()
                         if name[-1] != _SLASH:
                             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
                         elif name[:-1] == self.skip:

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from engine.media import mounts
 from engine.media.duplicates import keeper
-from engine.media.duplicates.extents import Layout, Weight, mounts, never_share, shared_spans, weigh
+from engine.media.duplicates.extents import Layout, Weight, never_share, shared_spans, weigh
 from engine.media.duplicates.keeper import Candidate
 from engine.media.link import Link
 from engine.media.look import open_catalogue
@@ -100,7 +101,7 @@ class Describer:
         self._most = most
         self.keep = {name: at for at, name in enumerate(keep)}
         self._touch = touch
-        self._mounts = mounts()
+        self._mounts = mounts.table()
         self._deaf: dict[int, bool] = {}
 
     def member(self, names: list[Name], identity: Identity, facts: Mapping[str, Any]) -> Member:

@@ -21,7 +21,7 @@ _LAST = 0x1
 _NOWHERE = 0x2 | 0x4 | 0x200  # Unknown, not yet allocated, or inside of the inode.
 _SHARED = 0x2000
 _NEVER_SHARE = re.compile(
-    "ext[234]|tmpfs|ramfs|v?fat|exfat|msdos|ntfs3?|hfs|hfsplus|iso9660|udf|squashfs|jfs|reiserfs"
+    b"ext[234]|tmpfs|ramfs|v?fat|exfat|msdos|ntfs3?|hfs|hfsplus|iso9660|udf|squashfs|jfs|reiserfs"
 )
 
 Span = tuple[int, int]
@@ -43,23 +43,14 @@ class Weight(NamedTuple):
     frees: int
 
 
-def never_share(dev: int, mounts: str) -> bool:
-    """Whether files of this device cannot share bytes. ``mounts``: /proc/self/mountinfo."""
-    number = f"{dev >> 8 & 0xFFF | dev >> 32 & ~0xFFF}:{dev & 0xFF | dev >> 12 & ~0xFF}"
-    for line in mounts.splitlines():
-        before, dash, after = line.partition(" - ")
+def never_share(dev: int, mounts: bytes) -> bool:
+    """Whether files of this device cannot share bytes. ``mounts``: the table of what is mounted."""
+    number = b"%d:%d" % (dev >> 8 & 0xFFF | dev >> 32 & ~0xFFF, dev & 0xFF | dev >> 12 & ~0xFF)
+    for line in mounts.split(b"\n"):
+        before, dash, after = line.partition(b" - ")
         if dash and before.split()[2:3] == [number]:
             return _NEVER_SHARE.fullmatch(after.split()[0]) is not None
     return False
-
-
-def mounts() -> str:
-    """What is mounted; '' where that is not told."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def shared_spans(fd: int) -> list[Span] | None:

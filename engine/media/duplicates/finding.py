@@ -10,8 +10,9 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
+from engine.media import mounts
 from engine.media.duplicates.describing import Describer, Libraries, Member, Name, Place, facts_of
-from engine.media.duplicates.extents import Layout, mounts, never_share, shared_spans, weigh
+from engine.media.duplicates.extents import Layout, never_share, shared_spans, weigh
 from engine.media.duplicates.reader import Reader
 from engine.media.duplicates.sieve import Same, Sieve
 from engine.media.link import Batch, Link
@@ -48,7 +49,7 @@ class Find:
         self._describer = Describer(command["keep"], command["most"], touch=True)
         self._sieve = Sieve(link, command["threads"], reader=self._reader(command["threads"]))
         self._unreadable = self._skipped = 0
-        self._mounts = mounts()
+        self._mounts = mounts.table()
         self._silent: dict[int, bool] = {}
 
     def _reader(self, threads: int) -> Reader | None:

@@ -75,12 +75,12 @@ def test_no_byte_comes_free_twice_or_while_somebody_has_it(
 
 def test_file_systems_that_cannot_share_are_known_by_their_name() -> None:
     mounts = (
-        "24 1 254:0 / / rw - ext4 /dev/vda rw\n25 1 0:44 / /b rw,x shared:1 - btrfs /dev/b rw\nodd"
+        b"24 1 254:0 / / rw - ext4 /dev/vda rw\n25 1 0:44 / /b rw,x shared:1 - btrfs /dev/b rw\nodd"
     )
     assert never_share(os.makedev(254, 0), mounts)
     assert not never_share(os.makedev(0, 44), mounts)
     assert not never_share(os.makedev(9, 9), mounts)
-    assert not never_share(os.makedev(254, 0), "")
+    assert not never_share(os.makedev(254, 0), b"")
 
 
 @pytest.fixture(params=["btrfs", "xfs"])

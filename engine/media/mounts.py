@@ -1,0 +1,52 @@
+"""What is mounted in a folder. Where it is a part of the same file system, which is mounted there
+once more (a bind mount), no device number tells.
+
+Linux lists it; elsewhere nothing is known. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+
+_TABLE = "/proc/self/mountinfo"
+_MOST = 4 * 1024 * 1024
+_MOUNT_ID = b"mnt_id:"
+
+
+def table() -> bytes:
+    """A line for each mount; b'' where that is not told."""
+    try:
+        with open(_TABLE, "rb") as file:
+            whole, _newline, _cut = file.read(_MOST).rpartition(b"\n")
+    except OSError:
+        return b""
+    return whole
+
+
+def mounted_in(fd: int) -> frozenset[bytes]:
+    """The places below an open folder at which something is mounted, relative to it."""
+    try:
+        folder = os.readlink(b"/proc/self/fd/%d" % fd)
+        with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
+            told = dict(line.split(maxsplit=1) for line in file if line.startswith(_MOUNT_ID))
+    except OSError:
+        return frozenset()
+    mount = told.get(_MOUNT_ID, b"").strip()
+    return frozenset(places(table(), mount, folder)) if mount else frozenset()
+
+
+def places(mounts: bytes, mount: bytes, folder: bytes) -> set[bytes]:
+    """Where in a folder, which lies on the mount of this number, others are mounted.
+
+    The number matters: what was mounted there before the folder's own disk was is hidden by it.
+    """
+    above = folder.rstrip(b"/") + b"/"
+    found = set()
+    for line in mounts.split(b"\n"):
+        fields = line.split(b" ", 5)
+        if len(fields) == 6 and fields[1] == mount:
+            # Spaces, newlines, backslashes and the like are written in octal.
+            point = fields[4].decode("unicode_escape").encode("latin-1")
+            if point.startswith(above):
+                found.add(point[len(above) :])
+    return found
