@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from engine.core.engine import Engine
 
 _WAIT_S = 15.0
+_HAND_OVER_S = 0.0005
+"""Threads import and read beside the loop: so long it waits for the interpreter, not ten times."""
 
 
 async def connect(*, host: str, start_all: bool = False) -> EngineClient:
@@ -62,6 +65,7 @@ async def _run_here(home: Home, host: str, *, start_all: bool) -> EngineClient |
     from engine import config
 
     settings = config.load(home.config_file)
+    sys.setswitchinterval(_HAND_OVER_S)
     home.prepare()
     lock = EngineLock.take(home.lock_file)
     if lock is None:
