@@ -42,10 +42,12 @@ def _screen() -> int:
         print("arcanum: the control center needs a terminal; see arcanum --help", file=sys.stderr)
         return 64
     try:
+        from arcanum_tui import wishes
         from arcanum_tui.app import run
+        from engine.home import locate
 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        return run(connect, pictures=pictures)
+        return run(connect, wishes.read(locate().config_file))
     except KeyboardInterrupt:
         return 3
     except Exception as error:  # noqa: BLE001 - recorded with its traceback, told in one line
@@ -53,14 +55,6 @@ def _screen() -> int:
         from arcanum_tui.cli.terminal import Terminal
 
         return Terminal().fail(defect(error))
-
-
-def pictures() -> str:
-    """How pictures are wanted. Raises ConfigInvalid."""
-    from engine import config
-    from engine.home import locate
-
-    return config.load(locate().config_file).screen.pictures
 
 
 async def connect() -> EngineClient:

@@ -34,6 +34,7 @@ from arcanum_tui.keys import KeyTimes
 from arcanum_tui.screens.base import View
 from arcanum_tui.screens.overview import Overview
 from arcanum_tui.state.model import State
+from arcanum_tui.wishes import Wishes
 from engine.contract.errors import ArcanumError
 
 if TYPE_CHECKING:
@@ -66,10 +67,6 @@ def _present() -> datetime:
     return datetime.now(UTC)
 
 
-def _automatic() -> str:
-    return "auto"
-
-
 class StateChanged(Message):
     """A batch of events was folded in."""
 
@@ -82,8 +79,8 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
     """``connect`` makes a client, and a new one after each loss; the app never knows which kind.
 
     ``theme`` names a file of ``themes/``; ``animations`` False keeps everything still; ``clock``
-    is the present in UTC, ``stopwatch`` gives seconds that only move forward; ``pictures`` reads
-    how they are wanted, in a thread, after the first paint.
+    is the present in UTC, ``stopwatch`` gives seconds that only move forward; ``pictures`` is
+    how they are wanted.
     """
 
     TITLE = "Arcanum"
@@ -114,7 +111,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         animations: bool = True,
         clock: Callable[[], datetime] = _present,
         stopwatch: Callable[[], float] = time.monotonic,
-        pictures: Callable[[], str] = _automatic,
+        pictures: str = "auto",
     ) -> None:
         super().__init__(driver_class=PatientDriver)
         self.register_theme(looks.load(theme))
@@ -126,7 +123,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         self.model_since = stopwatch()
         self.looked: datetime | None = None
         self.keys = KeyTimes()
-        self.pictures, self._read_pictures = "auto", pictures
+        self.pictures = pictures
         self._connect = connect
         self._bridge: Bridge | None = None
         self._reaching: asyncio.Task[None] | None = None
@@ -174,9 +171,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
             self._handle_exception(error)  # type: ignore[arg-type]
 
     async def _prepare(self) -> None:
-        """What can wait until the engine has answered: other screens, settings, the first run."""
-        with suppress(ArcanumError):  # What is wrong with them the engine tells.
-            self.pictures = await asyncio.to_thread(self._read_pictures)
+        """What can wait until the engine has answered: the other screens, the first run."""
         for module, _ in LATER.values():
             await asyncio.to_thread(import_module, module)
         deeds = await asyncio.to_thread(import_module, "arcanum_tui.deeds")
@@ -376,14 +371,10 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         self.screen.focus_previous()
 
 
-def run(
-    connect: Callable[[], Awaitable[EngineClient]],
-    *,
-    theme: str = looks.DEFAULT,
-    animations: bool = True,
-    pictures: Callable[[], str] = _automatic,
-) -> int:
+def run(connect: Callable[[], Awaitable[EngineClient]], wishes: Wishes) -> int:
     """Opens the control center and stays until it is left. Returns the exit code."""
-    app = ArcanumApp(connect, theme=theme, animations=animations, pictures=pictures)
+    app = ArcanumApp(
+        connect, theme=wishes.theme, animations=wishes.animations, pictures=wishes.pictures
+    )
     app.run()
     return app.return_code or 0

@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from textual.color import Color
+
+from arcanum_tui import looks
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +41,7 @@ _APP = """
 import asyncio, sys
 from pathlib import Path
 from arcanum_tui.app import run
+from arcanum_tui.wishes import Wishes
 
 async def connect():
     mark = Path({mark!r})
@@ -45,7 +49,7 @@ async def connect():
     from engine.contract.errors import Unavailable
     raise Unavailable("Nobody is here.")
 
-sys.exit(run(connect))
+sys.exit(run(connect, Wishes()))
 """
 
 
@@ -58,6 +62,29 @@ def test_the_engine_is_reached_only_after_the_first_paint(tmp_path: Path) -> Non
     assert mark.read_text() == "painted"
     assert began < float(stamp.read_text()) < time.monotonic()
     assert "NEEDS YOU" in screen
+
+
+_WHOLE = """
+import sys
+from arcanum_tui import __main__ as main
+
+async def connect():
+    from engine.contract.errors import Unavailable
+    raise Unavailable("Nobody is here.")
+
+main.connect = connect
+sys.argv = ["arcanum"]
+sys.exit(main.main())
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_first_paint_has_the_theme_that_is_wished(tmp_path: Path, theme: str) -> None:
+    (tmp_path / "config.toml").write_text(f'[screen]\ntheme = "{theme}"\n')
+    told = {"ARCANUM_HOME": str(tmp_path), "COLORTERM": "truecolor"}
+    screen = _run_on_a_terminal(_WHOLE, told)
+    red, green, blue = Color.parse(looks.load(theme).background or "").rgb
+    assert f"48;2;{red};{green};{blue}" in screen
 
 
 def _run_on_a_terminal(program: str, env: dict[str, str]) -> str:
