@@ -26,7 +26,35 @@ _NUMBERS = 6
 _PIPE = 1024 * 1024
 
 
-def ahead(walker: Walker, ranges: Sequence[Range]) -> Iterator[tuple[int, Found]]:
+class Files:
+    """Files that were met one after the other."""
+
+    __slots__ = ("_numbers", "_paths")
+
+    def __init__(self, paths: bytes, numbers: bytes) -> None:
+        self._paths, self._numbers = paths.split(b"\0"), array("q", numbers)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[Found]:
+        six = [iter(self._numbers)] * _NUMBERS
+        for path, identity in zip(self._paths, zip(*six, strict=True), strict=True):
+            yield tuple.__new__(Found, (path, tuple.__new__(Identity, identity), False))
+
+    def are(self, rows: Sequence[Sequence[Any]]) -> bool:
+        """Whether these rows (id, path, identity) are of the same files, none of which changed. By
+        columns: a fifth of what it takes row by row."""
+        if len(rows) != len(self):
+            return False
+        _ids, paths, *identity, _links = zip(*rows, strict=True)
+        return paths == (*self._paths,) and all(
+            array("q", column) == self._numbers[place::_NUMBERS]
+            for place, column in enumerate(identity)
+        )
+
+
+def ahead(walker: Walker, ranges: Sequence[Range]) -> Iterator[tuple[int, Files | list[Found]]]:
     """What ``walker.everything()`` yields of each range, in order, and which of them it is of. The
     ranges are walked at the same time, elsewhere; the walker's counts are those of all of them.
 
@@ -55,10 +83,9 @@ def ahead(walker: Walker, ranges: Sequence[Range]) -> Iterator[tuple[int, Found]
             for key, _events in ready.select():
                 kind, *values = _message(key.fd)
                 if kind == "files":
-                    for found in _files(*values):
-                        yield key.data, found
+                    yield key.data, Files(*values)
                 elif kind == "unseen":
-                    yield key.data, Found(values[0], None, values[1])
+                    yield key.data, [Found(values[0], None, values[1])]
                 elif kind == "failed":
                     raise OSError(*values)
                 else:
@@ -79,12 +106,6 @@ def _exactly(fd: int, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
-
-
-def _files(paths: bytes, numbers: bytes) -> Iterator[Found]:
-    six = [iter(array("q", numbers))] * _NUMBERS
-    for path, identity in zip(paths.split(b"\0"), zip(*six, strict=True), strict=True):
-        yield tuple.__new__(Found, (path, tuple.__new__(Identity, identity), False))
 
 
 class _Out:

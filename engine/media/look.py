@@ -16,13 +16,13 @@ import stat
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice
-from typing import Any
 
-from engine.media.ahead import ahead
+from engine.media.ahead import Files, ahead
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
+from engine.media.known import Known, Range, Row
 from engine.media.link import Batch, Link
 from engine.media.links import Links
 from engine.media.nesting import lies_in
@@ -30,63 +30,17 @@ from engine.media.root import RootLostError, open_root
 from engine.media.walk import GONE, Found, Identity, Walker
 from engine.worker.frames import Frame, to_bytes, to_text
 
-_PAGE = 2000
+_STEP = 2000
 _CHUNK = 64
 _MANY = 10_000
 _QUICK_S = 0.0005
 _UNDER_WAY = 1024 * 1024 * 1024
-_DEV = "CASE dev WHEN :old THEN :new ELSE dev END"
-_PAGED = (
-    f"SELECT id, path, {_DEV}, ino, size, mtime_ns, ctime_ns, nlink FROM file"  # noqa: S608
-    " WHERE library = :library AND path >= :start {below} ORDER BY path LIMIT :page"
-)
 _KINDS = ("added", "changed", "moved", "came", "gone", "elsewhere")
-_Range = tuple[bytes, bytes | None]
 _Difference = tuple[str, bytes, Identity]
-
-
-Row = tuple[int, bytes, int, int, int, int, int, int]
-"""A file as the catalogue has it: id, path, and its identity. As SQLite gives it: there may be a
-million, nearly all of which are as they were."""
 
 
 def open_catalogue(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=30)
-
-
-class Known:
-    """The catalogue's rows in ranges of paths, in order, read in pages.
-
-    ``old`` and ``new``: the file system's number before and now, where it was mounted anew.
-    """
-
-    def __init__(
-        self,
-        db: sqlite3.Connection,
-        library: int,
-        ranges: Iterable[_Range],
-        old: int,
-        new: int,
-    ) -> None:
-        self._db = db
-        self._asked = {"library": library, "old": old, "new": new, "page": _PAGE}
-        self._rows = self._read(ranges)
-        self.next()
-
-    def _read(self, ranges: Iterable[_Range]) -> Iterator[Row]:
-        for low, high in ranges:
-            start = low
-            while page := self._page(start, high):
-                yield from page
-                start = page[-1][1] + b"\0"
-
-    def _page(self, start: bytes, high: bytes | None) -> list[Any]:
-        sql = _PAGED.format(below="" if high is None else "AND path < :high")
-        return self._db.execute(sql, {**self._asked, "start": start, "high": high}).fetchall()
-
-    def next(self) -> None:
-        """``row`` is the next one, None after the last."""
-        self.row: Row | None = next(self._rows, None)
 
 
 class Look:
@@ -173,12 +127,17 @@ class Look:
             return
         halves = self._halves()
         known = [self._known([half]) for half in halves]
-        for half, found in ahead(self._walker, halves):
-            self._meet(known[half], found)
+        for half, met in ahead(self._walker, halves):
+            if isinstance(met, Files) and met.are(known[half].coming(len(met))):
+                known[half].skip(len(met))
+                self._link.meet(len(met))
+                continue
+            for found in met:
+                self._meet(known[half], found)
         for rows in known:
             self._lose_rest(rows)
 
-    def _halves(self) -> list[_Range]:
+    def _halves(self) -> list[Range]:
         """All paths, cut where a name in the root begins, about in the middle of what is known."""
         (middle,) = self._db.execute(
             "SELECT path FROM file WHERE library = ? ORDER BY path LIMIT 1 OFFSET ?",
@@ -189,20 +148,20 @@ class Look:
         return [(b"", cut), (cut, None)] if cut else [(b"", None)]
 
     def _merge_at(self, path: bytes) -> None:
-        ranges: list[_Range] = [(path, path + b"\0"), (path + b"/", path + b"0")]
+        ranges: list[Range] = [(path, path + b"\0"), (path + b"/", path + b"0")]
         self._merge(ranges, self._walker.at(path))
 
     def _differs(self, identity: Identity) -> None:
         if identity.nlink > 1 and (self._paths is not None or not self._first):
             self._links.add(identity)
 
-    def _merge(self, ranges: list[_Range], items: Iterable[Found]) -> None:
+    def _merge(self, ranges: list[Range], items: Iterable[Found]) -> None:
         known = self._known(ranges)
         for found in items:
             self._meet(known, found)
         self._lose_rest(known)
 
-    def _known(self, ranges: list[_Range]) -> Known:
+    def _known(self, ranges: list[Range]) -> Known:
         return Known(self._db, self._library, ranges, self._old_dev, self._identity.dev)
 
     def _meet(self, known: Known, found: Found) -> None:
@@ -370,7 +329,7 @@ class Look:
     def _confirm_lost(self) -> None:
         """Raises RootLostError where it was the root that went away."""
         lost = (id_ for id_ in self._lost if id_ not in self._moved)
-        while chunk := list(islice(lost, _PAGE)):
+        while chunk := list(islice(lost, _STEP)):
             gone = []
             for id_ in chunk:
                 self._link.advance()

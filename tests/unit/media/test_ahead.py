@@ -19,7 +19,7 @@ from engine.contract.assets import ScanResult
 from engine.contract.errors import Failed
 from engine.media.ahead import ahead
 from engine.media.root import open_root
-from engine.media.walk import Range, Walker
+from engine.media.walk import Found, Range, Walker
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.house import House, children, write
@@ -30,6 +30,11 @@ NAMES = st.binary(min_size=1, max_size=20).filter(
 
 
 WHOLE: list[Range] = [(b"", None)]
+
+
+def each(there: Walker, ranges: list[Range] = WHOLE) -> Iterator[tuple[int, Found]]:
+    for half, met in ahead(there, ranges):
+        yield from ((half, found) for found in met)
 
 
 def walker(root: Path, inner: frozenset[bytes] = frozenset()) -> Walker:
@@ -62,7 +67,7 @@ def test_the_same_is_met(tmp_path: Path, places: list[list[bytes]]) -> None:
     top = sorted(os.fsencode(path.name) for path in root.iterdir())
     cut = top[len(top) // 2]
     cut += b"/" if Path(root, os.fsdecode(cut)).is_dir() else b""
-    met = list(ahead(there, [(b"", cut), (cut, None)]))
+    met = list(each(there, [(b"", cut), (cut, None)]))
     first, second = ([found for half, found in met if half == number] for number in (0, 1))
     assert first + second == list(here.everything())
     assert (there.skipped, there.unreadable) == (here.skipped, here.unreadable)
@@ -72,7 +77,7 @@ def test_more_than_one_batch_and_the_libraries_within(films: Path) -> None:
     for number in range(1200):
         write(films / f"{number % 7}" / f"{number}")
     inner = frozenset({b"3", b"5"})
-    found = [found for _, found in ahead(walker(films, inner), WHOLE)]
+    found = [found for _, found in each(walker(films, inner))]
     assert found == list(walker(films, inner).everything())
     assert len(found) == sum(number % 7 not in {3, 5} for number in range(1200))
 
@@ -89,7 +94,7 @@ def test_what_cannot_be_looked_at_is_told_with_its_reason(films: Path) -> None:
     os.close(fd)
     write(deep / "later")
     there = walker(films)
-    *_, (_, unseen), (_, last) = ahead(there, WHOLE)
+    *_, (_, unseen), (_, last) = each(there)
     assert (unseen.identity, unseen.folder, last.path) == (None, True, b"later")
     assert there.unreadable == 1
     [(path, why)] = there.problems
@@ -101,7 +106,7 @@ def test_a_root_that_cannot_be_listed_is_an_error(films: Path) -> None:
     there = walker(films)
     os.dup2(os.open(os.devnull, os.O_RDONLY), there.root_fd)
     with pytest.raises(NotADirectoryError):
-        list(ahead(there, WHOLE))
+        list(each(there))
 
 
 def walks() -> list[psutil.Process]:
@@ -112,7 +117,7 @@ def many(films: Path) -> Iterator[object]:
     """A walk of which much more is to come than a pipe holds, after its first file."""
     for number in range(12_000):
         (films / f"{number:0200}").touch()
-    found = ahead(walker(films), WHOLE)
+    found = each(walker(films))
     next(found)
     return found
 
