@@ -1,12 +1,13 @@
 """Hashes of files. One is only told of a file that held still while it was read.
 
-Standard library and blake3 only. Plain reads, not mmap: a file that shrinks while it is mapped
-kills the process.
+Standard library and blake3 only. A mapped file saves the copy, but one that is cut short, or whose
+disk fails, while it is mapped kills the process (SIGBUS): only who is started anew then may map.
 """
 
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import queue
 import stat
@@ -22,6 +23,11 @@ from engine.media.walk import Identity
 SMALL = 128 * 1024
 """Up to this size (bytes) a file is read in one step, and many are one task."""
 
+WINDOW = 16 * 1024 * 1024
+"""From this size on (bytes) a file may be mapped, so much of it at a time."""
+
+_PIECE = 1024 * 1024
+"""After so much of a mapped file it is told that work goes on: a slow disk is none that hangs."""
 _BUFFER = 512 * 1024
 _LOOK_EVERY = 128 * _BUFFER
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,11 +49,13 @@ def digest(
     more: Sequence[str] = (),
     *,
     fresh: bool = False,
+    mapped: bool = False,
 ) -> list[str]:
     """The file's BLAKE3 (hex), and ``more`` hashes of hashlib, in one reading.
 
-    ``fresh``: from the disk and not from memory. Raises OSError, and ChangedError where it is
-    another file than ``identity``: so it is, too, behind a folder that was swapped for a link.
+    ``fresh``: from the disk and not from memory. ``mapped``: this process may die of it. Raises
+    OSError, and ChangedError where it is another file than ``identity``: so it is, too, behind a
+    folder that was swapped for a link.
     """
     try:
         fd = os.open(path, _FLAGS | _NO_ATIME, dir_fd=root_fd)
@@ -67,6 +75,8 @@ def digest(
                 hasher.update(data)
             link.advance(0, identity.size)
         else:
+            if mapped and identity.size >= WINDOW:
+                _read_mapped(fd, identity, link, hashers)
             _read_large(fd, identity, link, hashers)
         _expect(fd, identity)
         if fresh:  # It was read for this alone: others need the memory more.
@@ -74,6 +84,31 @@ def digest(
     finally:
         os.close(fd)
     return [hasher.hexdigest() for hasher in hashers]
+
+
+def _read_mapped(fd: int, identity: Identity, link: Link, hashers: list[Any]) -> None:
+    """As much as can be mapped; what is left is still to be read."""
+    for start in range(0, identity.size, WINDOW):
+        size = min(WINDOW, identity.size - start)
+        try:
+            window = mmap.mmap(fd, size, access=mmap.ACCESS_READ, offset=start)
+        except (OSError, ValueError):  # Its file system cannot; or it ends before that by now.
+            break
+        _will_need(fd, start + size)
+        with window, memoryview(window) as view:
+            for at in range(0, size, _PIECE):
+                with view[at : at + _PIECE] as piece:
+                    for hasher in hashers:
+                        hasher.update(piece)
+                    link.advance(0, len(piece))
+        os.lseek(fd, start + size, os.SEEK_SET)
+        _expect(fd, identity)
+
+
+def _will_need(fd: int, start: int) -> None:
+    """The disk brings the next window while this one is hashed."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, start, WINDOW, os.POSIX_FADV_WILLNEED)
 
 
 def _read_large(fd: int, identity: Identity, link: Link, hashers: list[Any]) -> None:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from itertools import islice
 
 from engine.media.ahead import Files, ahead
-from engine.media.digest import SMALL, ChangedError, Tasks, digest
+from engine.media.digest import SMALL, WINDOW, ChangedError, Tasks, digest
 from engine.media.known import Known, Range, Row
 from engine.media.link import Batch, Link
 from engine.media.links import Links
@@ -274,7 +274,8 @@ class Look:
 
         Larger files go to the threads, while there is room. Small ones are read here (threads would
         only fight for the interpreter), as long as that is quick: not from a cold, turning disk.
-        What has more names than one waits: later one reading serves them all.
+        What has more names than one waits: later one reading serves them all. So does what is
+        large: it is mapped then, which may end the process, and a look must not end.
         """
         difference = (kind, found.path, identity)
         if self._tasks is None:
@@ -283,8 +284,12 @@ class Look:
             self._small.append(difference)
             if len(self._small) >= _CHUNK:
                 self._hash_small()
-        elif identity.nlink > 1 or not self._offer(self._tasks, difference):
+        elif not self._now(identity) or not self._offer(self._tasks, difference):
             self._put(*difference, None)
+
+    @staticmethod
+    def _now(identity: Identity) -> bool:
+        return identity.nlink == 1 and identity.size < WINDOW
 
     def _offer(self, tasks: Tasks, difference: _Difference) -> bool:
         size = difference[2].size

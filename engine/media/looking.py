@@ -7,6 +7,7 @@ catalogue is held back by its pipe.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Files, Stored
 from engine.media.handover import Handover
-from engine.media.process import STALL_S, Process
+from engine.media.process import STALL_S, CutShort, Process
 from engine.worker.frames import Frame, to_bytes, to_text
 
+_log = logging.getLogger(__name__)
 _LINGER_S = 10.0
 _DRIFT_KEPT = 10_000
 
@@ -195,7 +197,7 @@ class Reader:
         self._workers = workers
         self._library = library
         self._threads = threads
-        self._settled = False
+        self._settled, self._mapped = False, True
 
     def _command(self, do: str, **values: Any) -> Frame:
         return {
@@ -237,14 +239,31 @@ class Reader:
         return tally
 
     async def hash(self, settle_s: float, pace: Pace = at_ease, *, mib_s: float = 0) -> Tally:
-        """Hashes what is pending, so much a second (0: no limit). Raises as ``look`` does."""
-        tally = Tally()
+        """Hashes what is pending, so much a second (0: no limit). Raises as ``look`` does.
 
+        Where the worker dies of a mapped file another goes on, and from then on files of this
+        library are read: that fails with an error, and with the name of the file.
+        """
+        tally = Tally()
+        values = {"settle_s": settle_s, "mib_s": mib_s}
+        if self._mapped:
+            try:
+                await self._hash(self._command("hash", mapped=True, **values), tally, pace)
+            except CutShort as error:
+                _log.warning("%s: %s Nothing is mapped now.", self._library.name, error.message)
+                self._mapped = False
+                # What was handed over is written; the rest is met, and told, once more.
+                tally = Tally(hashed=tally.hashed, hashed_bytes=tally.hashed_bytes)
+            else:
+                return tally
+        await self._hash(self._command("hash", mapped=False, **values), tally, _onward(pace, tally))
+        return tally
+
+    async def _hash(self, command: Frame, tally: Tally, pace: Pace) -> None:
         def take(frame: Frame) -> Write | None:
             return self._take_hash(frame, tally)
 
-        await self._follow(self._command("hash", settle_s=settle_s, mib_s=mib_s), take, pace)
-        return tally
+        await self._follow(command, take, pace)
 
     async def _follow(
         self,
@@ -329,3 +348,15 @@ class Reader:
             case "done":
                 tally.left = frame["left"]
         return None
+
+
+def _onward(pace: Pace, tally: Tally) -> Pace:
+    """Counts on where the worker before had come to."""
+    files, size = tally.hashed, tally.hashed_bytes
+
+    async def onward(process: Process, frame: Frame) -> None:
+        if frame["k"] == "beat":
+            frame = {**frame, "files": frame["files"] + files, "bytes": frame["bytes"] + size}
+        await pace(process, frame)
+
+    return onward

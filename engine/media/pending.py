@@ -19,7 +19,8 @@ _Item = tuple[bytes, Identity]
 
 
 class Pending:
-    """``command``: catalogue, library, root, threads, settle_s, hashes.
+    """``command``: catalogue, library, root, threads, settle_s, hashes, mapped (large files are:
+    it is faster, and this process may die of it).
 
     A file that changed within ``settle_s`` seconds is left for later: it is still being written.
     Tells ``hashed`` rows, ``again`` rows (they are not what the catalogue knows: look again) and
@@ -31,6 +32,7 @@ class Pending:
         self._library: int = command["library"]
         self._settle_ns = int(command["settle_s"] * 1e9)
         self._more: list[str] = command["hashes"]
+        self._mapped: bool = command["mapped"]
         self._fd, _identity, _device = open_root(to_bytes(command["root"]))
         self._db = open_catalogue(command["catalogue"])
         self._tasks = Tasks(command["threads"], 16)
@@ -82,7 +84,7 @@ class Pending:
             self._link.where = to_text(path)
             row: list[object] = [to_text(path)]
             try:
-                row = [*identity[:5], *digest(self._fd, path, identity, self._link, self._more)]
+                row = [*identity[:5], *self._digest(path, identity)]
                 kind = "hashed"
             except ChangedError:
                 kind = "again"
@@ -91,3 +93,6 @@ class Pending:
                 row.append(error.strerror or str(error))
             self._batches[kind].add(row, len(path))
             self._link.advance(1)
+
+    def _digest(self, path: bytes, identity: Identity) -> list[str]:
+        return digest(self._fd, path, identity, self._link, self._more, mapped=self._mapped)

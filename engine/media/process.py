@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from typing import ClassVar
@@ -15,7 +16,7 @@ from engine.worker.process import Worker, WorkerFailed
 STALL_S = 60.0
 """A disk may need half a minute to wake up. Silence longer than this is a disk that hangs."""
 
-__all__ = ["STALL_S", "Lost", "Process", "WorkerFailed"]
+__all__ = ["STALL_S", "CutShort", "Lost", "Process", "WorkerFailed"]
 
 
 class Lost(Failed):
@@ -24,6 +25,10 @@ class Lost(Failed):
     def __init__(self, code_of_loss: str, message: str, hint: str) -> None:
         super().__init__(message, hint)
         self.loss = code_of_loss
+
+
+class CutShort(WorkerFailed):
+    """It died of a mapped file that was cut short, or that its disk cannot read (SIGBUS)."""
 
 
 class Process(Worker):
@@ -85,6 +90,12 @@ class Process(Worker):
         if frame["code"] == "catalogue":
             return WorkerFailed(f"The catalogue could not be read: {message}.", "Scan again.")
         return Lost(str(frame["code"]), message, "")
+
+    async def _death(self) -> WorkerFailed:
+        failed = await super()._death()
+        if self.code == -signal.SIGBUS:
+            return CutShort(failed.message, failed.hint)
+        return failed
 
     async def pause(self) -> None:
         self.paused = True

@@ -56,6 +56,7 @@ class Eased:
     def __init__(self, strain: Strain, full: float = 0) -> None:
         self._strain, self._full = strain, full
         self.why = ""
+        self._process: Process | None = None
 
     async def first(self) -> float:
         """What to begin with, in MiB a second."""
@@ -67,5 +68,7 @@ class Eased:
 
     async def __call__(self, process: Process, _frame: Frame) -> None:
         before, self.why = self.why, await self._strain.now()
-        if bool(before) != bool(self.why):
+        other = self._process not in (None, process)  # It took over, and was told of none of it.
+        self._process = process
+        if other or bool(before) != bool(self.why):
             await process.send({"do": "pace", "mib_s": self._rate()})

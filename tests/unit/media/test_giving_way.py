@@ -7,14 +7,17 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from engine.home import Home
-from engine.media.integrity.strain import SLOW_MIB_S
+from engine.media.integrity.strain import SLOW_MIB_S, Eased
+from engine.media.process import Process
+from engine.worker.frames import Frame
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import SOON
-from tests.unit.media.house import House, housed, sparse, write
+from tests.unit.media.house import House, StrainDouble, housed, sparse, write
 from tests.unit.media.integrity.asking import column, verify
 
 
@@ -54,6 +57,24 @@ async def test_hashing_that_nobody_asked_for_is_slow_under_strain(
     begun = time.monotonic()
     await until(hashed, 20)
     assert time.monotonic() - begun > 1.5
+
+
+async def test_a_worker_that_takes_over_is_told_of_the_strain_too() -> None:
+    class Told:
+        def __init__(self) -> None:
+            self.paces: list[float] = []
+
+        async def send(self, frame: Frame) -> None:
+            self.paces.append(frame["mib_s"])
+
+    strain, first, second = StrainDouble(), Told(), Told()
+    eased = Eased(strain)
+    await eased(cast(Process, first), {})
+    strain.why = "on battery"
+    await eased(cast(Process, first), {})
+    for _ in range(2):
+        await eased(cast(Process, second), {})
+    assert (first.paces, second.paces) == ([SLOW_MIB_S], [SLOW_MIB_S])
 
 
 async def test_drift_is_a_concern_until_a_look_finds_none(lively: House, films: Path) -> None:
