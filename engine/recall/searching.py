@@ -161,13 +161,15 @@ class Searching:
                 typing=True,
                 rev=clock[0]["rev"],
             )
-            hits = await self._seen(found["hits"], sight, set(exclude))
-            if len(hits) >= request.limit or len(found["hits"]) < wanted or wanted >= _MOST:
-                return hits[: request.limit], found
+            hits = await self._seen(found["hits"], sight, set(exclude), request.limit)
+            if len(hits) == request.limit or len(found["hits"]) < wanted or wanted >= _MOST:
+                return hits, found
             wanted = min(_MOST, wanted * 4)
 
-    async def _seen(self, found: Sequence[Any], sight: Sight, exclude: set[int]) -> list[RecallHit]:
-        """Those that may be seen, whole; a text that stands twice is seen once."""
+    async def _seen(
+        self, found: Sequence[Any], sight: Sight, exclude: set[int], most: int
+    ) -> list[RecallHit]:
+        """The first of those that may be seen, whole; a text that stands twice is seen once."""
         ids = [row[0] for row in found]
         rows, branch = await asyncio.gather(self._rows(ids), _branch(self._state, sight, ids))
         texts = await self._vault.texts(
@@ -183,6 +185,8 @@ class Searching:
             same = " ".join(_WORD.findall(said.lower())) or said
             if said and same not in hits:
                 hits[same] = _hit(row, said, parts, told.get(number, ()))
+                if len(hits) == most:
+                    break
         return list(hits.values())
 
     async def _rows(self, ids: Sequence[int]) -> dict[int, Any]:
