@@ -57,13 +57,15 @@ class Beats:
             self.due.append(due)
             self.late.append(loop.time() - due)
 
-    def longest_beyond_ms(self, bare: Beats) -> float:
-        """The longest delay here, less what delayed ``bare`` in the same moment; 0 if none is."""
+    def longest_beyond_ms(self, *bare: Beats) -> float:
+        """The longest delay here, less the most that delayed one of ``bare`` in the same moment; 0
+        if none is. One sees what stops its own processor: of two processors it takes two."""
         longest = 0.0
         for due, late in sorted(zip(self.due, self.late, strict=True), key=lambda beat: -beat[1]):
             if late <= longest:
                 break
-            longest = max(longest, late - bare.latest(due, due + late))
+            stopped = max(one.latest(due, due + late) for one in bare)
+            longest = max(longest, late - stopped)
         return longest * 1000
 
     def latest(self, since: float, until: float) -> float:

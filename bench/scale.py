@@ -323,12 +323,11 @@ def _rows(found: Found) -> list[Row]:
             f"worst {max(late):.0f} ms of {len(late):,} beats, bare {max(bare):.0f} ms",
         ),
         Row(
-            f"{n}: longest pause that a bare loop had not",
+            f"{n}: longest pause that no bare loop had",
             "ms",
-            found.beats.longest_beyond_ms(found.bare),
-            found.other.longest_beyond_ms(found.bare),
-            "a second bare loop",
-            Aim(10),
-            "each processor is stopped by itself: what the second one had, the machine did",
+            found.beats.longest_beyond_ms(found.bare, found.other),
+            aim=Aim(10),
+            note="two of them: the machine stops each processor by itself; one had"
+            f" {found.other.longest_beyond_ms(found.bare):.0f} ms that the other had not",
         ),
     ]  # fmt: skip
