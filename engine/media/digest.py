@@ -23,10 +23,10 @@ from engine.media.walk import Identity
 SMALL = 128 * 1024
 """Up to this size (bytes) a file is read in one step, and many are one task."""
 
-WINDOW = 16 * 1024 * 1024
+WINDOW = 32 * 1024 * 1024
 """From this size on (bytes) a file may be mapped, so much of it at a time."""
 
-_PIECE = 1024 * 1024
+_PIECE = 4 * 1024 * 1024
 """After so much of a mapped file it is told that work goes on: a slow disk is none that hangs."""
 _BUFFER = 512 * 1024
 _LOOK_EVERY = 128 * _BUFFER

@@ -10,6 +10,7 @@ import os
 import threading
 from array import array
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -95,16 +96,15 @@ class Sieve:
             same.append(number)
         else:
             self._by_size[size] = [same, number]
-            if reader is not None:
-                root = self._roots[self.place(same)]
-                self._ask(reader, root, same, self._paths[same], self.identity(same))
-        if reader is not None:
-            self._ask(reader, self._roots[-1], number, path, identity)
+            if reader is not None and self.identity(same).nlink == 1:
+                self._asked[same] = self._ask(reader, same)
+        # What has more names than one is read once, later.
+        if reader is not None and identity.nlink == 1:
+            self._asked[number] = reader.ask(self._roots[-1], path, identity)
 
-    def _ask(self, reader: Reader, root: int, number: int, path: bytes, identity: Identity) -> None:
-        """What has more names than one is read once, later."""
-        if identity.nlink == 1:
-            self._asked[number] = reader.ask(root, path, identity)
+    def _ask(self, reader: Reader, number: int) -> int:
+        root = self._roots[self.place(number)]
+        return reader.ask(root, self._paths[number], self.identity(number))
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -158,14 +158,16 @@ class Sieve:
         return self._numbers[same[0] * _WIDTH + 2]
 
     def _share(self, reader: Reader, alike: list[Same]) -> None:
-        """Reads what the other process was not asked for, while that reads on."""
+        """Reads what the other process was not asked for; as it gets on it takes some of that."""
         reader.flush()
-        for same in alike:
-            if (size := self._size(same)) <= _AT_ONCE:
-                for number in same:
-                    if self._asked[number] < 0:
-                        self._read_here[number] = self._read(number, size)
-                self._link.advance()
+        small = (same for same in alike if self._size(same) <= _AT_ONCE)
+        left = deque(number for same in small for number in same if self._asked[number] < 0)
+        while left:
+            number = left.popleft()
+            self._read_here[number] = self._read(number, self.identity(number).size)
+            self._link.advance()
+            while left and (asked := self._ask(reader, left[-1])) >= 0:
+                self._asked[left.pop()] = asked
         reader.finish()
 
     def _small(self, same: Same) -> Iterator[tuple[bytes, Same]]:
