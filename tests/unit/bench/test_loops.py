@@ -25,6 +25,11 @@ def test_only_what_goes_beyond_the_bare_loop_counts() -> None:
     assert round(beats((2.0, 0.050)).longest_beyond_ms(beats((2.001, 0.020))), 6) == 30
 
 
+def test_of_several_bare_loops_the_one_that_was_stopped_too_tells() -> None:
+    ours, calm = beats((2.0, 0.050)), beats((2.0, 0.001))
+    assert round(ours.longest_beyond_ms(calm, beats((2.001, 0.045))), 6) == 5
+
+
 def test_a_loop_that_is_never_late_has_no_pause() -> None:
     assert beats().longest_beyond_ms(beats()) == 0
 
