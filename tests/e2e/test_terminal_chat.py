@@ -91,6 +91,7 @@ async def test_a_person_chats_stops_branches_copies_and_switches_the_model(
     story = turns()[1]
     assert story["parent_id"] == turns()[0]["id"]
     terminal.press("C-t")
+    await terminal.see("i write")  # Before that letters are still written.
     terminal.press("h")
     await terminal.see("◂ 1/2 ▸")
     assert turns()[1]["id"] == min(story["siblings"])
@@ -105,6 +106,7 @@ async def test_a_person_chats_stops_branches_copies_and_switches_the_model(
     await terminal.see(lambda _screen: said() == [(other, "done")])
 
     terminal.press("C-t")
+    await terminal.see("i write")  # Before that letters are still written.
     terminal.press("h")
     await terminal.see(lambda screen: STORY in screen)
     terminal.press("g")
