@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from engine.media import mounts
+from engine.media.ahead import ahead
 from engine.media.duplicates.describing import Describer, Libraries, Member, Name, Place, facts_of
 from engine.media.duplicates.extents import Layout, never_share, shared_spans, weigh
 from engine.media.duplicates.reader import Reader
@@ -104,12 +105,13 @@ class Find:
             self._sieve.root(fd)
             walker = Walker(fd, os.fstat(fd).st_dev, self._skip)
             met = 0
-            for found in walker.everything():
-                if found.identity is not None:
-                    self._sieve.add(found.path, found.identity)
-                    met += 1
-                    if met % _CHUNK == 0:
-                        self._link.advance(_CHUNK)
+            for _range, some in ahead(walker, [(b"", None)]):
+                for found in some:
+                    if found.identity is not None:
+                        self._sieve.add(found.path, found.identity)
+                        met += 1
+                        if met % _CHUNK == 0:
+                            self._link.advance(_CHUNK)
             self._link.advance(met % _CHUNK)
             self._unreadable += walker.unreadable
             self._skipped += walker.skipped
