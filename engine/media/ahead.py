@@ -26,7 +26,7 @@ _NUMBERS = 6
 _PIPE = 1024 * 1024
 
 
-class Files:
+class Walked:
     """Files that were met one after the other."""
 
     __slots__ = ("_numbers", "_paths")
@@ -54,7 +54,7 @@ class Files:
         )
 
 
-def ahead(walker: Walker, ranges: Sequence[Range]) -> Iterator[tuple[int, Files | list[Found]]]:
+def ahead(walker: Walker, ranges: Sequence[Range]) -> Iterator[tuple[int, Walked | list[Found]]]:
     """What ``walker.everything()`` yields of each range, in order, and which of them it is of. The
     ranges are walked at the same time, elsewhere; the walker's counts are those of all of them.
 
@@ -83,7 +83,7 @@ def ahead(walker: Walker, ranges: Sequence[Range]) -> Iterator[tuple[int, Files 
             for key, _events in ready.select():
                 kind, *values = _message(key.fd)
                 if kind == "files":
-                    yield key.data, Files(*values)
+                    yield key.data, Walked(*values)
                 elif kind == "unseen":
                     yield key.data, [Found(values[0], None, values[1])]
                 elif kind == "failed":

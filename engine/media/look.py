@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice
 
-from engine.media.ahead import Files, ahead
+from engine.media.ahead import Walked, ahead
 from engine.media.digest import SMALL, WINDOW, ChangedError, Tasks, digest
 from engine.media.known import Known, Range, Row
 from engine.media.link import Batch, Link
@@ -128,7 +128,7 @@ class Look:
         halves = self._halves()
         known = [self._known([half]) for half in halves]
         for half, met in ahead(self._walker, halves):
-            if isinstance(met, Files) and met.are(known[half].coming(len(met))):
+            if isinstance(met, Walked) and met.are(known[half].coming(len(met))):
                 known[half].skip(len(met))
                 self._link.meet(len(met))
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,6 +55,13 @@ class House:
 
     async def scan(self, name: str = "films", job: JobDouble | None = None) -> ScanResult:
         return await self.door.run(media.SCAN, LibraryName(library=name), job)
+
+    async def reads(self) -> tuple[asyncio.Task[ScanResult], JobDouble]:
+        """A scan that goes on, when bytes of a large file were hashed."""
+        job = JobDouble()
+        scan = asyncio.create_task(self.scan(job=job))
+        await reading(job)
+        return scan, job
 
     async def library(self, name: str = "films") -> Library:
         return await self.room.library(name)

@@ -24,7 +24,7 @@ from engine.media.link import Link
 from engine.media.walk import Identity
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
-from tests.unit.media.house import House, children, reading, sparse, write
+from tests.unit.media.house import House, children, sparse, write
 
 
 class Steps:
@@ -127,9 +127,7 @@ async def test_a_file_that_is_cut_while_it_is_mapped_costs_no_other(
     write(films / "small")
     sparse(films / "huge")
     await house.add(films)
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, _job = await house.reads()
     [worker] = children()
     await stopped_in(worker, films / "huge")
     os.truncate(films / "huge", 100)
@@ -172,16 +170,12 @@ async def test_who_goes_on_counts_on_and_who_dies_of_it_too_is_not_replaced(
 async def test_who_died_of_it_once_maps_nothing_in_the_next_scan(house: House, films: Path) -> None:
     sparse(films / "huge")
     await house.add(films)
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, job = await house.reads()
     await struck(*children())
     job.cancel()
     with pytest.raises(Cancelled):
         await scan
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, job = await house.reads()
     children()[0].send_signal(signal.SIGBUS)
     with pytest.raises(Failed, match=f"signal {signal.SIGBUS:d}"):
         await scan

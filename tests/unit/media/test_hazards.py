@@ -219,9 +219,7 @@ async def test_a_file_vanishes_while_it_is_read(house: House, films: Path) -> No
     sparse(films / "huge")
     write(films / "film")
     await house.add(films)
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, _job = await house.reads()
     (films / "huge").unlink()
     sparse(films / "huge", 1000)
     result = await scan
@@ -263,9 +261,7 @@ async def test_kill_9_of_the_worker(house: House, films: Path) -> None:
     await house.scan()
     sparse(films / "z-huge")
     write(films / "new")
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, _job = await house.reads()
     [worker] = children()
     worker.kill()
     with pytest.raises(Failed, match="signal 9") as failed:
@@ -296,9 +292,7 @@ async def test_a_worker_that_hangs_is_ended(home: Home, films: Path) -> None:
 async def test_pause_holds_the_worker_and_cancel_ends_it(house: House, films: Path) -> None:
     sparse(films / "huge")
     await house.add(films)
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, job = await house.reads()
     [worker] = children()
     job.pause()
     await until(lambda: job.waits == 1)
@@ -322,9 +316,7 @@ async def test_pause_holds_the_worker_and_cancel_ends_it(house: House, films: Pa
 async def test_a_worker_gives_way_and_is_not_in_our_session(house: House, films: Path) -> None:
     sparse(films / "huge")
     await house.add(films)
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, job = await house.reads()
     [worker] = children()
     assert worker.nice() >= 10
     assert os.getsid(worker.pid) == worker.pid

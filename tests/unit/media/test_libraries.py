@@ -14,10 +14,9 @@ from engine.contract.base import PathRef
 from engine.contract.errors import Invalid, NotFound, Refused
 from engine.contract.media import LibraryAdded, LibraryRemoved
 from engine.home import Home
-from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
-from tests.unit.media.house import House, housed, reading, sparse, write
+from tests.unit.media.house import House, housed, sparse, write
 
 
 async def test_a_library_takes_its_folders_name(house: House, films: Path) -> None:
@@ -110,9 +109,7 @@ async def test_removing_forgets_and_touches_no_file(house: House, films: Path) -
 async def test_removing_ends_a_scan(house: House, films: Path) -> None:
     sparse(films / "huge")
     await house.add(films)
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, _job = await house.reads()
     await house.door.call(media.REMOVE, LibraryName(library="films"))
     with pytest.raises(Refused, match="no library any more"):
         await scan

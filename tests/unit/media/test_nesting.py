@@ -21,7 +21,7 @@ from engine.store import Database
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
-from tests.unit.media.house import House, housed, reading, sparse, write
+from tests.unit.media.house import House, housed, sparse, write
 
 ROOTS = st.lists(
     st.lists(st.sampled_from([b"a", b"b", b"a b", b"\xff"]), min_size=1, max_size=4).map(
@@ -316,9 +316,7 @@ async def test_adding_one_within_does_not_wait_for_a_scan(house: House, films: P
     sparse(films / "huge")
     write(films / "sub" / "film")
     await house.add(films)
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, job = await house.reads()
     library: Library = await house.add(films / "sub")
     assert (await house.scan(library.name)).hashed == 0
     job.cancel()

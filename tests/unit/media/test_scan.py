@@ -13,7 +13,7 @@ from engine.contract.errors import Busy, Cancelled, NotFound
 from engine.contract.media import LibraryScanned
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
-from tests.unit.media.house import House, reading, sparse, write
+from tests.unit.media.house import House, sparse, write
 
 HOSTILE = [
     b"\xff\xfe.mkv",
@@ -220,9 +220,7 @@ async def test_progress_tells_files_then_bytes(house: House, films: Path) -> Non
     sparse(films / "huge", size)
     write(films / "film")
     await house.add(films)
-    job = JobDouble()
-    scan = asyncio.create_task(house.scan(job=job))
-    await reading(job)
+    scan, job = await house.reads()
     job.cancel()
     with pytest.raises(Cancelled):
         await scan
