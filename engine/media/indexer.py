@@ -260,17 +260,20 @@ class Indexer:
         except BaseException:
             self._hearings.remove(hearing)
             raise
+        # A scan may end what follows at any await: nobody may be listening in vain by then.
+        live = self.shelf.watch == "live" and self._demanded < begun
+        untold = live and self._trusted and tally.differences > 0
+        self._trusted = live
+        if untold:
+            self._spawn(self._tell_drift(tally, hearing))
+        else:
+            self._hearings.remove(hearing)
         self._plan_next(begun, time.monotonic() - begun)
         await self._news()
         if tally.differences:
             await self._files.forget_old(self._stored.id)
-        live = self.shelf.watch == "live" and self._demanded < begun
-        if live and self._trusted and tally.differences:
-            self._spawn(self._tell_drift(tally, hearing))
-        else:
-            self._hearings.remove(hearing)
+        if not untold:
             await self._put_drift(0)
-        self._trusted = live
         return tally
 
     async def _read(self, paths: list[bytes] | None, pace: Pace) -> Tally:

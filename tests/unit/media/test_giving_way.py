@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import mmap
 import os
 import time
@@ -102,6 +103,27 @@ async def test_drift_is_a_concern_until_a_look_finds_none(lively: House, films: 
 
     await until(clean, 10)
     assert await lively.ground.probes["media"]() == []
+
+
+async def test_a_look_that_a_scan_ends_listens_no_more(
+    lively: House, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lively.add(films)
+    await lively.until_live()
+    indexer = lively.room._indexers["films"]
+    await until(lambda: not indexer.busy and not indexer._hearings, 10)
+    came = asyncio.Event()
+
+    async def held() -> None:
+        came.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(indexer.shelf, "refresh", held)
+        indexer.hint(None)
+        await asyncio.wait_for(came.wait(), 10)
+    await lively.scan()
+    assert indexer._hearings == []
 
 
 async def test_the_longest_names_and_paths(house: House, films: Path) -> None:
