@@ -98,6 +98,8 @@ class Child:
         """Ends it and removes its folder. Safe to call again."""
         self.kill("was ended")
         await self.wait()
+        # A pipe with what nobody has read stays open, and asyncio has no public way to close it.
+        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
         await asyncio.to_thread(remove_folder, self.folder)
 
     def verdict(self) -> str:

@@ -111,7 +111,7 @@ class Worker:
     async def _death(self) -> WorkerFailed:
         await self._end()
         await asyncio.wait({self._draining}, timeout=1)  # Its last words.
-        self._draining.cancel()
+        self._let_go()
         code = self._child.returncode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         lines = self._errors.decode("utf-8", "replace").strip().splitlines()
@@ -121,7 +121,7 @@ class Worker:
     async def kill(self) -> None:
         """Ends it now. A child that hangs in the kernel is left behind: it cannot be waited for."""
         await self._end()
-        self._draining.cancel()
+        self._let_go()
 
     async def _end(self) -> None:
         if self._child.returncode is None:
@@ -130,3 +130,8 @@ class Worker:
             with suppress(TimeoutError):
                 async with asyncio.timeout(2):
                     await self._child.wait()
+
+    def _let_go(self) -> None:
+        self._draining.cancel()
+        # A pipe with what nobody has read stays open, and asyncio has no public way to close it.
+        self._child._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
