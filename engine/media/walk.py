@@ -181,7 +181,8 @@ class Walker:
         try:
             with os.scandir(fd) as entries:
                 names = [
-                    entry.name.encode(*_NAMES) + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
+                    entry.name.encode(*_NAMES)
+                    + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
                     for entry in entries
                 ]
         except OSError:
