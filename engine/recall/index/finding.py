@@ -11,7 +11,7 @@ has the table, and what each part is worth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -257,7 +257,7 @@ class Finder:
         found = Pool(
             np.asarray(numbers, np.int64),
             np.asarray(at, np.float64),
-            np.asarray(asks, np.float64) * [_ASKING.get(kind, ASKS) for kind in kinds],
+            _asking(asks, kinds),
             list(speakers),
             list(sources),
             lexicon.scores(terms, texts, words, average),
@@ -266,6 +266,14 @@ class Finder:
         if query.vector is not None and vectors is not None and len(rows):
             found.dense = DENSE * _cosines(found.keys & 0xFFFF_FFFF, query.vector, vectors)
         return found
+
+
+def _asking(asks: Sequence[int], kinds: Sequence[str]) -> np.ndarray:
+    """What each loses for asking."""
+    found = np.asarray(asks, np.float64)
+    for row in np.flatnonzero(found).tolist():
+        found[row] *= _ASKING.get(kinds[row], ASKS)
+    return found
 
 
 def _cosines(ids: np.ndarray, vector: np.ndarray, vectors: Vectors) -> np.ndarray:

@@ -16,7 +16,6 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -29,6 +28,7 @@ MOST = 16_384
 _ENOUGH = 256
 _KEPT = 128
 """Answers that are kept, of 128 KiB at most."""
+_LINE_BREAK = ord("\n")
 
 
 @dataclass(slots=True)
@@ -124,14 +124,17 @@ class Lexicon:
             return self._read[asked]
         query = f'"{token[:-1]}"*' if token.endswith("*") else f'"{token}"'
         try:
-            rows = self._shelf.db.execute(
-                "SELECT rowid FROM lexicon WHERE lexicon MATCH ? AND rowid BETWEEN ? AND ?"
-                " ORDER BY rowid DESC LIMIT ?",
+            # One text of numbers instead of thousands of rows: half the time.
+            (text,) = self._shelf.db.execute(
+                "SELECT group_concat(rowid - ?2) FROM (SELECT rowid FROM lexicon"
+                " WHERE lexicon MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid DESC LIMIT ?4)",
                 (query, low, high, limit),
-            ).fetchall()
+            ).fetchone()
         except sqlite3.OperationalError:  # No token for FTS5, whatever it is.
-            rows = []
-        got = np.fromiter(chain.from_iterable(rows), np.int64, len(rows))
+            text = None
+        got = (
+            np.empty(0, np.int64) if text is None else np.fromstring(text, np.int64, sep=",") + low
+        )
         self._read[asked] = got
         if len(self._read) > _KEPT:
             self._read.popitem(last=False)
@@ -157,20 +160,22 @@ def scores(
 ) -> np.ndarray:
     """BM25 of memories by their own texts (stems, and how many): exact, also for tokens that were
     not read to the end."""
-    asked = []
+    # All texts are one, and every token has two spaces around it that are its own: so a token, or
+    # what begins so, is looked for once in all of them.
+    whole = "\n".join([f" {text} " for text in texts]).replace(" ", "  ").encode()
+    ends = np.flatnonzero(np.frombuffer(whole, np.uint8) == _LINE_BREAK)
+    norm = K1 * (1 - B + B * np.asarray(words, np.float64) / average)
+    result = np.zeros(len(texts))
     for term in found:
         begin = term.token.endswith("*")
-        bare = term.token[:-1] if begin else term.token
-        asked.append((bare, f" {bare}" if begin else f" {bare} ", term.idf * (K1 + 1)))
-    result = np.zeros(len(texts))
-    for row, text in enumerate(texts):
-        # A look for the mere letters rules out nearly all that are near in meaning alone.
-        there = [(token, worth) for bare, token, worth in asked if bare in text]
-        if not there:
-            continue
-        norm = K1 * (1 - B + B * words[row] / average)
-        spaced = f" {text} ".replace(" ", "  ")
-        for token, worth in there:
-            if held := spaced.count(token):
-                result[row] += worth * held / (held + norm)
+        if places := _places(whole, f" {term.token[:-1]}" if begin else f" {term.token} "):
+            held = np.bincount(np.searchsorted(ends, places), minlength=len(texts))
+            result += term.idf * (K1 + 1) * held / (held + norm)
     return result
+
+
+def _places(whole: bytes, token: str) -> list[int]:
+    found, sought, at = [], token.encode(), -1
+    while (at := whole.find(sought, at + 1)) >= 0:
+        found.append(at)
+    return found

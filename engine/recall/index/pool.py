@@ -84,8 +84,8 @@ class Pool:
 
 
 def _codes(names: Sequence[str]) -> np.ndarray:
-    known: dict[str, int] = {}
-    return np.fromiter((known.setdefault(name, len(known)) for name in names), np.int64, len(names))
+    known = {name: code for code, name in enumerate(set(names))}
+    return np.asarray([known[name] for name in names], np.int64)
 
 
 def merged(one: Pool, two: Pool) -> Pool:

@@ -26,7 +26,7 @@ from engine.recall.index.parts import (
     digest,
     size_of,
 )
-from engine.recall.index.shelf import Shelf, key_of, memory_of, span
+from engine.recall.index.shelf import Shelf, among, key_of, memory_of, span
 from engine.recall.index.signs import Signs
 
 _log = logging.getLogger(__name__)
@@ -163,11 +163,11 @@ class Vectors:
 
     def of(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Of these memories those whose vectors are known, by number, and the vectors."""
-        marks = ",".join(map(str, ids))
+        marks, values = among(ids)
         rows = self._shelf.db.execute(
             "SELECT memory, data FROM vector"  # noqa: S608 - numbers
             f" WHERE memory IN ({marks}) AND length(data) = ? ORDER BY memory",
-            (2 * self.dimensions,),
+            (*values, 2 * self.dimensions),
         ).fetchall()
         known = np.asarray([row[0] for row in rows], np.int64)
         data = np.frombuffer(b"".join([row[1] for row in rows]), np.float16)
