@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
+import pytest
 from blake3 import blake3
 
+from engine.media.duplicates import reader as reading
 from engine.media.duplicates.reader import CHANGED, OK, UNREADABLE, Reader
 from engine.media.duplicates.sieve import Sieve
 from engine.media.walk import Identity
@@ -79,4 +82,29 @@ def test_where_it_is_killed_the_first_process_reads_what_is_left(tmp_path: Path)
     groups = [*sieve.sift(sieve.alike())]
     os.close(folder)
     assert sorted(len(same) for _value, same in groups) == [200] * 10
+    assert tuple(sieve.left) == (0, 0)
+
+
+def test_what_is_left_after_the_walk_is_read_by_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "tree"
+    folder, files = planted(root, 4000)
+    monkeypatch.setattr(reading, "_AHEAD", 300)
+    reader = Reader([folder])
+    sieve = sifted(root, reader, folder, files)
+    asked_ahead, read_here, read = reader.asked, list[int](), sieve._read
+
+    def here(number: int, size: int) -> bytes:
+        read_here.append(number)
+        while not reader.answers:  # However slowly it starts, it gets its share.
+            time.sleep(0.001)
+        return read(number, size)
+
+    monkeypatch.setattr(sieve, "_read", here)
+    groups = [*sieve.sift(sieve.alike())]
+    os.close(folder)
+    assert sorted(len(same) for _value, same in groups) == [400] * 10
+    assert asked_ahead < reader.asked < len(files)
+    assert reader.asked + len(read_here) == len(files) == sieve.read_bytes
     assert tuple(sieve.left) == (0, 0)
