@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import signal
 import sys
 import time
 from array import array
@@ -148,12 +147,13 @@ class _Out:
 
 
 def main() -> None:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Whoever listened is gone: so is this.
     root, dev, *names = sys.argv[1:]
     low, high, skip, *inner = (bytes.fromhex(name) for name in names)
     out = _Out()
     try:
         out.everything(Walker(int(root), int(dev), skip, inner, (low, high or None)))
+    except BrokenPipeError:  # Whoever listened is gone: so is this, without a last word.
+        os._exit(0)
     except OSError as error:
         out.failed(error)
 

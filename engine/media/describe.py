@@ -13,7 +13,7 @@ from engine.contract.base import visible
 from engine.contract.ports import CatalogueFile, Described
 from engine.media.paging import when
 from engine.media.walk import Identity
-from engine.worker.frames import signed
+from engine.worker.numbers import signed
 
 MOST_TEXT = 64 * 1024
 """Bytes of a file whose own words are told."""

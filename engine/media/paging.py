@@ -10,7 +10,7 @@ from engine.contract.assets import Asset
 from engine.contract.base import PathRef
 from engine.contract.ports import CatalogueFile
 from engine.store import Database
-from engine.worker.frames import unsigned
+from engine.worker.numbers import unsigned
 
 _BATCH = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from engine.media.mounts import mounted_in
 from engine.media.nesting import lies_in
-from engine.worker.frames import bounded, signed
+from engine.worker.numbers import bounded, signed
 
 _MAX_DEPTH = 512
 _MAX_PROBLEMS = 20

@@ -11,7 +11,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
-from engine.worker.frames import bounded, signed, to_text
+from engine.worker.frames import to_text
+from engine.worker.numbers import bounded, signed
 
 SUFFIXES = (b".md", b".markdown", b".txt", b".text", b".rst", b".org", b".pdf")
 MAX_FILES = 50_000

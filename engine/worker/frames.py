@@ -14,7 +14,6 @@ Frame = dict[str, Any]
 
 HEADER = struct.Struct(">I")
 MAX_FRAME = 1024 * 1024
-_MAX_INT = 2**63 - 1
 
 
 def encode(frame: Frame) -> bytes:
@@ -49,17 +48,3 @@ def to_text(path: bytes) -> str:
 
 def to_bytes(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
-
-
-def signed(number: int) -> int:
-    """An unsigned 64-bit number (a device, an inode) as the signed one that SQLite stores."""
-    return number - 2**64 if number > _MAX_INT else number
-
-
-def unsigned(number: int) -> int:
-    return number + 2**64 if number < 0 else number
-
-
-def bounded(nanoseconds: int) -> int:
-    """A time of a file, within what SQLite can store. A disk may claim any year."""
-    return max(-_MAX_INT, min(_MAX_INT, nanoseconds))

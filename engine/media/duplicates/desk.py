@@ -36,7 +36,8 @@ from engine.media.looking import Workers
 from engine.media.pace import checkpoint
 from engine.media.paging import when
 from engine.media.process import Lost, Process, WorkerFailed
-from engine.worker.frames import Frame, to_bytes, to_text, unsigned
+from engine.worker.frames import Frame, to_bytes, to_text
+from engine.worker.numbers import unsigned
 
 _SNAPSHOTS = 4
 _AT_REST = 5

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -47,6 +46,8 @@ class Reader:
     """The first process's end. ``folders``: those that files lie below, open."""
 
     def __init__(self, folders: Sequence[int]) -> None:
+        import subprocess  # Of no use to the process that reads, and a third of its start.
+
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-m", "engine.media.duplicates.reader"],
             stdin=subprocess.PIPE,

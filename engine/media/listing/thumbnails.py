@@ -14,7 +14,8 @@ from engine.contract.base import visible
 from engine.contract.errors import NotFound
 from engine.contract.listing import AskThumbnail, Thumbnail
 from engine.store import Database
-from engine.worker.frames import Frame, to_text, unsigned
+from engine.worker.frames import Frame, to_text
+from engine.worker.numbers import unsigned
 from engine.worker.process import Worker, WorkerFailed
 
 _MODULE = "engine.media.listing.painter"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.media.source.clients.torrent import Held, Torrent
-from engine.worker.frames import signed
+from engine.worker.numbers import signed
 
 THERE, MISSING, HIDDEN = 0, 1, 2
 _GONE = (FileNotFoundError, NotADirectoryError)
