@@ -16,11 +16,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engine.recall.index import lexicon, moments, pool
+from engine.recall.index import lexicon, moments, narrow, pool
+from engine.recall.index.columns import Columns, among
 from engine.recall.index.lexicon import Lexicon, Term
 from engine.recall.index.moments import Event, Window
 from engine.recall.index.pool import Pool
-from engine.recall.index.shelf import SHARED, Shelf, key_of, memory_of, span
+from engine.recall.index.shelf import SHARED, Shelf, key_of
 from engine.recall.index.vectors import Vectors, normal
 from engine.recall.index.words import asked, split, stem
 
@@ -37,8 +38,8 @@ _BY_WORDS, NEAREST = 400, 150
 """Of a larger one these are scored exactly: so many by their words, so many by their meaning, and
 who stands beside the best of them."""
 _SEEDS = 100
-_FEW = 2_048
-"""So many that a filter leaves are compared one by one."""
+_MOST = 2
+"""A filter that leaves half of all, or more, mostly leaves enough of what is nearest of all."""
 _BEARS = 0.3
 """The cosine from which on a memory bears on a query by its meaning alone; or what its neighbours
 give it."""
@@ -80,58 +81,25 @@ class Found:
 
 
 class Finder:
-    """Holds the keys of the spaces that were searched, and the times of those that were searched by
-    time: 8 bytes a memory each; and who holds the words that were asked for last."""
+    """Holds what of the spaces that were searched is needed again (``columns``), and who holds the
+    words that were asked for last."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._lexicon = Lexicon(shelf)
-        self._keys: dict[int, np.ndarray] = {}
-        self._times: dict[int, np.ndarray] = {}
+        self._columns = Columns(shelf)
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        held = (*self._keys.values(), *self._times.values())
-        return self._lexicon.size + sum(int(column.nbytes) for column in held)
-
-    # --- keys -----------------------------------------------------------------------------------
+        return self._lexicon.size + self._columns.size
 
     def _catch_up(self) -> None:
         added, self._shelf.added = self._shelf.added, []
         taken, self._shelf.taken = self._shelf.taken, []
         if added or taken:
             self._lexicon.forget()
-        for space in {key >> 32 for key in (*added, *taken)} & set(self._keys):
-            touched = np.unique(np.asarray([*added, *taken], np.int64))
-            touched = touched[(touched >> 32) == space]
-            rows = self._shelf.entries(touched.tolist())
-            there = np.asarray([row[0] for row in rows], np.int64)
-            old = self._keys[space]
-            stayed = ~_among(old, np.setdiff1d(touched, there, assume_unique=True))
-            new = self._keys[space] = np.union1d(old[stayed], there)
-            if (times := self._times.get(space)) is not None:
-                moved = self._times[space] = np.empty(len(new))
-                moved[np.searchsorted(new, old[stayed])] = times[stayed]
-                moved[np.searchsorted(new, there)] = [row[1] for row in rows]
-
-    def keys(self, space: int) -> np.ndarray:
-        """All keys of a space, in order."""
-        if space not in self._keys:
-            rows = self._shelf.db.execute(
-                "SELECT key FROM entry WHERE key BETWEEN ? AND ? ORDER BY key", span(space)
-            )
-            self._keys[space] = np.fromiter((row[0] for row in rows), np.int64)
-        return self._keys[space]
-
-    def times(self, space: int) -> np.ndarray:
-        """When each was told, in the order of the keys."""
-        if space not in self._times:
-            rows = self._shelf.db.execute(
-                "SELECT at FROM entry WHERE key BETWEEN ? AND ? ORDER BY key", span(space)
-            )
-            self._times[space] = np.fromiter((row[0] for row in rows), np.float64)
-        return self._times[space]
+            self._columns.follow(added, taken)
 
     # --- one search -----------------------------------------------------------------------------
 
@@ -172,8 +140,10 @@ class Finder:
         counted = lexicon.space_of(self._shelf, space)
         if counted is None:
             return None
-        keys = self.keys(space)
+        keys = self._columns.keys(space)
         allowed = self._allowed(space, query) if query.filtered else None
+        if allowed is not None and len(allowed) == len(keys):
+            allowed = None
         tokens = asked(query.words or query.text)
         near = self._begin(space, query, allowed, vectors)
         try:  # While other threads look for what is near in meaning.
@@ -192,7 +162,7 @@ class Finder:
         if not len(found):
             return None
         found.share(keys)
-        return found if allowed is None else found.only(_among(found.keys, allowed))
+        return found if allowed is None else found.only(among(found.keys, allowed))
 
     def _worded(
         self, keys: np.ndarray, terms: list[Term], allowed: np.ndarray | None
@@ -203,45 +173,47 @@ class Finder:
             return some
         if allowed is not None:
             for term in terms:
-                term.keys = term.keys[_among(term.keys, allowed)]
+                term.keys = term.keys[among(term.keys, allowed)]
         return lexicon.candidates(terms, _BY_WORDS)
 
     def _begin(
         self, space: int, query: Query, allowed: np.ndarray | None, vectors: Vectors | None
     ) -> Callable[[], np.ndarray]:
         """Begins to look for what is near in meaning; the keys of that, in order, when called."""
-        some = self.keys(space) if allowed is None else allowed
+        some = self._columns.keys(space) if allowed is None else allowed
         if query.vector is None or vectors is None or len(some) <= POOL:
             return lambda: np.empty(0, np.int64)
-        if allowed is not None and len(allowed) <= _FEW:
-            ids, known = vectors.of([memory_of(key) for key in allowed.tolist()])
-            ids = ids[np.argsort(-(known @ query.vector))[:NEAREST]]
-            return lambda: np.sort(ids + key_of(space, 0))
-        many = NEAREST if allowed is None else 4 * NEAREST
-        begun = vectors.begin(space, query.vector, many)
+        first, vector = key_of(space, 0), query.vector
+        if allowed is not None and _MOST * len(allowed) < len(self._columns.keys(space)):
+            narrowed = narrow.begin(vectors, space, vector, allowed - first, NEAREST)
+            return lambda: np.sort(narrowed()) + first
+        begun = vectors.begin(space, vector, NEAREST if allowed is None else 4 * NEAREST)
 
         def keys() -> np.ndarray:
-            near = np.asarray([memory for memory, _ in begun()], np.int64)
-            found = np.sort(near + key_of(space, 0))
-            return found if allowed is None else found[_among(found, allowed)]
+            found = np.sort(np.asarray([memory for memory, _ in begun()], np.int64)) + first
+            if allowed is None:
+                return found
+            found = found[among(found, allowed)]
+            if len(found) >= NEAREST:
+                return found
+            return np.sort(narrow.begin(vectors, space, vector, allowed - first, NEAREST)()) + first
 
         return keys
 
     def _allowed(self, space: int, query: Query) -> np.ndarray:
         """The keys that a filter leaves, in order."""
-        found, times = self.keys(space), self.times(space)
-        since = float("-inf") if query.since is None else query.since
-        until = float("inf") if query.until is None else query.until
-        found = found[(times >= since) & (times < until)]
-        for column, wanted in (("speaker", query.speaker), ("kind", query.kind)):
-            if wanted:
-                rows = self._shelf.db.execute(
-                    f"SELECT key FROM entry WHERE space = ? AND {column} = ?",  # noqa: S608 - ours
-                    (space, wanted),
-                )
-                same = np.sort(np.fromiter((row[0] for row in rows), np.int64))
-                found = found[_among(found, same)]
-        return found
+        columns = self._columns
+        keys = columns.keys(space)
+        wanted = np.ones(len(keys), np.bool_)
+        if query.since is not None:
+            wanted &= columns.times(space) >= query.since
+        if query.until is not None:
+            wanted &= columns.times(space) < query.until
+        if query.speaker:
+            wanted &= columns.having(space, "speaker", query.speaker)
+        if query.kind:
+            wanted &= columns.having(space, "kind", query.kind)
+        return np.asarray(keys[wanted])
 
     def _pool(
         self,
@@ -321,14 +293,6 @@ def _in_time(when: Window, at: np.ndarray) -> np.ndarray:
     if when.since is None or when.until is None:
         return found
     return np.where((at >= until) & (at < until + SOON_S), SOON_AFTER, found)
-
-
-def _among(some: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Which of some are among the keys, which are in order."""
-    if not len(keys):
-        return np.zeros(len(some), np.bool_)
-    places = np.minimum(np.searchsorted(keys, some), len(keys) - 1)
-    return np.asarray(keys[places] == some)
 
 
 def _reach(keys: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:

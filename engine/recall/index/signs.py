@@ -3,7 +3,8 @@
 A part's graph takes a fifth of a second to load, and of a million memories there are eight. Until
 it is there, those are found whose signs differ from the query's in the fewest places
 (random hyperplanes: Charikar, Similarity Estimation Techniques from Rounding Algorithms, 2002), and
-compared by their vectors: of the ten nearest of a million 9.9 are among the thousand found so.
+compared by their vectors: of the ten nearest of a million 9.9 are among the thousand found so. What
+a filter leaves is found by them, too (``narrow``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.recall.index.shelf import Shelf
+
 _WORD = 64
+_LEAST = 4_096
+"""The signs of smaller parts are not kept: they load quickly, and are compared whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,11 @@ class Signs:
         """Bytes in memory."""
         return int(self.ids.nbytes + self.bits.nbytes)
 
+    def only(self, rows: np.ndarray) -> Signs:
+        """Those where ``rows`` is true."""
+        numbers = np.flatnonzero(rows)
+        return Signs(self.change, self.ids[numbers], self.bits[:, numbers])
+
     def likely(self, vector: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Those that may be nearest, at most so many, and in how many places each differs."""
         asked = _packed(vector[None, :])[:, 0]
@@ -52,6 +62,48 @@ class Signs:
             return self.ids, apart
         found = np.argpartition(apart, most)[:most]
         return self.ids[found], apart[found]
+
+
+class SignTable:
+    """The signs of all parts, in the database, and those in memory that were asked for."""
+
+    def __init__(self, shelf: Shelf, dimensions: int) -> None:
+        self._shelf, self._dimensions = shelf, dimensions
+        self._held: dict[tuple[int, int], Signs] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return sum(signs.size for signs in self._held.values())
+
+    def put(self, space: int, number: int, signs: Signs) -> None:
+        """Those of a part that was written down."""
+        self._held.pop((space, number), None)
+        if len(signs.ids) < _LEAST:
+            self._shelf.db.execute(
+                "DELETE FROM signs WHERE space = ? AND number = ?", (space, number)
+            )
+            return
+        self._shelf.db.execute(
+            "INSERT OR REPLACE INTO signs VALUES (?, ?, ?, ?, ?)",
+            (space, number, signs.change, signs.ids.tobytes(), signs.bits.tobytes()),
+        )
+
+    def get(self, space: int, number: int) -> Signs | None:
+        """As they were when the part was written down; None where none are kept, or damaged."""
+        if (space, number) not in self._held:
+            row = self._shelf.db.execute(
+                "SELECT change, ids, bits FROM signs WHERE space = ? AND number = ?",
+                (space, number),
+            ).fetchone()
+            signs = row and Signs.read(row[0], row[1], row[2], self._dimensions)
+            if signs is None:
+                return None
+            self._held[space, number] = signs
+        return self._held[space, number]
+
+    def let_go(self, space: int, number: int) -> None:
+        self._held.pop((space, number), None)
 
 
 def _words(dimensions: int) -> int:

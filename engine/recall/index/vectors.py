@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,20 +28,21 @@ from engine.recall.index.parts import (
     size_of,
 )
 from engine.recall.index.shelf import Shelf, among, key_of, memory_of, span
-from engine.recall.index.signs import Signs
+from engine.recall.index.signs import Signs, SignTable
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LEAST = 32
+_OFF = 0.05
+"""By more than so much the square of a unit vector's length is never off, of 16-bit floats."""
 _TOGETHER = 4_096
 """Vectors that are read from the database at a time."""
 _MANY = 8
 _AT_ONCE = 2
 """Parts that a search loads by itself. Where more are missing it goes by their signs, and they are
 loaded between searches."""
-_LIKELY = 1_024
+LIKELY = 1_024
 """So many are compared that their signs say are near."""
-_SIGNED = 4_096
-"""The signs of smaller parts are not kept: they load quickly."""
 
 Near = list[tuple[int, float]]
 """Memory and cosine, best first."""
@@ -60,7 +62,7 @@ class Vectors:
         self._hashing = ThreadPoolExecutor(1, "hashing")
         self._looking = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "looking")
         self._hashed: dict[Path, Future[str]] = {}
-        self._signs: dict[tuple[int, int], Signs] = {}
+        self._signs = SignTable(shelf, dimensions)
         self._wanted: OrderedDict[tuple[int, int], int] = OrderedDict()
         """Parts that a search did without, and how many are in each."""
         self.remade: list[str] = []
@@ -70,7 +72,7 @@ class Vectors:
     def size(self) -> int:
         """Bytes in memory."""
         graphs = sum(part.size for part in self._loaded.values())
-        return graphs + sum(signs.size for signs in self._signs.values())
+        return graphs + self._signs.size
 
     @property
     def dirty(self) -> bool:
@@ -162,7 +164,7 @@ class Vectors:
         return self._numbers[space]
 
     def of(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Of these memories those whose vectors are known, by number, and the vectors."""
+        """Of these memories those whose vectors are known, in order, and the vectors."""
         marks, values = among(ids)
         rows = self._shelf.db.execute(
             "SELECT memory, data FROM vector"  # noqa: S608 - numbers
@@ -171,7 +173,20 @@ class Vectors:
         ).fetchall()
         known = np.asarray([row[0] for row in rows], np.int64)
         data = np.frombuffer(b"".join([row[1] for row in rows]), np.float16)
-        return known, data.reshape(len(rows), self.dimensions).astype(np.float32)
+        found = data.reshape(len(rows), self.dimensions).astype(np.float32)
+        lengths = np.einsum("ij,ij->i", found, found)
+        whole = (np.abs(lengths - 1) < _OFF) | (lengths == 0)
+        if whole.all():
+            return known, found
+        self._make_again(known[~whole].tolist())
+        return known[whole], found[whole]
+
+    def _make_again(self, ids: Sequence[int]) -> None:
+        """These were damaged: they wait for other vectors."""
+        rows = [(number,) for number in ids]
+        self._shelf.db.executemany("DELETE FROM vector WHERE memory = ?", rows)
+        self._shelf.db.executemany("INSERT OR IGNORE INTO unembedded VALUES (?)", rows)
+        self.remade += [f"the vector of memory {number}: it was damaged" for number in ids]
 
     # --- taking out -----------------------------------------------------------------------------
 
@@ -271,16 +286,7 @@ class Vectors:
     def _save(self, part: Part) -> None:
         """The part's file, and its signs."""
         part.save()
-        key = (part.space, part.number)
-        if len(part) >= _SIGNED:
-            signs = part.signs()
-            self._shelf.db.execute(
-                "INSERT OR REPLACE INTO signs VALUES (?, ?, ?, ?, ?)",
-                (*key, signs.change, signs.ids.tobytes(), signs.bits.tobytes()),
-            )
-        else:
-            self._shelf.db.execute("DELETE FROM signs WHERE space = ? AND number = ?", key)
-        self._signs.pop(key, None)
+        self._signs.put(part.space, part.number, part.signs())
 
     def clean(self) -> None:
         """Removes files that nothing refers to any more."""
@@ -327,12 +333,12 @@ class Vectors:
         # hnswlib and NumPy let go of the interpreter while they look: several cores, several parts.
         look = LOOK if len(numbers) < _MANY else LOOK_OF_MANY
         looks = [self._looking.submit(part.nearest, query, each, look) for part in parts]
-        likely = [self._looking.submit(one.likely, query, _LIKELY) for one in signs.values()]
+        likely = [self._looking.submit(one.likely, query, LIKELY) for one in signs.values()]
 
         def finish() -> Near:
             found = [hit for look in looks for hit in look.result()]
             if likely:
-                found += self._compared(query, [one.result() for one in likely])
+                found += self.compared(query, [one.result() for one in likely])
             return sorted(found, key=lambda hit: -hit[1])[:count]
 
         return finish
@@ -350,24 +356,26 @@ class Vectors:
         if len(missing) <= _AT_ONCE and self.size + needed <= self._budget:
             return found
         for key, (alive, change) in missing.items():
-            if key not in self._signs and (kept := self._kept_signs(*key)) is not None:
-                self._signs[key] = kept
-            if key in self._signs and self._signs[key].change == change:
-                found[key] = self._signs[key]
+            if (signs := self._signs.get(*key)) is not None and signs.change == change:
+                found[key] = signs
                 self._wanted[key] = alive
         return found
 
-    def _kept_signs(self, space: int, number: int) -> Signs | None:
-        row = self._shelf.db.execute(
-            "SELECT change, ids, bits FROM signs WHERE space = ? AND number = ?", (space, number)
-        ).fetchone()
-        return None if row is None else Signs.read(row[0], row[1], row[2], self.dimensions)
+    def signs(self, space: int) -> list[Signs]:
+        """Those of a space's parts, as they were when these were written down."""
+        kept = (self._signs.get(space, number) for number in self.numbers(space))
+        return [signs for signs in kept if signs is not None]
 
-    def _compared(self, query: np.ndarray, likely: Sequence[tuple[np.ndarray, np.ndarray]]) -> Near:
+    def begin_work(self, work: Callable[[Signs], T], signs: Signs) -> Future[T]:
+        """In another thread, which nothing that changes may come to meet."""
+        return self._looking.submit(work, signs)
+
+    def compared(self, query: np.ndarray, likely: Sequence[tuple[np.ndarray, np.ndarray]]) -> Near:
+        """The likeliest of all, by their vectors; what is likely: ids, and how far apart."""
         ids = np.concatenate([numbers for numbers, _ in likely])
         apart = np.concatenate([places for _, places in likely])
-        if len(ids) > _LIKELY:
-            ids = ids[np.argpartition(apart, _LIKELY)[:_LIKELY]]
+        if len(ids) > LIKELY:
+            ids = ids[np.argpartition(apart, LIKELY)[:LIKELY]]
         known, vectors = self.of(ids.tolist())
         return list(zip(known.tolist(), (vectors @ query).tolist(), strict=True))
 
@@ -383,7 +391,7 @@ class Vectors:
         """Loads a part that a search did without."""
         key = next(iter(self._wanted))
         self.part(*key)
-        self._signs.pop(key, None)
+        self._signs.let_go(*key)
 
 
 def normal(vectors: np.ndarray) -> np.ndarray:

@@ -259,6 +259,8 @@ class Work:
         self._told = ()
 
     def _report(self) -> None:
+        if self._vectors is not None and self._vectors.remade:
+            self._to_embed = self._shelf.count("unembedded")  # A damaged vector waits for another.
         state = (self._behind, self._to_embed)
         clock = time.monotonic()
         if state != self._told and (clock - self._told_at >= _TELL_S or not any(state)):

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.recall.index import finding, parts
 from engine.recall.index import vectors as vectors_module
-from engine.recall.index.shelf import key_of, memory_of, span
-from tests.unit.recall.index_house import MODEL, IndexHouse, index_house, packed, vector
+from tests.unit.recall.index_house import MODEL, IndexHouse, packed, vector
 
 TEXTS = (
     "My bike is turquoise.",
@@ -93,70 +90,6 @@ def test_what_is_pinned_is_seen_from_everywhere_until_it_is_not(truth: IndexHous
         truth.change(number, pinned=0)
         truth.settle(work)
         assert truth.search(work, "bike", "b") == []
-
-
-# --- apart by construction ----------------------------------------------------------------------
-
-WORDS = st.lists(
-    st.sampled_from(["bike", "boat", "moon", "tree", "lamp", "sea"]), min_size=1, max_size=4
-)
-DEEDS = st.lists(
-    st.tuples(
-        st.sampled_from(["say", "say", "say", "forget", "edit", "pin", "unpin"]),
-        st.sampled_from("abcd"),
-        WORDS,
-        st.integers(0, 30),
-    ),
-    min_size=1,
-    max_size=25,
-)  # fmt: skip
-
-
-@settings(max_examples=40, deadline=None)
-@given(deeds=DEEDS)
-def test_nothing_of_another_namespace_is_ever_found(
-    tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, str, list[str], int]]
-) -> None:
-    """Whatever was done: what a namespace finds is its own or pinned, and what others say changes
-    neither what it finds nor how that scores."""
-    with index_house(tmp_path_factory.mktemp("truth")) as truth, truth.work() as work:
-        spaces: dict[int, str] = {}
-        pinned: set[int] = set()
-        for deed, name, words, which in deeds:
-            ids = list(spaces)
-            if deed == "say" or not ids:
-                spaces[truth.note(" ".join(words), name)] = name
-                continue
-            number = ids[which % len(ids)]
-            if deed == "forget":
-                truth.forget(number)
-                del spaces[number]
-                pinned.discard(number)
-            elif deed == "edit":
-                truth.change(number, text=" ".join(words))
-            else:
-                truth.change(number, pinned=deed == "pin")
-                (pinned.add if deed == "pin" else pinned.discard)(number)
-        truth.settle(work)
-        for name in "abcd":
-            for query in ("bike boat moon tree lamp sea", "moon"):
-                found = truth.search(work, query, name)
-                assert all(spaces[number] == name or number in pinned for number in found)
-        before = truth.found(work, "moon tree", "a")["hits"]
-        for _ in range(5):
-            truth.note("moon moon tree", "elsewhere")
-        truth.settle(work)
-        assert truth.found(work, "moon tree", "a")["hits"] == before
-
-
-def test_the_key_alone_tells_the_namespace() -> None:
-    keys = [key_of(space, number) for space in (0, 1, 2, 2**31 - 1) for number in (1, 2**32 - 1)]
-    assert keys == sorted(keys)
-    assert all(key < 2**63 for key in keys)
-    for key in keys:
-        low, high = span(key >> 32)
-        assert low <= key <= high
-        assert key == key_of(key >> 32, memory_of(key))
 
 
 # --- it can always be made again ----------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.recall.index import finding, parts, vectors
+from engine.recall.index import finding, parts, signs, vectors
 from engine.recall.index.signs import Signs
 from engine.recall.index.worker import Work
 from tests.unit.recall.index_house import IndexHouse
@@ -19,7 +19,7 @@ WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "f
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "MOST", 40)
     monkeypatch.setattr(vectors, "MOST", 40)
-    monkeypatch.setattr(vectors, "_SIGNED", 10)
+    monkeypatch.setattr(signs, "_LEAST", 10)
     monkeypatch.setattr(finding, "POOL", 20)  # Else so few are compared one by one.
 
 
@@ -129,20 +129,20 @@ def test_the_nearest_are_among_the_likely() -> None:
     spread = chance.standard_normal((48, 384), dtype=np.float32)
     some = chance.standard_normal((20_000, 48), dtype=np.float32) @ spread
     some /= np.linalg.norm(some, axis=1, keepdims=True)
-    signs = Signs.of(1, np.arange(len(some)), some)
+    taken = Signs.of(1, np.arange(len(some)), some)
     right = 0
     for query in chance.standard_normal((50, 48), dtype=np.float32) @ spread:
         nearest = np.argsort(-(some @ query))[:10]
-        right += len(set(nearest.tolist()) & set(signs.likely(query, 1_024)[0].tolist()))
+        right += len(set(nearest.tolist()) & set(taken.likely(query, 1_024)[0].tolist()))
     assert right / 500 >= 0.99
 
 
 @given(st.integers(1, 40), st.integers(1, 200))
 def test_signs_are_read_as_they_were_written(count: int, dimensions: int) -> None:
     some = np.random.default_rng(count).standard_normal((count, dimensions)).astype(np.float32)
-    signs = Signs.of(3, np.arange(count) * 7, some)
-    again = Signs.read(3, signs.ids.tobytes(), signs.bits.tobytes(), dimensions)
+    taken = Signs.of(3, np.arange(count) * 7, some)
+    again = Signs.read(3, taken.ids.tobytes(), taken.bits.tobytes(), dimensions)
     assert again is not None
-    assert (again.bits == signs.bits).all()
+    assert (again.bits == taken.bits).all()
     ids, apart = again.likely(some[0], count)
     assert apart[ids.tolist().index(0)] == 0
