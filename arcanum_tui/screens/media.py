@@ -312,15 +312,16 @@ class Media(Beside):
         if not self.library:
             self._chosen()
             return
+        name = "files" if self.library == ALL else self.library
         if self._groups is not None:
-            text = "arcanum media duplicates --json writes them; d goes back to the files."
-            self.control_center.tell(text, "These are groups, not a list of files")
+            chosen = {"libraries": () if self.library == ALL else (self.library,)}
+            self.ask_where(media.EXPORT_DUPLICATES, chosen, f"{name}-duplicates")
             return
         asked: Narrowing = self._asked
         fields = {**asked.fields(), "sort": asked.sort, "reverse": asked.reverse}
         # A folder is written with all that is below it, as its line counts it.
         fields["direct"] = False
-        self.ask_where(fields, "files" if self.library == ALL else self.library)
+        self.ask_where(media.EXPORT, fields, name)
 
     def action_ask_about(self) -> None:
         """Goes to Agent-0 with the selected file."""

@@ -228,6 +228,11 @@ class Shelves:
         subject = request.library or "all"
         return jobs.JobStarted(job_id=self._world.start_job(media.EXPORT.name, subject).id)
 
+    async def export_duplicates(self, request: copies.ExportDuplicates) -> jobs.JobStarted:
+        subject = ", ".join(request.libraries) or "all libraries"
+        job = self._world.start_job(media.EXPORT_DUPLICATES.name, subject)
+        return jobs.JobStarted(job_id=job.id)
+
     async def verify(self, request: Any) -> jobs.JobStarted:
         return jobs.JobStarted(job_id=self._world.start_job(media.VERIFY.name, request.library).id)
 
@@ -255,6 +260,7 @@ HANDLERS: dict[str, Callable[[World, Any], Any]] = {
     media.THUMBNAIL.name: lambda world, request: world.shelves.thumbnail(request),
     media.DUPLICATES.name: lambda world, request: world.shelves.duplicates(request),
     media.EXPORT.name: lambda world, request: world.shelves.export(request),
+    media.EXPORT_DUPLICATES.name: lambda world, request: world.shelves.export_duplicates(request),
     media.VERIFY.name: lambda world, request: world.shelves.verify(request),
 }
 

@@ -107,7 +107,7 @@ class Gallery:
 
     def start(self) -> None:
         """Binds the operations."""
-        self._ground.door.unary(media.NEAR, self._page)
+        self._ground.door.unary(media.NEAR, self.page)
         self._ground.door.job(
             media.COMPARE_PICTURES,
             self._compare,
@@ -238,7 +238,7 @@ class Gallery:
 
     # --- pages ----------------------------------------------------------------------------------
 
-    async def _page(self, request: AskNear, _call: Call) -> NearPage:
+    async def page(self, request: AskNear, _call: Call) -> NearPage:
         libraries = {library.id: library.name for library in self._chosen(request.libraries)}
         groups = _GROUPS.format(asked=_asked(libraries))
         beyond, values = "", [*libraries]
