@@ -183,6 +183,9 @@ def _ended(operation: str, result: dict[str, Any]) -> str:
         told = f"{plural(result['files'], 'file')} in {plural(result['groups'], 'group')}"
         left = f" {plural(result['untold'], 'file')} left out." if result["untold"] else ""
         return f"{told}: {result['path']['display']}.{left}"
+    if operation == media.COMPARE_PICTURES.name:
+        near, groups = plural(result["near"], "picture"), plural(result["groups"], "group")
+        return f"{near} in {groups} look alike: D in Media shows them, and none is chosen."
     if operation == media.VERIFY.name:
         wrong = result["rotten"] + result["unreadable"]
         told = f"{number(result['intact'])} of {number(result['checked'])} files are intact"

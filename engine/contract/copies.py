@@ -204,7 +204,8 @@ class NearGroup(Wire):
 
 class NearPage(Wire):
     """``total`` groups. ``compared`` pictures; ``plain`` ones (one colour, almost) look like too
-    much, ``failed`` ones could not be read. ``waiting`` are new, or their type is not known yet."""
+    much, ``failed`` ones could not be read. ``waiting`` are new, or their type is not known yet.
+    ``problem``: why pictures cannot be compared here, and what helps."""
 
     groups: tuple[NearGroup, ...]
     total: int
@@ -212,6 +213,7 @@ class NearPage(Wire):
     waiting: int
     plain: int
     failed: int
+    problem: str = ""
     next: str | None = None
 
 

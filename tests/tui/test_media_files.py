@@ -290,53 +290,6 @@ async def test_an_export_that_is_refused_says_why() -> None:
         await it.sees("x.csv is there already.")
 
 
-async def test_duplicates_stand_in_the_place_of_the_files() -> None:
-    world = lived_in()
-    for n in range(120):
-        world.shelves.add_group(1000 * (120 - n), f"a/{n}.jpg", f"copies/{n}.jpg")
-    async with desk(world) as it:
-        await _files(it)
-        await it.press("d")
-        await it.sees("DUPLICATES  films  120 groups", "nothing goes from here", "films: a/0.jpg")
-        await it.press("G")
-        await it.sees("films: a/119.jpg")
-        await it.answer("enter")
-        await it.sees("The same bytes", "✓ keep", "the oldest", "○ spare", "copies/119.jpg")
-        await it.answer("escape")
-        await it.press("escape")
-        await it.sees("FILES  films  1,412 files")
-
-
-async def test_e_writes_the_duplicates_that_are_listed() -> None:
-    world = lived_in()
-    world.shelves.add_group(1000, "a.jpg", "copies/a.jpg")
-    async with desk(world) as it:
-        await _files(it)
-        await it.press("d")
-        await it.sees("1 group", "films: a.jpg")
-        await it.answer("e")
-        await it.sees("Write what is listed", "films-duplicates-2026-11-20.csv")
-        await it.press("home", "ctrl+k")
-        await it.type("/tmp/x.md")
-        await it.answer("enter")
-        await it.until(lambda: it.engine.requests(media.EXPORT_DUPLICATES))
-        asked = it.engine.requests(media.EXPORT_DUPLICATES)[0]
-        assert (asked.path, asked.libraries, asked.near) == (
-            PathRef.of("/tmp/x.md"), ("films",), False,
-        )  # fmt: skip
-        job = next(j for j in it.world.jobs.values() if j.operation == "media.export_duplicates")
-        result = {"files": 2, "groups": 1, "untold": 0, "path": {"display": "/tmp/x.md"}}
-        it.world.change_job(job.id, state=JobState.DONE, result=result)
-        await it.sees("2 files in 1 group: /tmp/x.md.")
-
-
-async def test_no_duplicates_say_so() -> None:
-    async with desk() as it:
-        await _files(it)
-        await it.press("d")
-        await it.sees("no two files here have the same bytes")
-
-
 async def test_a_file_is_taken_to_agent_0() -> None:
     async with desk() as it:
         await _files(it)
