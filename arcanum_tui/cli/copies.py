@@ -18,6 +18,8 @@ from engine.contract.copies import (
     DuplicateGroup,
     DuplicatePage,
     DuplicateTotals,
+    ExportDuplicates,
+    ExportedDuplicates,
     FindDuplicates,
     FoundDuplicates,
     NearGroup,
@@ -34,8 +36,12 @@ _SHOWN = 10
 _TONES: dict[str, Tone] = {"keep": "ok", "stay": "muted", "spare": "plain"}
 
 
-def show(found: DuplicatePage | FoundDuplicates | NearPage, terminal: Terminal) -> None:
+def show(
+    found: DuplicatePage | FoundDuplicates | NearPage | ExportedDuplicates, terminal: Terminal
+) -> None:
     match found:
+        case ExportedDuplicates():
+            _show_exported(found, terminal)
         case NearPage():
             _show_near(found, terminal)
         case FoundDuplicates():
@@ -126,6 +132,13 @@ def _show_alike(group: NearGroup, terminal: Terminal) -> None:
         )
 
 
+def _show_exported(found: ExportedDuplicates, terminal: Terminal) -> None:
+    told = f"{plural(found.files, 'file')} in {plural(found.groups, 'group')}"
+    terminal.line(f"✓ {told} written to {found.path.display}, {size(found.size)}", "ok")
+    if found.untold:
+        terminal.note(f"{plural(found.untold, 'file')} of large groups left out", "warn")
+
+
 def _path(text: str) -> PathRef:
     """The bytes of the argument, made absolute."""
     return PathRef.of(os.fsencode(Path(text).absolute()))
@@ -159,6 +172,12 @@ def _add(parser: Parser) -> None:
         default=6,
         help="with --near: bits of 64 that may differ (6)",
     )
+    parser.add_argument(
+        "--export",
+        metavar="FILE",
+        type=_path,
+        help="write every group to a new file: .csv, .jsonl or .md",
+    )
 
 
 async def _run(run: Invocation) -> int:
@@ -171,20 +190,30 @@ async def _run(run: Invocation) -> int:
             " libraries.",
             "Leave out the folders, or those.",
         )
+    if options.export and (paths or hasattr(options, "after") or hasattr(options, "limit")):
+        raise Invalid(
+            "--export writes every group of libraries.",
+            "Leave out the folders, --limit and --after.",
+        )
     async with run.client() as client:
         if paths:
             search = FindDuplicates(paths=paths, limit=limit)
             return run.tell(await job_result(run, client, media.FIND_DUPLICATES, search))
-        if options.near:
+        if options.near and not hasattr(options, "after"):
             compare = ComparePictures(libraries=libraries, distance=options.distance)
-            if not hasattr(options, "after"):
-                await job_result(run, client, media.COMPARE_PICTURES, compare)
-            near = AskNear(libraries=libraries, limit=limit, after=getattr(options, "after", None))
-            return run.tell(value(await client.call(media.NEAR, near)))
+            await job_result(run, client, media.COMPARE_PICTURES, compare)
         if options.read:
             search = FindDuplicates(libraries=libraries, limit=1)
             await job_result(run, client, media.FIND_DUPLICATES, search)
         request = run.request(libraries=libraries)
+        if options.export:
+            export = ExportDuplicates(
+                path=options.export, libraries=libraries, sort=request.sort, near=options.near
+            )
+            return run.tell(await job_result(run, client, media.EXPORT_DUPLICATES, export))
+        if options.near:
+            near = AskNear(libraries=libraries, limit=limit, after=request.after)
+            return run.tell(value(await client.call(media.NEAR, near)))
         return run.tell(value(await client.call(media.DUPLICATES, request)))
 
 
@@ -194,12 +223,18 @@ DUPLICATES = Command(
     show,
     run=_run,
     skip=("libraries",),
-    also=(media.FIND_DUPLICATES, media.NEAR, media.COMPARE_PICTURES),
+    also=(
+        media.FIND_DUPLICATES,
+        media.NEAR,
+        media.COMPARE_PICTURES,
+        media.EXPORT_DUPLICATES,
+    ),
     add=_add,
     examples=(
         "arcanum media duplicates",
         "arcanum media duplicates --library films --sort count --json",
         "arcanum media duplicates ~/Downloads /srv/films",
         "arcanum media duplicates --near",
+        "arcanum media duplicates --library films --export copies.csv",
     ),
 )

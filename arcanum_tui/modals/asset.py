@@ -19,7 +19,7 @@ from arcanum_tui.widgets.picture import Picture
 from arcanum_tui.work import start
 from engine.contract import media
 from engine.contract.assets import ListedAsset
-from engine.contract.copies import DuplicateGroup
+from engine.contract.copies import DuplicateGroup, NearGroup
 from engine.contract.errors import ArcanumError
 from engine.contract.traits import AssetDetail, ShowAsset
 
@@ -92,11 +92,14 @@ class AssetDialog(Dialog[str]):
         self.close("ask")
 
 
-class CopiesDialog(Dialog[None]):
-    """The files of a group of duplicates. Nothing is chosen here, and nothing goes."""
+class GroupDialog(Dialog[None]):
+    """The files of a group. Nothing is chosen here, and nothing goes."""
 
-    def __init__(self, group: DuplicateGroup) -> None:
-        super().__init__("The same bytes", ("↑ ↓", "scroll"))
+    def __init__(self, group: DuplicateGroup | NearGroup) -> None:
+        same = isinstance(group, DuplicateGroup)
+        super().__init__(
+            "The same bytes" if same else "Pictures that look alike", ("↑ ↓", "scroll")
+        )
         self.add_class("-tall")
         self._group = group
         self._lines = Lines(id="box-lines", columns=closely.COLUMNS)
@@ -111,5 +114,8 @@ class CopiesDialog(Dialog[None]):
         self._draw()
 
     def _draw(self) -> None:
-        box = min(WIDEST, self.app.size.width * 9 // 10)
-        self._lines.show(closely.copies(self._group, box - BORDERS - GUTTER))
+        room = min(WIDEST, self.app.size.width * 9 // 10) - BORDERS - GUTTER
+        if isinstance(self._group, DuplicateGroup):
+            self._lines.show(closely.copies(self._group, room))
+        else:
+            self._lines.show(closely.alike(self._group, room))

@@ -17,7 +17,7 @@ from arcanum_tui.widgets.picture import Picture
 from arcanum_tui.work import restart
 from engine.contract import media
 from engine.contract.assets import ListedAsset
-from engine.contract.copies import DuplicateGroup
+from engine.contract.copies import DuplicateGroup, NearGroup
 from engine.contract.errors import ArcanumError
 from engine.contract.listing import Folder
 from engine.contract.traits import ShowAsset
@@ -27,7 +27,7 @@ BROAD = 160
 FOLLOW_S = 0.12
 """The cursor must rest for so long before a file is read closely."""
 
-Thing = ListedAsset | Folder | DuplicateGroup
+Thing = ListedAsset | Folder | DuplicateGroup | NearGroup
 
 
 class Beside(Browsing):
@@ -85,6 +85,8 @@ class Beside(Browsing):
             self._tell(closely.folder(thing, self.library, room))
         elif isinstance(thing, DuplicateGroup):
             self._tell(closely.copies(thing, room))
+        elif isinstance(thing, NearGroup):
+            self._tell(closely.alike(thing, room))
         else:
             await asyncio.sleep(FOLLOW_S)
             await self._read_closely(thing, room)

@@ -12,33 +12,26 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from arcanum_tui.actions import bindings
-from arcanum_tui.screens.beside import Beside, Thing
 from arcanum_tui.screens.browsing import TYPED_S
+from arcanum_tui.screens.grouping import Grouping
 from arcanum_tui.state import media as rows
 from arcanum_tui.state import narrowing
-from arcanum_tui.state.grid import Piece, muted, strong
 from arcanum_tui.state.model import State
 from arcanum_tui.state.narrowing import ALL, Narrowing
 from arcanum_tui.state.overview import failed, waiting
-from arcanum_tui.state.pages import Pages
-from arcanum_tui.state.text import clean, plural, size
+from arcanum_tui.state.text import clean
 from arcanum_tui.widgets.lines import Lines
-from arcanum_tui.work import restart
 from engine.contract import media
 from engine.contract.assets import ListedAsset
 from engine.contract.base import PathRef
-from engine.contract.copies import AskDuplicates, DuplicateGroup, DuplicatePage
-from engine.contract.errors import ArcanumError
+from engine.contract.jobs import ENDED
 from engine.contract.listing import Folder
-
-GROUPS = 50
-"""Groups of duplicates that are read at once."""
 
 WIDE = 100
 """From so many cells on the panel of facets stands beside the files, not in their place."""
 
 
-class Media(Beside):
+class Media(Grouping):
     """What moves in the engine moves here; files are read page by page as they are looked at."""
 
     NAME = "media"
@@ -50,8 +43,6 @@ class Media(Beside):
         super().__init__()
         self._shown_as: tuple[object, ...] = ()
         self._moving = False
-        self._groups: Pages[DuplicateGroup] | None = None
-        self._wanted: int | None = None
 
     def body(self) -> Iterable[Widget]:
         yield Lines(id="libraries", title="LIBRARIES", columns=rows.LIBRARIES, marked=True)
@@ -100,9 +91,16 @@ class Media(Beside):
         self.follow_jobs(state)
 
     def _show_files(self, state: State) -> None:
-        """Reads the files again when the selected library's numbers moved."""
+        """Reads the list again when the selected library's numbers moved, or pictures were
+        compared."""
         meant = [x for x in state.libraries if self.library in {x.name, ALL}]
-        stamp = tuple((x.name, x.files, x.bytes, x.pending, x.damaged) for x in meant)
+        compared = [
+            x.id
+            for x in state.jobs
+            if x.operation == media.COMPARE_PICTURES.name and x.state in ENDED
+        ]
+        numbers = [(x.name, x.files, x.bytes, x.pending, x.damaged) for x in meant]
+        stamp = (*numbers, *compared)
         if stamp != self._shown_as and not self._moving:
             self._moving = True
             self._shown_as = stamp
@@ -116,7 +114,7 @@ class Media(Beside):
         if self._groups is None:
             self.reload()
         else:
-            self._read_groups_again()
+            self.read_groups_again()
 
     def select(self, thing: str) -> None:
         self._libraries.follow(thing)
@@ -141,7 +139,7 @@ class Media(Beside):
             self.ask(asked)
         else:
             self._asked = asked
-            self._read_groups_again()
+            self.read_groups_again()
 
     def on_lines_chosen(self, message: Lines.Chosen) -> None:
         if message.lines.id == "libraries":
@@ -149,7 +147,7 @@ class Media(Beside):
         elif message.lines.id == "facets":
             self.action_narrow()
         elif self._groups is not None:
-            self._open_group()
+            self.open_group()
         else:
             self._open(self.entry())
 
@@ -171,8 +169,7 @@ class Media(Beside):
     # --- narrowing ------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
-        if self._groups is not None:
-            self.action_duplicates()
+        self.leave_groups()
         self._filter.display = True
         self.set_focus(self._filter)
 
@@ -188,8 +185,7 @@ class Media(Beside):
         if self._panel.display and (self._panel.has_focus or not self._files.display):
             self._close_panel()
             return
-        if self._groups is not None:
-            self.action_duplicates()
+        self.leave_groups()
         self._panel.display = True
         self._arrange()
         self._read_facets_again()
@@ -215,85 +211,11 @@ class Media(Beside):
         elif self._panel.display:
             self._close_panel()
         elif self._groups is not None:
-            self.action_duplicates()
+            self.leave_groups()
         elif self._asked.chosen:
             self.ask(replace(self._asked, chosen=()))
         elif not (self._files.has_focus and self.go_up()):
             super().back()
-
-    # --- duplicates -----------------------------------------------------------------------------
-
-    @property
-    def _hidden(self) -> bool:
-        return self._groups is not None
-
-    def action_duplicates(self) -> None:
-        """Files with the same bytes in the place of all files, or all files again."""
-        if self._groups is not None:
-            self._groups = None
-            self.reload(goal=0)
-        elif self.library:
-            self._read_groups_again(top=True)
-            self.set_focus(self._files)
-
-    def _read_groups_again(self, *, top: bool = False) -> None:
-        if top:
-            self._files.go(0)
-        self._groups = Pages(GROUPS, len(rows.COPIES), self._want_groups, rows.group_row)
-        self._wanted = None
-        self._want_groups(0 if top else max(0, self._files.top // GROUPS))
-
-    def _want_groups(self, at: int) -> None:
-        reading = self._wanted is not None
-        self._wanted = at
-        if not reading and self._groups is not None:
-            self.call_later(restart, self, "files", self._read_groups, self._groups)
-
-    async def _read_groups(self, pages: Pages[DuplicateGroup]) -> None:
-        try:
-            while self._wanted is not None and pages is self._groups:
-                if pages.has(self._wanted):
-                    self._wanted = None
-                    break
-                at, after = pages.next_to_read(self._wanted)
-                page = await self._groups_page(after)
-                pages.put(at, page.groups, page.totals.groups, page.next)
-                if page.next is None and at < (self._wanted or 0):
-                    self._wanted = None
-                if pages is self._groups:
-                    self._show_groups(pages, page)
-        except ArcanumError as error:
-            self._wanted = None
-            trouble = Piece(f"✗ {error.title}: {error.message} {error.hint}".rstrip(), "bad")
-            self._files.title = "DUPLICATES"
-            self._files.show((), empty=trouble)
-
-    async def _groups_page(self, after: str | None) -> DuplicatePage:
-        libraries = () if self.library == ALL else (self.library,)
-        request = AskDuplicates(libraries=libraries, limit=GROUPS, after=after)
-        return await self.control_center.engine.ask(media.DUPLICATES, request)
-
-    def _show_groups(self, pages: Pages[DuplicateGroup], page: DuplicatePage) -> None:
-        totals = page.totals
-        where = "all libraries" if self.library == ALL else self.library
-        note = [strong(where), muted(f"  {plural(totals.groups, 'group')}")]
-        note += [Piece(f" · at most {size(totals.frees)} free"), muted(" · nothing goes from here")]
-        if page.candidates:
-            note.append(Piece(f" · {plural(page.candidates, 'file')} to compare", "unknown"))
-        files = self._files
-        files.title, files.columns = "DUPLICATES", rows.COPIES
-        files.show(pages, note=note, empty=muted("no two files here have the same bytes"))
-        self.look_beside()
-
-    def thing(self) -> Thing | None:
-        return self._groups.item(self._files.cursor) if self._groups else self.entry()
-
-    def _open_group(self) -> None:
-        from arcanum_tui.modals.asset import CopiesDialog
-
-        group = self._groups.item(self._files.cursor) if self._groups else None
-        if group is not None:
-            self.app.push_screen(CopiesDialog(group))
 
     # --- deeds ----------------------------------------------------------------------------------
 
@@ -312,15 +234,17 @@ class Media(Beside):
         if not self.library:
             self._chosen()
             return
+        name = "files" if self.library == ALL else self.library
         if self._groups is not None:
-            text = "arcanum media duplicates --json writes them; d goes back to the files."
-            self.control_center.tell(text, "These are groups, not a list of files")
+            chosen = {"libraries": self.grouped, "near": self._alike}
+            what = "alike" if self._alike else "duplicates"
+            self.ask_where(media.EXPORT_DUPLICATES, chosen, f"{name}-{what}")
             return
         asked: Narrowing = self._asked
         fields = {**asked.fields(), "sort": asked.sort, "reverse": asked.reverse}
         # A folder is written with all that is below it, as its line counts it.
         fields["direct"] = False
-        self.ask_where(fields, "files" if self.library == ALL else self.library)
+        self.ask_where(media.EXPORT, fields, name)
 
     def action_ask_about(self) -> None:
         """Goes to Agent-0 with the selected file."""

@@ -12,7 +12,7 @@ from arcanum_tui.modals.ask import AskDialog
 from arcanum_tui.modals.folders import FolderSuggester
 from arcanum_tui.screens.base import View
 from arcanum_tui.state.narrowing import ALL
-from arcanum_tui.state.text import number, size
+from arcanum_tui.state.text import number, plural, size
 from arcanum_tui.work import start
 from engine.contract import assets, media, quota
 from engine.contract.base import PathRef
@@ -20,7 +20,6 @@ from engine.contract.client import Pending
 from engine.contract.errors import ArcanumError
 from engine.contract.integrity import VerifyLibrary
 from engine.contract.jobs import ENDED, JobState
-from engine.contract.listing import ExportAssets
 
 if TYPE_CHECKING:
     from arcanum_tui.state.model import State
@@ -156,7 +155,7 @@ class Shelves(View):
         request = VerifyLibrary(library=library, paths=tuple(paths))
         start(self, "deeds", self._start_job, media.VERIFY, request, f"verifying {what}")
 
-    def ask_where(self, fields: dict[str, Any], name: str) -> None:
+    def ask_where(self, operation: Any, fields: dict[str, Any], name: str) -> None:
         """Asks for the file that a list is to be written to."""
         day = f"{self.control_center.clock():%Y-%m-%d}"
         self.app.push_screen(
@@ -166,20 +165,27 @@ class Shelves(View):
                 value=os.path.expanduser(f"~/{name}-{day}.csv"),  # noqa: PTH111
                 check=_no_list,
             ),
-            lambda text: self._export(fields, text),
+            lambda text: self._export(operation, fields, text),
         )
 
-    def _export(self, fields: dict[str, Any], text: str | None) -> None:
+    def _export(self, operation: Any, fields: dict[str, Any], text: str | None) -> None:
         if text is not None:
             path = PathRef.of(_expanded(text))
-            request = ExportAssets.model_validate({**fields, "path": path})
-            start(self, "deeds", self._start_job, media.EXPORT, request, "writing the list")
+            request = operation.request.model_validate({**fields, "path": path})
+            start(self, "deeds", self._start_job, operation, request, "writing the list")
 
 
 def _ended(operation: str, result: dict[str, Any]) -> str:
     """What came of a job, in words."""
     if operation == media.EXPORT.name:
         return f"{number(result['files'])} files are in {result['path']['display']}."
+    if operation == media.EXPORT_DUPLICATES.name:
+        told = f"{plural(result['files'], 'file')} in {plural(result['groups'], 'group')}"
+        left = f" {plural(result['untold'], 'file')} left out." if result["untold"] else ""
+        return f"{told}: {result['path']['display']}.{left}"
+    if operation == media.COMPARE_PICTURES.name:
+        near, groups = plural(result["near"], "picture"), plural(result["groups"], "group")
+        return f"{near} in {groups} look alike: D in Media shows them, and none is chosen."
     if operation == media.VERIFY.name:
         wrong = result["rotten"] + result["unreadable"]
         told = f"{number(result['intact'])} of {number(result['checked'])} files are intact"

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from arcanum_tui.state.grid import NOTHING, Column, Piece, Row, Tone, wrap
+from arcanum_tui.state.groups import place
 from arcanum_tui.state.media import STATES
 from arcanum_tui.state.text import number, plural, size
 
 if TYPE_CHECKING:
-    from engine.contract.copies import DuplicateGroup
+    from engine.contract.copies import DuplicateGroup, NearGroup, NearPicture
     from engine.contract.listing import Folder
     from engine.contract.traits import AssetDetail, Traits
 
@@ -108,14 +109,33 @@ def copies(group: DuplicateGroup, width: int) -> list[Row]:
     rows: list[Row] = []
     for copy in group.copies:
         word, tone = words[copy.role]
-        where = f"{copy.library}: {copy.path.display}" if copy.library else copy.path.display
-        rows += _pair(word, where, width, "strong" if copy.role == "keep" else "plain", tone)
+        rows += _pair(word, place(copy), width, "strong" if copy.role == "keep" else "plain", tone)
         rows += _pair("", " · ".join(copy.reasons), width, "muted")
         rows += [row for name in copy.names for row in _pair("", f"= {name.path.display}", width)]
     if group.count > len(group.copies):
         rows += _pair("", f"{plural(group.count, 'copy', 'copies')} in all", width)
     rows.append(NO_ROW)
     return rows + _pair("BLAKE3", group.blake3, width)
+
+
+def alike(group: NearGroup, width: int) -> list[Row]:
+    """The pictures of a group, each with how far it is from the first, and what it is."""
+    rows: list[Row] = []
+    for picture in group.pictures:
+        apart = plural(picture.distance, "bit") if rows else "the first"
+        rows += _pair(apart, place(picture), width)
+        rows += _pair("", _picture(picture), width, "muted")
+    if group.count > len(group.pictures):
+        rows += _pair("", f"{plural(group.count, 'picture')} in all", width)
+    told = "bits of 64 that differ from the first; which to keep is for you to say"
+    return [*rows, NO_ROW, *_pair("", told, width, "muted")]
+
+
+def _picture(picture: NearPicture) -> str:
+    taken = f"taken {_moment(picture.taken_at)}" if picture.taken_at else ""
+    pixels = f"{picture.width} × {picture.height}" if picture.width else ""
+    copies = f"in {number(picture.copies)} copies" if picture.copies > 1 else ""
+    return " · ".join(filter(None, (pixels, size(picture.size), taken, copies)))
 
 
 def _section(title: str, pairs: Iterable[tuple[str, str]], width: int) -> list[Row]:

@@ -13,7 +13,6 @@ from arcanum_tui.state.text import ago, number, percent, plural, size, span
 
 if TYPE_CHECKING:
     from engine.contract.assets import Library, ListedAsset
-    from engine.contract.copies import DuplicateGroup
     from engine.contract.listing import Folder
     from engine.contract.quota import Gauge
 
@@ -27,12 +26,6 @@ FILES = (
     Column(most=8, rank=3),
     Column(most=10, rank=4),
     Column(most=16, rank=1),
-    Column(grow=True, width=20, middle=True),
-)
-COPIES = (
-    Column(width=7, right=True),
-    Column(right=True),
-    Column(width=7, right=True, rank=1),
     Column(grow=True, width=20, middle=True),
 )
 
@@ -138,17 +131,4 @@ def folder_row(folder: Folder) -> Row:
         ),
         FOLDER + folder.path.raw,
         folder.path.raw,
-    )  # fmt: skip
-
-
-def group_row(group: DuplicateGroup) -> Row:
-    """Files of the same bytes: what goes free, how many they are, and the one to keep."""
-    first = group.copies[0]
-    where = f"{first.library}: {first.path.display}" if first.library else first.path.display
-    return Row(
-        (
-            Piece(size(group.frees), "strong"), Piece(f"{number(group.count)} ×"),
-            muted(size(group.size)), Piece(where),
-        ),
-        group.blake3,
     )  # fmt: skip

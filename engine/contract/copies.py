@@ -143,6 +143,31 @@ class FoundDuplicates(Wire):
     seconds: float
 
 
+class ExportDuplicates(Wire):
+    """Every group, in that order, to a new file on the engine's machine."""
+
+    path: PathRef = Field(description="the file to write; it must not be there yet")
+    format: Literal["csv", "jsonl", "md"] | None = Field(
+        None, description="how; by default what the file's name ends with"
+    )
+    libraries: _Libraries = Field((), description="only copies in these libraries; none: in all")
+    sort: Literal["frees", "count", "path"] = Field("frees", description="the order")
+    near: bool = Field(False, description="pictures that look alike, instead")
+
+
+class ExportedDuplicates(Wire):
+    """``groups`` and the ``files`` in them, a row each. ``untold``: files of large groups that a
+    group does not name. ``size`` of the file in bytes."""
+
+    path: PathRef
+    format: Literal["csv", "jsonl", "md"]
+    groups: int
+    files: int
+    untold: int
+    size: int
+    seconds: float
+
+
 class AskNear(Wire):
     """A page of groups, the largest first. ``after`` is the ``next`` of the page before."""
 
@@ -179,7 +204,8 @@ class NearGroup(Wire):
 
 class NearPage(Wire):
     """``total`` groups. ``compared`` pictures; ``plain`` ones (one colour, almost) look like too
-    much, ``failed`` ones could not be read. ``waiting`` are new, or their type is not known yet."""
+    much, ``failed`` ones could not be read. ``waiting`` are new, or their type is not known yet.
+    ``problem``: why pictures cannot be compared here, and what helps."""
 
     groups: tuple[NearGroup, ...]
     total: int
@@ -187,6 +213,7 @@ class NearPage(Wire):
     waiting: int
     plain: int
     failed: int
+    problem: str = ""
     next: str | None = None
 
 

@@ -21,6 +21,8 @@ from engine.contract.copies import (
     ComparedPictures,
     ComparePictures,
     DuplicatePage,
+    ExportDuplicates,
+    ExportedDuplicates,
     FindDuplicates,
     FoundDuplicates,
     NearPage,
@@ -238,6 +240,18 @@ FIND_DUPLICATES = Operation(
     limits=Limits(timeout_s=None),
     audit=("libraries",),
     positional=("paths",),
+)
+EXPORT_DUPLICATES = Operation(
+    "media.export_duplicates",
+    "Write groups of duplicates, or of pictures that look alike, to a new file",
+    ExportDuplicates,
+    ExportedDuplicates,
+    kind=Kind.JOB,
+    risk=Risk.WRITE,
+    actors=ONLY_OPERATOR,
+    limits=Limits(timeout_s=None),
+    audit=("libraries", "format", "near"),
+    positional=("path",),
 )
 NEAR = Operation(
     "media.near",

@@ -25,6 +25,7 @@ from engine.ground import Ground
 from engine.media.catalogue import Files, Stored
 from engine.media.describe import describe
 from engine.media.duplicates.desk import Duplicates
+from engine.media.duplicates.exporting import Exporting
 from engine.media.duplicates.gallery import Gallery
 from engine.media.handover import Handover
 from engine.media.indexer import Indexer
@@ -119,6 +120,7 @@ class MediaRoom:
         self._integrity.start()
         self._duplicates.start()
         self._gallery.start()
+        Exporting(self._duplicates.page, self._gallery.page).start(door)
         await self._sources.start(door)
         self._ground.provide(Catalogue, self)  # type: ignore[type-abstract]
         holders = self._sources.holders(lambda name: self._indexer(name).shelf.stored.id)

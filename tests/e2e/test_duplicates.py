@@ -55,6 +55,12 @@ def test_libraries_and_the_one_whose_files_are_kept(tmp_path: Path, home: Home) 
     assert [copy["library"] for copy in group["copies"]] == ["photos", "films"]
     shown = arcanum("media", "duplicates", "--sort", "path").out
     assert "keep  photos: Downloads/a (1)  (it is in photos, which goes before" in shown
+    written = arcanum("media", "duplicates", "--export", str(tmp_path / "copies.csv")).out
+    assert f"2 files in 1 group written to {tmp_path / 'copies.csv'}" in written
+    assert (tmp_path / "copies.csv").read_text("utf-8").count("\n") == 3
+    for more in ([str(tmp_path)], ["--limit", "5"], ["--after", "x"]):
+        arguments = ("media", "duplicates", *more, "--export", str(tmp_path / "x.csv"))
+        assert "every group" in refused(*arguments, code=64)["message"]
     assert told("media", "duplicates", "--library", "films", "--read")["groups"] == []
     assert refused("media", "duplicates", "--library", "nothing")
 
@@ -70,3 +76,5 @@ def test_pictures_that_look_alike(tmp_path: Path) -> None:
     shown = arcanum("media", "duplicates", "--near").out
     assert "6 pictures that look alike" in shown
     assert "keep" not in shown
+    done = told("media", "duplicates", "--near", "--export", str(tmp_path / "alike.jsonl"))
+    assert (done["groups"], done["files"]) == (1, 6)

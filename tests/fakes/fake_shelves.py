@@ -24,13 +24,17 @@ def film(index: int) -> str:
 
 class Shelves:
     """``names``: other paths than the usual ones, by library. ``counting``: facets that took too
-    long. ``groups``: of duplicates. ``picture``: what every file looks like."""
+    long. ``groups``: of duplicates. ``alike``: groups of pictures, ``uncompared`` others, and why
+    there are none (``problem``). ``picture``: what every file looks like."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.names: dict[str, list[bytes]] = {}
         self.counting: set[str] = set()
         self.groups: list[copies.DuplicateGroup] = []
+        self.alike: list[copies.NearGroup] = []
+        self.uncompared = 0
+        self.problem = ""
         self.picture = listing.Thumbnail(id=1, width=0, height=0, pixels="", problem="no picture")
 
     # --- lists ----------------------------------------------------------------------------------
@@ -224,9 +228,41 @@ class Shelves:
             next=str(end) if end < len(self.groups) else None,
         )  # fmt: skip
 
+    def add_alike(self, *paths: str) -> None:
+        """Each is two bits farther from the first than the one before."""
+        known = sum(group.count for group in self.alike)
+        pictures = tuple(
+            copies.NearPicture(
+                id=known + i + 1, library="films", path=PathRef.of(path), size=4_000_000 >> i,
+                width=4000 >> i, height=3000 >> i, taken_at=self._world.now, blake3=None,
+                distance=2 * i, copies=1 + i,
+            )
+            for i, path in enumerate(paths)
+        )  # fmt: skip
+        self.alike.append(copies.NearGroup(count=len(paths), pictures=pictures))
+
+    async def near(self, request: copies.AskNear) -> copies.NearPage:
+        start = int(request.after or 0)
+        page = self.alike[start : start + request.limit]
+        end = start + len(page)
+        return copies.NearPage(
+            groups=tuple(page), total=len(self.alike), waiting=self.uncompared, plain=0, failed=0,
+            compared=0 if self.uncompared else 353, problem=self.problem,
+            next=str(end) if end < len(self.alike) else None,
+        )  # fmt: skip
+
+    async def compare_pictures(self, request: copies.ComparePictures) -> jobs.JobStarted:
+        job = self._world.start_job(media.COMPARE_PICTURES.name, "all libraries")
+        return jobs.JobStarted(job_id=job.id)
+
     async def export(self, request: listing.ExportAssets) -> jobs.JobStarted:
         subject = request.library or "all"
         return jobs.JobStarted(job_id=self._world.start_job(media.EXPORT.name, subject).id)
+
+    async def export_duplicates(self, request: copies.ExportDuplicates) -> jobs.JobStarted:
+        subject = ", ".join(request.libraries) or "all libraries"
+        job = self._world.start_job(media.EXPORT_DUPLICATES.name, subject)
+        return jobs.JobStarted(job_id=job.id)
 
     async def verify(self, request: Any) -> jobs.JobStarted:
         return jobs.JobStarted(job_id=self._world.start_job(media.VERIFY.name, request.library).id)
@@ -254,7 +290,10 @@ HANDLERS: dict[str, Callable[[World, Any], Any]] = {
     media.SHOW.name: lambda world, request: world.shelves.show(request),
     media.THUMBNAIL.name: lambda world, request: world.shelves.thumbnail(request),
     media.DUPLICATES.name: lambda world, request: world.shelves.duplicates(request),
+    media.NEAR.name: lambda world, request: world.shelves.near(request),
+    media.COMPARE_PICTURES.name: lambda world, request: world.shelves.compare_pictures(request),
     media.EXPORT.name: lambda world, request: world.shelves.export(request),
+    media.EXPORT_DUPLICATES.name: lambda world, request: world.shelves.export_duplicates(request),
     media.VERIFY.name: lambda world, request: world.shelves.verify(request),
 }
 

@@ -311,6 +311,8 @@ def _shelved() -> World:
         world.shelves.add_group(
             40_000_000 - 3_100_000 * n, f"2024/Alps/IMG_{n:04d}.jpg", f"2026/copies/IMG_{n}.jpg"
         )
+    for n in range(9):
+        world.shelves.add_alike(f"2024/Alps/IMG_{n:04d}.jpg", *(f"web/{n}-{i}.webp" for i in "ab"))
     world.shelves.picture = pixels(36, 24)
     return world
 
@@ -344,13 +346,19 @@ async def _copies(it: Desk) -> None:
     await it.sees("DUPLICATES  films  12 groups")
 
 
+async def _alike(it: Desk) -> None:
+    await _copies(it)
+    await it.press("D")
+    await it.sees("ALIKE  films  9 groups")
+
+
 @pytest.mark.parametrize(
     ("theme", "size"),
     [("dark", (80, 24)), ("light", (120, 40))],
     ids=lambda v: v if isinstance(v, str) else f"{v[0]}x{v[1]}",
 )
 @pytest.mark.parametrize(
-    "scene", [_narrowed, _folders, _closely, _copies], ids=lambda s: s.__name__[1:]
+    "scene", [_narrowed, _folders, _closely, _copies, _alike], ids=lambda s: s.__name__[1:]
 )
 def test_media(
     snap_compare: SnapCompare,

@@ -51,8 +51,6 @@ async def test_beside_the_list_stands_a_folder_or_a_group() -> None:
         await it.sees("folder       2019", "files        6")
         await it.press("d")
         await it.sees("DUPLICATES", "✓ keep", "○ spare")
-        await it.press("e")
-        await it.sees("arcanum media duplicates --json")
 
 
 async def test_nothing_stands_beside_a_list_that_is_narrow() -> None:

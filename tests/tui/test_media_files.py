@@ -290,30 +290,6 @@ async def test_an_export_that_is_refused_says_why() -> None:
         await it.sees("x.csv is there already.")
 
 
-async def test_duplicates_stand_in_the_place_of_the_files() -> None:
-    world = lived_in()
-    for n in range(120):
-        world.shelves.add_group(1000 * (120 - n), f"a/{n}.jpg", f"copies/{n}.jpg")
-    async with desk(world) as it:
-        await _files(it)
-        await it.press("d")
-        await it.sees("DUPLICATES  films  120 groups", "nothing goes from here", "films: a/0.jpg")
-        await it.press("G")
-        await it.sees("films: a/119.jpg")
-        await it.answer("enter")
-        await it.sees("The same bytes", "✓ keep", "the oldest", "○ spare", "copies/119.jpg")
-        await it.answer("escape")
-        await it.press("escape")
-        await it.sees("FILES  films  1,412 files")
-
-
-async def test_no_duplicates_say_so() -> None:
-    async with desk() as it:
-        await _files(it)
-        await it.press("d")
-        await it.sees("no two files here have the same bytes")
-
-
 async def test_a_file_is_taken_to_agent_0() -> None:
     async with desk() as it:
         await _files(it)

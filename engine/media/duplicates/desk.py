@@ -63,7 +63,7 @@ class Duplicates:
 
     def start(self) -> None:
         """Binds the operations."""
-        self._ground.door.unary(media.DUPLICATES, self._page)
+        self._ground.door.unary(media.DUPLICATES, self.page)
         self._ground.door.job(media.FIND_DUPLICATES, self._find, _subject)
 
     async def stop(self) -> None:
@@ -93,7 +93,7 @@ class Duplicates:
 
     # --- pages ----------------------------------------------------------------------------------
 
-    async def _page(self, request: AskDuplicates, _call: Call) -> DuplicatePage:
+    async def page(self, request: AskDuplicates, _call: Call) -> DuplicatePage:
         libraries = self.chosen(request.libraries)
         after = None if request.after is None else _position(request.sort, request.after)
         try:
@@ -206,7 +206,7 @@ class Duplicates:
         )
         _groups, last = await self._follow(command, control)
         asked = AskDuplicates(libraries=request.libraries, limit=request.limit)
-        page = await self._page(asked, control.call)
+        page = await self.page(asked, control.call)
         last |= {"skipped": 0, "empty": 0}
         return _found(page.groups, page.totals, last, began)
 

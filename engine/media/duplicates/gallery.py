@@ -107,7 +107,7 @@ class Gallery:
 
     def start(self) -> None:
         """Binds the operations."""
-        self._ground.door.unary(media.NEAR, self._page)
+        self._ground.door.unary(media.NEAR, self.page)
         self._ground.door.job(
             media.COMPARE_PICTURES,
             self._compare,
@@ -120,11 +120,8 @@ class Gallery:
     # --- comparing ------------------------------------------------------------------------------
 
     async def _compare(self, request: ComparePictures, control: JobControl) -> ComparedPictures:
-        if find_spec("PIL") is None:
-            raise Unavailable(
-                "Pictures cannot be compared: Pillow is not installed.",
-                "pip install 'arcanum[media]' (make setup does it).",
-            )
+        if lacking := _lacking():
+            raise lacking
         libraries = self._chosen(request.libraries)
         if self._job is not None:
             raise Busy(
@@ -238,7 +235,7 @@ class Gallery:
 
     # --- pages ----------------------------------------------------------------------------------
 
-    async def _page(self, request: AskNear, _call: Call) -> NearPage:
+    async def page(self, request: AskNear, _call: Call) -> NearPage:
         libraries = {library.id: library.name for library in self._chosen(request.libraries)}
         groups = _GROUPS.format(asked=_asked(libraries))
         beyond, values = "", [*libraries]
@@ -252,6 +249,7 @@ class Gallery:
         rows = rows[: request.limit]
         total = await self._db.read(f"SELECT count(*) FROM (SELECT 1 {groups})", [*libraries])  # noqa: S608
         numbers = await self._numbers([*libraries])
+        lacking = _lacking()
         last = (-rows[-1]["count"], rows[-1]["star"]) if more else None
         return NearPage(
             groups=tuple(await self._groups(libraries, rows)),
@@ -260,6 +258,7 @@ class Gallery:
             plain=numbers["plain"],
             failed=numbers["failed"],
             waiting=await self._waiting([*libraries]),
+            problem=f"{lacking.message} {lacking.hint}" if lacking else "",
             next=last and base64.urlsafe_b64encode(json.dumps(last).encode()).decode("ascii"),
         )
 
@@ -280,6 +279,16 @@ class Gallery:
     async def _numbers(self, libraries: Sequence[int]) -> Mapping[str, int]:
         rows = await self._db.read(_NUMBERS.format(asked=_asked(libraries)), libraries)
         return dict(rows[0])
+
+
+def _lacking() -> Unavailable | None:
+    """What comparing pictures needs, and is not here."""
+    if find_spec("PIL") is not None:
+        return None
+    return Unavailable(
+        "Pictures cannot be compared: Pillow is not installed.",
+        "pip install 'arcanum[media]' (make setup does it).",
+    )
 
 
 def _asked(values: Sequence[int] | Mapping[int, str]) -> str:

@@ -90,6 +90,7 @@ async def test_versions_of_a_picture_are_found_and_others_are_not(
     assert together(found) == {frozenset(name.encode() for name in versions(n)) for n in range(4)}
     assert (done.looked_at, done.pictures, done.groups, done.near) == (64, 64, 4, 24)
     assert (found.total, found.compared, found.waiting, found.failed) == (4, 64, 0, 0)
+    assert not found.problem
     for group in found.groups:
         assert group.pictures[0].distance == 0
         assert max(one.distance for one in group.pictures) <= 6
@@ -201,6 +202,8 @@ async def test_without_pillow_it_says_what_to_install(
     with pytest.raises(Unavailable, match="Pillow") as raised:
         await compare(house)
     assert "make setup" in raised.value.hint
+    assert "Pillow" in (found := (await near(house)).problem)
+    assert "pip install 'arcanum[media]'" in found
 
 
 async def test_it_can_be_cancelled_and_is_done_once_at_a_time(house: House, films: Path) -> None:

@@ -18,7 +18,8 @@ from engine.contract import media
 from engine.contract.base import PathRef
 from engine.contract.errors import Cancelled, Failed, Invalid, Refused
 from engine.contract.listing import ExportAssets, Exported
-from engine.media.listing.exporting import COLUMNS, lines
+from engine.media.listing.exporting import FILES
+from engine.media.sheet import lines
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.house import House
@@ -62,7 +63,7 @@ async def test_json_lines_hold_what_is_known(house: House, films: Path, tmp_path
     told = await export(house, tmp_path / "out", format="jsonl")
     assert told.format == "jsonl"
     first, second, third = map(json.loads, (tmp_path / "out").read_text("utf-8").splitlines())
-    assert set(first) == set(COLUMNS)
+    assert set(first) == set(FILES.columns)
     assert (first["path"], first["size"], first["kind"]) == ("a/b.jpg", 7, "image")
     assert (first["camera"], first["source"]) == ("ACME", "url https://example.org/b.jpg")
     assert [first["state"], second["state"], third["state"]] == ["sound", "pending", "damaged"]
@@ -138,8 +139,8 @@ async def test_a_folder_that_is_not_there(house: House, films: Path, tmp_path: P
         await export(house, tmp_path / "none" / "o.csv")
 
 
-@given(st.dictionaries(st.sampled_from(COLUMNS), st.text(max_size=30)))
+@given(st.dictionaries(st.sampled_from(FILES.columns), st.text(max_size=30)))
 def test_no_cell_is_ever_a_formula(cells: dict[str, str]) -> None:
-    row = dict.fromkeys(COLUMNS, "") | cells
-    for cell in next(csv.reader(io.StringIO(lines("csv", [row]), newline=""))):
+    row = dict.fromkeys(FILES.columns, "") | cells
+    for cell in next(csv.reader(io.StringIO(lines("csv", FILES, [row]), newline=""))):
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))

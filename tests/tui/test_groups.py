@@ -1,0 +1,205 @@
+"""Groups in the place of the files: duplicates, and apart from them pictures that look alike."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.contract import media
+from engine.contract.base import PathRef
+from engine.contract.copies import ComparePictures
+from engine.contract.errors import NotFound
+from engine.contract.jobs import JobState
+from tests.fakes.fake_world import World
+from tests.fakes.sample import lived_in
+from tests.tui.desk import desk
+from tests.tui.test_hostile import NASTY
+from tests.tui.test_media_files import _files
+
+
+async def test_duplicates_stand_in_the_place_of_the_files() -> None:
+    world = lived_in()
+    for n in range(120):
+        world.shelves.add_group(1000 * (120 - n), f"a/{n}.jpg", f"copies/{n}.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("DUPLICATES  films  120 groups", "nothing goes from here", "films: a/0.jpg")
+        await it.press("G")
+        await it.sees("films: a/119.jpg")
+        await it.answer("enter")
+        await it.sees("The same bytes", "✓ keep", "the oldest", "○ spare", "copies/119.jpg")
+        await it.answer("escape")
+        await it.press("escape")
+        await it.sees("FILES  films  1,412 files")
+
+
+async def test_e_writes_the_duplicates_that_are_listed() -> None:
+    world = lived_in()
+    world.shelves.add_group(1000, "a.jpg", "copies/a.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("1 group", "films: a.jpg")
+        await it.answer("e")
+        await it.sees("Write what is listed", "films-duplicates-2026-11-20.csv")
+        await it.press("home", "ctrl+k")
+        await it.type("/tmp/x.md")
+        await it.answer("enter")
+        await it.until(lambda: it.engine.requests(media.EXPORT_DUPLICATES))
+        asked = it.engine.requests(media.EXPORT_DUPLICATES)[0]
+        assert (asked.path, asked.libraries, asked.near) == (
+            PathRef.of("/tmp/x.md"), ("films",), False,
+        )  # fmt: skip
+        job = next(j for j in it.world.jobs.values() if j.operation == "media.export_duplicates")
+        result = {"files": 2, "groups": 1, "untold": 0, "path": {"display": "/tmp/x.md"}}
+        it.world.change_job(job.id, state=JobState.DONE, result=result)
+        await it.sees("2 files in 1 group: /tmp/x.md.")
+
+
+async def test_no_duplicates_say_so() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("no two files here have the same bytes")
+
+
+# --- pictures that look alike ---------------------------------------------------------------------
+
+
+def _alike(groups: int = 120) -> World:
+    world = lived_in()
+    for n in range(groups):
+        world.shelves.add_alike(f"a/{n}.jpg", f"small/{n}.jpg", f"tiny/{n}.jpg")
+    return world
+
+
+async def test_pictures_that_look_alike_stand_apart_and_none_is_chosen() -> None:
+    world = _alike()
+    world.shelves.add_group(1000, "same.jpg", "copies/same.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("DUPLICATES  films  1 group", "films: same.jpg", "D alike")
+        await it.press("D")
+        await it.sees("ALIKE  films  120 groups among 353 pictures", "nothing goes from here")
+        await it.sees("3 ×  4 bits", "films: a/0.jpg")
+        await it.loses("same.jpg")
+        await it.press("G")
+        await it.sees("films: a/119.jpg")
+        await it.answer("enter")
+        await it.sees("Pictures that look alike", "the first", "2 bits", "small/119.jpg")
+        await it.sees("2000 × 1500", "in 3 copies", "which to keep is for you to say")
+        await it.loses("spare")
+        await it.answer("escape")
+        await it.press("d")
+        await it.sees("DUPLICATES  films  1 group")
+        await it.press("D", "D")
+        await it.sees("FILES  films  1,412 files")
+
+
+async def test_escape_leaves_them_and_another_library_has_its_own() -> None:
+    async with desk(_alike(1)) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("ALIKE  films  1 group")
+        await it.press("shift+tab", "down")
+        await it.sees("ALIKE  photos")
+        assert it.engine.requests(media.NEAR)[-1].libraries == ("photos",)
+        await it.press("G")
+        await it.sees("ALIKE  all libraries")
+        assert it.engine.requests(media.NEAR)[-1].libraries == ()
+        await it.press("escape")
+        await it.sees("FILES  all libraries")
+
+
+async def test_what_was_not_compared_says_which_key_does_and_is_shown_once_it_is() -> None:
+    world = lived_in()
+    world.shelves.uncompared = 353
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("353 files to look at: C compares the pictures of all libraries")
+        await it.press("C")
+        await it.sees("comparing pictures: job")
+        assert it.engine.requests(media.COMPARE_PICTURES) == [ComparePictures()]
+        job = next(j for j in world.jobs.values() if j.operation == "media.compare_pictures")
+        world.shelves.uncompared = 0
+        world.shelves.add_alike("a.jpg", "b.jpg")
+        result = {"near": 2, "groups": 1}
+        world.change_job(job.id, state=JobState.DONE, result=result)
+        await it.sees("2 pictures in 1 group look alike")
+        await it.sees("ALIKE  films  1 group", "films: a.jpg")
+
+
+async def test_what_is_new_since_is_told_beside_what_was_found() -> None:
+    world = _alike(1)
+    world.shelves.uncompared = 12
+    async with desk(world, size=(80, 24)) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("films: a/0.jpg", "C compares 12 more")
+
+
+async def test_where_pictures_cannot_be_compared_it_says_what_to_install() -> None:
+    world = lived_in()
+    world.shelves.uncompared = 353
+    world.shelves.problem = "Pillow is not installed. pip install 'arcanum[media]'"
+    async with desk(world, size=(80, 24)) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("✗ Pillow is not installed. pip install 'arcanum[media]'")
+        await it.loses("C compares")
+
+
+async def test_pictures_without_a_like_say_so() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("no pictures here look alike; C compares those of all libraries again")
+
+
+async def test_an_error_stands_where_they_would() -> None:
+    async with desk() as it:
+        it.engine.broken["media.near"] = NotFound("The catalogue is not there.", "S scans.")
+        await _files(it)
+        await it.press("D")
+        await it.sees("ALIKE", "✗ Not found: The catalogue is not there. S scans.")
+
+
+async def test_e_writes_the_pictures_that_are_listed() -> None:
+    async with desk(_alike(1)) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("ALIKE  films  1 group")
+        await it.answer("e")
+        await it.sees("Write what is listed", "films-alike-2026-11-20.csv")
+        await it.answer("enter")
+        await it.until(lambda: it.engine.requests(media.EXPORT_DUPLICATES))
+        asked = it.engine.requests(media.EXPORT_DUPLICATES)[0]
+        assert (asked.libraries, asked.near) == (("films",), True)
+
+
+async def test_beside_the_list_stands_the_group() -> None:
+    async with desk(_alike(1), size=(160, 40)) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("DETAILS", "the first", "films: tiny/0.jpg", "4 bits")
+
+
+@pytest.mark.parametrize("name", NASTY)
+async def test_hostile_names_are_shown_and_nothing_more(name: str) -> None:
+    world = lived_in()
+    raw = NASTY[name]
+    world.shelves.add_alike("a.jpg", "b.jpg")
+    group = world.shelves.alike[0]
+    path = PathRef.of(raw * 5)
+    pictures = tuple(p.model_copy(update={"path": path}) for p in group.pictures)
+    world.shelves.alike[0] = group.model_copy(update={"pictures": pictures})
+    async with desk(world, size=(80, 24)) as it:
+        await _files(it)
+        for key, mark in (("D", "ALIKE  films"), ("enter", "look alike"), ("escape", "ALIKE")):
+            await it.press(key)
+            await it.sees(mark)
+            text = it.screen_text
+            assert all(c.isprintable() or c == "\n" for c in text), name
+            assert len(text.split("\n")) == 24
