@@ -25,9 +25,11 @@ class Showing:
         self._vault = vault
 
     async def page(self, request: recall.ListMemories, _call: Call) -> recall.MemoryPage:
-        conditions: list[str] = ["1"]
+        conditions: list[str] = []
         values: list[Any] = []
-        if request.namespace is not None:
+        if request.namespace is None:
+            conditions.append(book.NOT_DELETED)
+        else:
             conditions.append("memory.namespace_id = ?")
             values.append(await book.known(self._state, request.namespace))
         if request.kind is not None:

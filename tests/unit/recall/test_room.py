@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from engine.contract import jobs, recall
+from engine.contract import approvals, jobs, memory, recall
 from engine.contract.base import Empty
 from engine.contract.errors import NotFound
 from engine.contract.memories import Memory
+from tests.fakes.house import pending
 from tests.unit.recall.rooms import Rooms
 
 # --- what is told is found ----------------------------------------------------------------------
@@ -60,6 +63,34 @@ async def test_memories_come_in_pages_and_one_with_what_stood_around_it(rooms: R
     assert [one.id for one in shown.around] == ids
     with pytest.raises(NotFound, match="no memory 999"):
         await rooms.show(999)
+
+
+async def test_a_deleted_conversation_is_shown_nowhere_until_it_is_back(rooms: Rooms) -> None:
+    await rooms.say("a", "My bike is turquoise.")
+    number = (await rooms.hits("bike"))[0].id
+    await rooms.do(recall.PIN, recall.Pin(id=number))
+    kept = await rooms.note("The boat is green.", "b")
+    deletion = await pending(rooms.client, memory.DELETE, memory.OneSession(session="a"))
+    await rooms.do(approvals.APPROVE, approvals.Approve(id=deletion))
+
+    async def listed(**only: Any) -> list[int]:
+        page = await rooms.do(recall.LIST, recall.ListMemories(**only))
+        assert page.total == len(page.memories)
+        return [one.id for one in page.memories]
+
+    assert (await listed(), await listed(pinned=True)) == ([kept], [])
+    one = recall.OneMemory(id=number)
+    for operation, request in (
+        (recall.SHOW, one),
+        (recall.PIN, recall.Pin(id=number, off=True)),
+        (recall.EDIT, recall.Edit(id=number, importance=1)),
+        (recall.LIST, recall.ListMemories(namespace="a")),
+    ):
+        with pytest.raises(NotFound, match="'a' was deleted"):
+            await rooms.do(operation, request)
+    await rooms.do(memory.RESTORE, memory.OneSession(session="a"))
+    assert (await listed(), await listed(pinned=True)) == ([kept, number], [number])
+    assert (await rooms.show(number)).text == "My bike is turquoise."
 
 
 # --- pinned, edited -----------------------------------------------------------------------------
