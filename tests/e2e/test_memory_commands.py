@@ -83,6 +83,15 @@ async def test_a_deleted_conversation_is_shown_nowhere_until_it_is_back(home: Ho
     assert told("memory", "list", "--pinned")["memories"][0]["id"] == number
 
 
+def test_a_hint_brings_back_what_was_replaced() -> None:
+    [number] = told("memory", "add", "My bike is turquoise.")["ids"]
+    old = str(told("memory", "edit", str(number), "My bike is green.")["replaces"][0]["id"])
+    refusals = (refused("memory", "pin", old), refused("memory", "edit", old, "It was turquoise."))
+    [command] = {error["hint"].partition("arcanum ")[2] for error in refusals}
+    told(*command.split())
+    assert told("memory", "show", old)["memory"]["state"] == "live"
+
+
 def test_people_are_told_the_same_in_tables() -> None:
     arcanum("memory", "add", "[bold]My bike[/] is turquoise.\x1b[2J")
     ran = arcanum("memory", "search", "bike", "--explain")
