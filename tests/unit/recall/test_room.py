@@ -150,11 +150,19 @@ async def test_what_a_person_brings_back_stays(rooms: Rooms) -> None:
 
 async def test_the_same_said_again_is_one_memory(rooms: Rooms) -> None:
     old = await rooms.note("My sister Marta plays the cello.", pinned=True)
+    await rooms.do(recall.EDIT, recall.Edit(id=old, importance=0.95))
     new = await rooms.note("my sister marta plays the cello!")
     assert (await rooms.state_of(old, "merged")).replaced_by == new
     kept = await rooms.show(new)
-    assert kept.pinned  # what the older one was worth goes over to it
+    assert (kept.pinned, kept.importance) == (True, 0.95)  # what the older one was worth
     assert [one.how for one in kept.replaces] == ["merged"]
+
+
+async def test_what_a_person_says_of_the_newer_one_stands(rooms: Rooms) -> None:
+    old = await rooms.note("My bike is turquoise.", importance=0.95)
+    new = await rooms.note("My bike is red now.", importance=0.2)
+    await rooms.state_of(old, "replaced")
+    assert (await rooms.show(new)).importance == 0.2
 
 
 async def test_another_branch_knows_nothing_of_it(rooms: Rooms) -> None:
