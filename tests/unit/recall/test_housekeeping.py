@@ -69,7 +69,7 @@ async def test_what_was_long_unused_is_archived_soon_and_then_once_a_day(
 async def test_too_many_are_archived_where_age_archives_none(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = {"embedding": "none", "archive_days": 0, "most": 1_000}
+    limits: dict[str, Any] = {"embedding": "none", "archive_days": 0, "most": 1_000}
     async with rooms_at(home, **limits) as rooms:
         least = await aged(rooms, "It rains.")
         old = await aged(rooms, "It snows in Lisbon.")
