@@ -136,8 +136,8 @@ def show_page(found: MemoryPage, terminal: Terminal) -> None:
         ),
     )
     terminal.note(f"{number(len(found.memories))} of {plural(found.total, 'memory', 'memories')}")
-    if len(found.memories) < found.total:
-        terminal.note(f"Those before: --before {found.memories[-1].id}")
+    if found.next:
+        terminal.note(f"Those before: --before {found.next}")
 
 
 def show_one(found: Shown, terminal: Terminal) -> None:

@@ -42,7 +42,7 @@ LONGEST = 2_000
 """Characters of a query."""
 
 MOST = 50
-"""So many hits are asked for; twice as many where only some of them are shown."""
+"""So many hits are asked for."""
 
 BEGIN = "Tell Agent-0 something (c), n writes a note, w follows a folder."
 """What to do where nothing is remembered yet."""
@@ -261,10 +261,9 @@ class Memories(Remembering):
                 at, before = pages.next_to_read(self._wanted)
                 page = await self._page(before)
                 found = page.memories
-                more = len(found) == rows.PAGE
                 total = page.total if at == 0 else pages.total
-                pages.put(at, found, total, str(found[-1].id) if more else None)
-                if not more and at < (self._wanted or 0):
+                pages.put(at, found, total, page.next)
+                if page.next is None and at < (self._wanted or 0):
                     self._wanted = None
                 if pages is self._pages:
                     self._show_page(pages, at, found)
@@ -278,7 +277,7 @@ class Memories(Remembering):
                 # What is pinned is seen from everywhere.
                 "namespace": None if wanted.get("pinned") else self._read_space,
                 "limit": rows.PAGE,
-                "before": None if before is None else int(before),
+                "before": before,
                 **wanted,
             }
         )
@@ -323,14 +322,11 @@ class Memories(Remembering):
     async def _search(self, text: str, after_s: float) -> None:
         """The latest query wins: one that is still being answered is given up for it."""
         await asyncio.sleep(after_s)
-        wanted = rows.SHOWS[self._show_only]
-        request = recall.Search.model_validate(
-            {
-                "query": text,
-                "namespace": self._read_space,
-                "kind": wanted.get("kind"),
-                "limit": MOST if self._show_only in {"all", "turns"} else 2 * MOST,
-            }
+        if self._show_only == "replaced":
+            self._show_found(SearchResult(hits=()))
+            return
+        request = recall.Search(
+            query=text, namespace=self._read_space, limit=MOST, **rows.SHOWS[self._show_only]
         )
         try:
             found = await self.control_center.engine.ask(recall.SEARCH, request)
@@ -343,13 +339,11 @@ class Memories(Remembering):
 
     def _show_found(self, found: SearchResult) -> None:
         lines = self._lines
-        self._found = found
-        self._hits = tuple(h for h in found.hits if rows.fits(h, self._show_only))
+        self._found, self._hits = found, found.hits
         lines.title = "FOUND"
         listed = rows.rows(self._hits, self._read_space, self.control_center.clock())
-        only = "" if self._show_only == "all" else f"only {self._show_only}; f shows others, "
-        empty = muted(f"Nothing like that is remembered here: {only}Esc shows all.")
-        lines.show(listed, note=self._note(f"{number(len(listed))} found"), empty=empty)
+        note = self._note(f"{number(len(listed))} found")
+        lines.show(listed, note=note, empty=rows.unfound(self._show_only))
         if self._at is None:
             lines.go(0)
         self._say(found)

@@ -41,7 +41,8 @@ SHOWS: dict[str, dict[str, Any]] = {
     "archived": {"state": "archived"},
     "replaced": {"state": "replaced"},
 }
-"""What can be shown alone, as fields of a request for a list."""
+"""What can be shown alone, as fields of a request for a list, or for a search: of all but what was
+replaced, which no index holds."""
 
 MARKS: dict[str, tuple[str, Tone]] = {
     "pinned": ("★ pinned", "key"),
@@ -118,12 +119,12 @@ def row(memory: Memory, namespace: str, now: datetime) -> Row:
     )
 
 
-def fits(memory: Memory, show: str) -> bool:
-    """Whether what a search found is to be shown. The kind was asked for."""
-    wanted = SHOWS[show]
-    if wanted.get("pinned") and not memory.pinned:
-        return False
-    return "state" not in wanted or memory.state == wanted["state"]
+def unfound(show: str) -> Piece:
+    """What stands where a search found nothing."""
+    if show == "replaced":
+        return muted("What was replaced is not searched, what took its place is: f, or Esc.")
+    only = "" if show == "all" else f"only {show}; f shows others, "
+    return muted(f"Nothing like that is remembered here: {only}Esc shows all.")
 
 
 def understood(since: datetime | None, until: datetime | None) -> str:

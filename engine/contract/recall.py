@@ -46,11 +46,12 @@ class Search(Wire):
     until: Moment | None = Field(None, description="only what was said before then")
     speaker: Label = Field("", description="only what this person said")
     kind: MemoryKind | None = Field(None, description="only turns, notes or documents")
+    state: Literal["live", "archived"] | None = Field(None, description="only live, or archived")
+    pinned: Annotated[bool, Field(description="only what is pinned, anywhere")] = False
 
 
 class SearchResult(Wire):
     """Best first. ``since`` and ``until``: the time that the query was understood to ask for.
-
     ``partial`` says, in words, what could not be searched; "" where everything was.
     """
 
@@ -62,21 +63,24 @@ class SearchResult(Wire):
 
 
 class ListMemories(Wire):
-    """``before``: only those with a lower number; ``state`` None: whatever is remembered."""
+    """``before`` is the ``next`` of the page before; ``state`` None: whatever is remembered."""
 
     namespace: Name | None = Field(None, description="only of this namespace")
     kind: MemoryKind | None = Field(None, description="only turns, notes or documents")
     state: MemoryState | None = Field(None, description="only live, merged, replaced or archived")
     pinned: Annotated[bool, Field(description="only what is pinned")] = False
     limit: Annotated[int, Field(ge=1, le=500, description="at most so many, the newest")] = 50
-    before: int | None = Field(None, description="only with a lower number")
+    before: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="the page behind this one: what `next` of the page before says"
+    )
 
 
 class MemoryPage(Wire):
-    """Newest first. ``total`` is of everything that matches."""
+    """The newest first, by when it was said or written. ``total`` is of everything that matches."""
 
     memories: tuple[Memory, ...]
     total: int
+    next: str | None = None
 
 
 class OneMemory(Wire):

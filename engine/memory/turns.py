@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from shlex import quote
 
 from engine.contract import memory
 from engine.contract.agent0 import MAX_ATTACHED
@@ -251,5 +252,5 @@ async def belongs(
     if not same:
         raise NotFound(
             f"There is no turn #{turn_id} in the conversation {name!r}.",
-            "arcanum memory turns lists the current branch's.",
+            f"arcanum memory turns {quote(name)} lists the current branch's.",
         )

@@ -113,7 +113,7 @@ class Archives:
         if not request.ids and not request.everything:
             raise Invalid(
                 "Nothing to restore is named.",
-                "Give memories' numbers, or --everything for all that is archived.",
+                "Give memories' numbers, or --archived for all that is archived.",
             )
         again, problems = await self._shown_again(request.ids)
         back, lost = await unbroken(self._unpacked(None if request.everything else request.ids))

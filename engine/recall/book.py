@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any
 
 from engine.contract import recall
@@ -23,6 +24,12 @@ MEMORY = (
     " JOIN namespace ON namespace.id = memory.namespace_id"
 )
 """Whole memories; conditions follow."""
+
+NOT_DELETED = (
+    "memory.namespace_id NOT IN (SELECT namespace.id FROM namespace"
+    " JOIN session ON session.id = namespace.session_id WHERE session.deleted_at IS NOT NULL)"
+)
+"""The condition that hides deleted conversations from whoever looks into every namespace."""
 
 _REPLACED = 20
 """So many of those that a memory has replaced are told."""
@@ -84,8 +91,10 @@ async def rows_of(source: Database | Transaction, ids: Iterable[int]) -> dict[in
 
 
 async def row_of(source: Database | Transaction, number: int) -> Any:
-    """Raises NotFound, which tells what was forgotten from what never was."""
+    """Raises NotFound, which tells what was forgotten from what never was, and where its
+    conversation was deleted."""
     if found := await fetch(source, f"{MEMORY} WHERE memory.id = ?", number):
+        await namespace_of(source, found[0]["namespace"])
         return found[0]
     gone = await fetch(source, "SELECT at FROM forgotten WHERE memory_id = ?", number)
     if gone:
@@ -131,7 +140,7 @@ async def namespace_of(source: Database | Transaction, name: str) -> int | None:
     if found[0]["deleted_at"] is not None:
         raise NotFound(
             f"The conversation {name!r} was deleted: nothing of it is recalled.",
-            f"arcanum memory restore {name} brings it back.",
+            f"arcanum memory restore {quote(name)} brings it back.",
         )
     return int(found[0]["id"])
 
@@ -219,12 +228,17 @@ async def _numbered(
 # --- changing -----------------------------------------------------------------------------------
 
 
+def _restored(number: int) -> str:
+    """The command that brings a memory back."""
+    return f"arcanum memory restore --memory {number}"
+
+
 async def pin(tx: Transaction, number: int, on: bool, machine: str) -> Any:
     row = await row_of(tx, number)
     if row["state"] in {"merged", "replaced"}:
         raise Refused(
             f"Memory {number} is {row['state']}: memory {row['replaced_by']} stands for it.",
-            f"Pin {row['replaced_by']}, or bring this one back: arcanum memory restore {number}",
+            f"Pin {row['replaced_by']}, or bring this one back: {_restored(number)}",
         )
     if bool(row["pinned"]) != on:
         await tx.execute("UPDATE memory SET pinned = ? WHERE id = ?", (on, number))
@@ -238,7 +252,7 @@ async def edit(tx: Transaction, request: recall.Edit, machine: str) -> Any:
     if row["state"] != "live":
         raise Refused(
             f"Memory {request.id} is {row['state']}.",
-            f"Bring it back first: arcanum memory restore {request.id}",
+            f"Bring it back first: {_restored(request.id)}",
         )
     if row["kind"] == "document" and request.text is not None:
         raise Refused(

@@ -20,7 +20,7 @@ from engine.contract.memories import Record
 from engine.contract.ports import JobControl
 from engine.contract.recall import Imported
 from engine.ground import Ground
-from engine.recall.book import known, make_namespace, told
+from engine.recall.book import NOT_DELETED, known, make_namespace, told
 from engine.recall.lines import Line, RecordFile
 from engine.recall.records import RECORD, made, memories
 from engine.recall.vault import Vault
@@ -33,10 +33,6 @@ _PIECE, _PIECE_BYTES = 200, 256 * 1024
 """Lines that are read in one step: others run in between."""
 _TOLD = 20
 
-_NOT_DELETED = (
-    " AND NOT EXISTS (SELECT 1 FROM session WHERE session.id = namespace.session_id"
-    " AND session.deleted_at IS NOT NULL)"
-)
 # What stands for something that was forgotten may not come back either.
 _INSERT = (
     "INSERT INTO memory (namespace_id, kind, uid, state, pinned, importance, uses, used_at, at,"
@@ -77,10 +73,10 @@ class Portable:
 
     async def _every(self, space: int | None, newest: int) -> AsyncGenerator[Record, None]:
         last, lost = 0, 0
-        where = _NOT_DELETED if space is None else " AND memory.namespace_id = ?4"
+        where = NOT_DELETED if space is None else "memory.namespace_id = ?4"
         while True:
             rows = await self._state.read(
-                f"{RECORD} WHERE memory.id > ?1 AND memory.id <= ?2{where}"
+                f"{RECORD} WHERE memory.id > ?1 AND memory.id <= ?2 AND {where}"
                 " ORDER BY memory.id LIMIT ?3",
                 (last, newest, _READ, *(() if space is None else (space,))),
             )

@@ -31,7 +31,8 @@ from engine.store import Transaction
 
 _log = logging.getLogger("arcanum.recall")
 _IDENTITY, _TENDED = "recall.identity", "recall.tended"
-_LOOK_S, _DAY_S = 900.0, 86_400.0
+_SOON_S, _LOOK_S, _DAY_S = 60.0, 900.0, 86_400.0
+"""After the start, and then again and again, it is asked whether a day went by."""
 _CHANGES = frozenset({"memory.turn_opened", "recall.memory_changed", "engine.resync"})
 
 
@@ -113,22 +114,21 @@ class RecallRoom:
 
     async def _housekeep(self) -> None:
         """Once a day what was long unused is archived, and what is beyond the limit."""
+        await asyncio.sleep(_SOON_S)
         while True:
+            try:
+                last = float(await self._ground.settings.get(_TENDED) or 0)
+                if not 0 <= time.time() - last < _DAY_S:  # A clock may have been set back.
+                    await self._ground.settings.put(_TENDED, time.time())
+                    await self._archive()
+            except ArcanumError as error:
+                _log.warning("nothing was archived: %s", error.message)
             await asyncio.sleep(_LOOK_S)
-            last = await self._ground.settings.get(_TENDED)
-            if last is not None and time.time() - float(last) < _DAY_S:
-                continue
-            await self._ground.settings.put(_TENDED, time.time())
-            if last is not None and self._ground.config.memory.archive_days:
-                await self._archive()
 
     async def _archive(self) -> None:
+        operations = self._ground.use(Operations)  # type: ignore[type-abstract]
         call = Call(Actor(ActorKind.SCHEDULE, "memory"))
-        try:
-            operations = self._ground.use(Operations)  # type: ignore[type-abstract]
-            await operations.call(recall.ARCHIVE, recall.Archive(), call)
-        except ArcanumError as error:
-            _log.warning("nothing was archived: %s", error.message)
+        await operations.call(recall.ARCHIVE, recall.Archive(), call)
 
     # --- operations -----------------------------------------------------------------------------
 
@@ -172,10 +172,19 @@ class RecallRoom:
         return await self._showing.stats(self._index, await self._folders.folders())
 
     async def _concerns(self) -> Sequence[Concern]:
-        index, found = self._index, []
-        if index.state == "failed":
-            found.append(Concern(Severity.BROKEN, "memory", index.why, link="memory"))
-        elif index.waiting > ALERT:
-            text = f"{index.waiting:,} memories are not in the index yet"
-            found.append(Concern(Severity.UNKNOWN, "memory", text, link="memory"))
+        if self._index.state == "failed":
+            told = [(Severity.BROKEN, self._index.why)]
+        else:
+            told = [(Severity.UNKNOWN, text) for text in self._behind()]
+        found = [Concern(severity, "memory", text, link="memory") for severity, text in told]
         return [*found, *await self._folders.concerns()]
+
+    def _behind(self) -> list[str]:
+        """What the index has not come to yet, where that is much."""
+        index, found = self._index, []
+        if index.waiting > ALERT:
+            found.append(f"{index.waiting:,} memories are not in the index yet")
+        if index.to_embed > ALERT and self._ground.config.memory.embedding != "none":
+            why = f": {index.lexical_because}" if index.lexical_because else ""
+            found.append(f"{index.to_embed:,} memories are found by their words alone yet{why}")
+        return found

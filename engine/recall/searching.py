@@ -46,6 +46,9 @@ class Sight:
     last: int | None
 
 
+PINNED = Sight(None, None, None)
+
+
 class Searching:
     """Implements the port ``Recall``, and the operation ``recall.search``."""
 
@@ -62,7 +65,7 @@ class Searching:
     async def search(self, request: words.Search, _call: Call) -> words.SearchResult:
         started = time.perf_counter()
         sight = await self._whole_sight(request.namespace)
-        hits, found = await self._find(request, sight, ())
+        hits, found = await self._find(request, PINNED if request.pinned else sight, ())
         seconds = time.perf_counter() - started
         self._ground.metrics.recall_seconds.observe(seconds)
         since, until = found["window"] or (None, None)
@@ -70,12 +73,15 @@ class Searching:
             hits=tuple(hits),
             since=since,
             until=until,
-            partial=self._partial(found),
+            partial=self._partial(found, cut=len(hits) < request.limit),
             seconds=seconds,
         )
 
-    def _partial(self, found: Any) -> str:
+    def _partial(self, found: Any, *, cut: bool) -> str:
+        """``cut``: fewer were found than were asked for."""
         parts = []
+        if cut and len(found["hits"]) >= _MOST:
+            parts.append(f"only the {_MOST} best were looked through")
         if found["behind"]:
             parts.append("the index is being made: not everything is found yet")
         if not found["dense"]:
@@ -161,15 +167,16 @@ class Searching:
                 typing=True,
                 rev=clock[0]["rev"],
             )
-            hits = await self._seen(found["hits"], sight, set(exclude), request.limit)
+            hits = await self._seen(found["hits"], sight, set(exclude), request)
             if len(hits) == request.limit or len(found["hits"]) < wanted or wanted >= _MOST:
                 return hits, found
             wanted = min(_MOST, wanted * 4)
 
     async def _seen(
-        self, found: Sequence[Any], sight: Sight, exclude: set[int], most: int
+        self, found: Sequence[Any], sight: Sight, exclude: set[int], request: words.Search
     ) -> list[RecallHit]:
-        """The first of those that may be seen, whole; a text that stands twice is seen once."""
+        """The first of those that may be seen and are asked for, whole; a text that stands twice is
+        seen once."""
         ids = [row[0] for row in found]
         rows, branch = await asyncio.gather(self._rows(ids), _branch(self._state, sight, ids))
         texts = await self._vault.texts(
@@ -181,11 +188,13 @@ class Searching:
             row = rows.get(number)
             if row is None or not _may_be_seen(row, sight, branch) or row["turn_id"] in exclude:
                 continue
+            if request.state not in {None, row["state"]}:
+                continue
             said = row["text"] or texts.get(number, "")
             same = " ".join(_WORD.findall(said.lower())) or said
             if said and same not in hits:
                 hits[same] = _hit(row, said, parts, told.get(number, ()))
-                if len(hits) == most:
+                if len(hits) == request.limit:
                     break
         return list(hits.values())
 
@@ -207,7 +216,7 @@ class Searching:
         space = await book.namespace_of(self._state, namespace)
         if space is None and namespace != DEFAULT:
             space = await book.known(self._state, namespace)
-        return Sight(None, None, None) if space is None else await self._sight(space, None)
+        return PINNED if space is None else await self._sight(space, None)
 
     async def _sight(self, space: int, last: int | None) -> Sight:
         found = await self._state.read(

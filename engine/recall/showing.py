@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 from engine.contract import recall
 from engine.contract.base import Empty
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError
+from engine.contract.errors import ArcanumError, Invalid
 from engine.contract.memories import Folder, Memory, Stats
 from engine.ground import Ground
 from engine.recall import book
@@ -25,9 +27,11 @@ class Showing:
         self._vault = vault
 
     async def page(self, request: recall.ListMemories, _call: Call) -> recall.MemoryPage:
-        conditions: list[str] = ["1"]
+        conditions: list[str] = []
         values: list[Any] = []
-        if request.namespace is not None:
+        if request.namespace is None:
+            conditions.append(book.NOT_DELETED)
+        else:
             conditions.append("memory.namespace_id = ?")
             values.append(await book.known(self._state, request.namespace))
         if request.kind is not None:
@@ -43,12 +47,19 @@ class Showing:
             f"SELECT count(*) AS total FROM memory WHERE {where}",  # noqa: S608 - ours
             values,
         )
-        before = 2**62 if request.before is None else request.before
+        if request.before is not None:
+            where += " AND (memory.at, memory.id) < (?, ?)"
+            values += _position(request.before)
         rows = await self._state.read(
-            f"{book.MEMORY} WHERE {where} AND memory.id < ? ORDER BY memory.id DESC LIMIT ?",
-            (*values, before, request.limit),
+            f"{book.MEMORY} WHERE {where} ORDER BY memory.at DESC, memory.id DESC LIMIT ?",
+            (*values, request.limit + 1),
         )
-        return recall.MemoryPage(memories=tuple(await self._all(rows)), total=counted[0]["total"])
+        shown = rows[: request.limit]
+        return recall.MemoryPage(
+            memories=tuple(await self._all(shown)),
+            total=counted[0]["total"],
+            next=_cursor(shown[-1]) if len(rows) > len(shown) else None,
+        )
 
     async def one(self, request: recall.OneMemory, _call: Call) -> recall.Shown:
         row = await book.row_of(self._state, request.id)
@@ -146,3 +157,19 @@ class Showing:
             index_bytes=found["bytes"],
             resident_bytes=found["rss"] or found["resident"],
         )
+
+
+def _cursor(row: Any) -> str:
+    """Where a page ends: the next one begins behind it."""
+    return base64.urlsafe_b64encode(json.dumps([row["at"], row["id"]]).encode()).decode("ascii")
+
+
+def _position(cursor: str) -> tuple[str, int]:
+    """Raises Invalid."""
+    try:
+        at, number = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
+        return str(at), min(int(number), 2**62)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Invalid(
+            "'before' is not the 'next' of a page.", "Start at the first page."
+        ) from error

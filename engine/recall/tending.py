@@ -59,6 +59,10 @@ class Tending:
             " WHERE id = ?3 AND ?2 IS NOT NULL",
             (old["uses"], old["used_at"], new["id"]),
         )
+        await tx.execute(
+            "UPDATE memory SET importance = coalesce(importance, ?) WHERE id = ?",
+            (old["importance"], new["id"]),
+        )
         if old["pinned"] and not new["pinned"]:
             await tx.execute("UPDATE memory SET pinned = 1 WHERE id = ?", (new["id"],))
         # What the older one had replaced is told of the newer.

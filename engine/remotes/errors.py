@@ -98,5 +98,6 @@ def explain(status: int, said: str, where: str) -> ArcanumError:
     if _FULL.search(said):
         return RcloneFailed(f"{where} is full: {reason}.", "Make room there, then send again.")
     if status == 404:
-        return NotFound(f"{where}: {reason}.", "arcanum remotes inventory lists what is there.")
+        hint = "arcanum remotes inventory REMOTE lists what is there."
+        return NotFound(f"{where}: {reason}.", hint)
     return RcloneFailed(f"{where}: {reason}.", "Try again; rclone itself may tell more.")

@@ -14,6 +14,7 @@ import pytest
 from engine.home import Home
 from tests.e2e.shell import arcanum, ended, eventually, refused, serving, started, told
 from tests.unit.recall.folder_house import note, pdf
+from tests.unit.recall.rooms import rooms_at
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,30 @@ def test_a_note_from_the_shell_to_the_grave() -> None:
     assert found("bike green turquoise") == ["The bike shed is far."]
     assert refused("memory", "show", str(number))["code"] == "not_found"
     assert told("audit", "verify")["ok"] is True
+
+
+async def test_a_deleted_conversation_is_shown_nowhere_until_it_is_back(home: Home) -> None:
+    async with rooms_at(home) as rooms:
+        await rooms.say("a", "My bike is turquoise.")
+    [number] = [one["id"] for one in told("memory", "list")["memories"]]
+    told("memory", "pin", str(number))
+    deletion = told("memory", "delete", "a")["pending"]["approval_id"]
+    told("approvals", "approve", str(deletion))
+    for only in ((), ("--pinned",)):
+        assert told("memory", "list", *only) == {"memories": [], "total": 0}
+    assert refused("memory", "show", str(number))["hint"].startswith("arcanum memory restore a ")
+    assert "turquoise" not in arcanum("memory", "show", str(number)).out
+    told("memory", "restore", "a")
+    assert told("memory", "list", "--pinned")["memories"][0]["id"] == number
+
+
+def test_a_hint_brings_back_what_was_replaced() -> None:
+    [number] = told("memory", "add", "My bike is turquoise.")["ids"]
+    old = str(told("memory", "edit", str(number), "My bike is green.")["replaces"][0]["id"])
+    refusals = (refused("memory", "pin", old), refused("memory", "edit", old, "It was turquoise."))
+    [command] = {error["hint"].partition("arcanum ")[2] for error in refusals}
+    told(*command.split())
+    assert told("memory", "show", old)["memory"]["state"] == "live"
 
 
 def test_people_are_told_the_same_in_tables() -> None:

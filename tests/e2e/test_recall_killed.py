@@ -69,10 +69,9 @@ async def every_ref(client: EngineClient) -> list[str]:
     while True:
         request = recall.ListMemories(namespace="a", limit=500, before=before)
         page = await done(client, recall.LIST, request)
-        if not page.memories:
-            return refs
         refs += [one.ref for one in page.memories]
-        before = page.memories[-1].id
+        if (before := page.next) is None:
+            return refs
 
 
 @pytest.mark.slow

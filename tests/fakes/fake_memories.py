@@ -87,6 +87,8 @@ class Memories:
             near = each.namespace == request.namespace or each.pinned
             if not near or request.kind not in {None, each.kind}:
                 continue
+            if request.state not in {None, each.state} or (request.pinned and not each.pinned):
+                continue
             score = sum(1.0 for w in words if w in each.text.lower()) / max(1, len(words))
             if score and each.state in {"live", "archived"}:
                 asked = self.since is not None and self.until is not None
@@ -107,9 +109,13 @@ class Memories:
             and request.state in {None, m.state}
             and (m.pinned or not request.pinned)
         ]
-        newest = sorted(wanted, key=lambda m: -m.id)
-        page = [m for m in newest if request.before is None or m.id < request.before]
-        return recall.MemoryPage(memories=tuple(page[: request.limit]), total=len(newest))
+        newest = sorted(wanted, key=lambda m: (m.at, m.id), reverse=True)
+        start = 0 if request.before is None else int(request.before)
+        end = start + request.limit
+        return recall.MemoryPage(
+            memories=tuple(newest[start:end]), total=len(newest),
+            next=str(end) if end < len(newest) else None,
+        )  # fmt: skip
 
     async def show(self, request: recall.OneMemory) -> recall.Shown:
         found = self.change(request.id)

@@ -240,7 +240,7 @@ def test_around_a_conversation(
 
 async def _timeline(it: Desk) -> None:
     await it.press("5")
-    await it.sees("MEMORIES  main  8 memories", "#9 · note of main")
+    await it.sees("MEMORIES  main  8 memories", "#2 · turn of main")
 
 
 async def _found(it: Desk) -> None:

@@ -32,6 +32,13 @@ async def _memory(it: Desk) -> Memories:
     return screen
 
 
+async def _put_away(it: Desk) -> None:
+    """The cursor on what was archived."""
+    await _memory(it)
+    await it.press("G", "up")
+    await it.sees("#9 · note of main")
+
+
 async def _find(it: Desk, text: str) -> None:
     await _memory(it)
     await it.press("slash")
@@ -49,10 +56,11 @@ async def test_the_timeline_is_the_newest_first_and_the_selected_one_is_read(
     async with desk(_world(), size=size) as it:
         await _memory(it)
         await it.sees("8 memories", "□  note", "↻  you", "bike.md", "Caroline", "★  note", "✕  you")
-        await it.sees("#9 · note of main", "□ archived: unused for long", "b brings it back")
-        await it.press("down")
+        await it.press("down", "down")
         await it.sees("#8 · turn of main", "turn #2 of the conversation main")
         await it.sees("used 5 times, 2 h ago", "of: My bike is red. · 4 May (#4)")
+        await it.press("G", "up")
+        await it.sees("#9 · note of main", "□ archived: unused for long", "b brings it back")
         assert all(len(line) == size[0] for line in it.screen_text.split("\n"))
 
 
@@ -173,7 +181,7 @@ async def test_many_are_read_by_page_each_after_the_one_before() -> None:
         await it.press("G")
         await it.sees("fact 0000", "of 1,000")
         assert [r.before for r in it.engine.requests(recall.LIST)] == [
-            None, 901, 801, 701, 601, 501, 401, 301, 201, 101,
+            None, *(str(100 * page) for page in range(1, 10)),
         ]  # fmt: skip
         await it.press("g")
         await it.sees("fact 0999", "#1000 · note")
@@ -182,7 +190,7 @@ async def test_many_are_read_by_page_each_after_the_one_before() -> None:
 async def test_what_comes_in_meanwhile_is_shown_and_the_cursor_stays_on_its_own() -> None:
     async with desk(_world()) as it:
         await _memory(it)
-        await it.press("down")
+        await it.press("down", "down")
         await it.sees("#8 · turn of main")
         for index in range(3):
             made = it.world.memories.put("main", f"Another fact, {index}.")
@@ -245,6 +253,16 @@ async def test_only_some_of_what_was_found() -> None:
         await it.press("enter")
         await it.answer("f")
         await it.sees("2 found · only pinned", "garden: note")
+        for _ in range(4):
+            await it.answer("f")
+        await it.sees("1 found · only archived", "weather in Lyon")
+        await it.answer("f")
+        await it.sees("0 found · only replaced", "What was replaced is not searched")
+        asked = [(r.pinned, r.kind, r.state, r.limit) for r in it.engine.requests(recall.SEARCH)]
+        assert asked[-5:] == [
+            (True, None, None, 50), (False, "note", None, 50), (False, "document", None, 50),
+            (False, "turn", None, 50), (False, None, "archived", 50),
+        ]  # fmt: skip
 
 
 # --- one memory -----------------------------------------------------------------------------------
@@ -265,7 +283,7 @@ async def test_enter_opens_it_with_what_stood_around_it_and_leads_to_the_convers
 async def test_what_stood_around_it_may_be_unknown() -> None:
     async with desk(_world()) as it:
         it.engine.broken[recall.SHOW.name] = Failed("It cannot be read.", "Later, perhaps.")
-        await _memory(it)
+        await _put_away(it)
         await it.answer("enter")
         await it.sees("We talked about the weather", "✗ It did not work: It cannot be read.")
         await it.answer("c")
@@ -274,7 +292,7 @@ async def test_what_stood_around_it_may_be_unknown() -> None:
 
 async def test_p_pins_and_unpins() -> None:
     async with desk(_world()) as it:
-        await _memory(it)
+        await _put_away(it)
         await it.answer("p")
         await it.sees("#9 is seen from every namespace from now on.", "★ pinned: seen from every")
         await it.answer("p")
@@ -287,7 +305,7 @@ async def test_e_corrects_and_keeps_what_it_said() -> None:
     world = _world()
     world.memories.change(9, text="one\ntwo", state="live")
     async with desk(world) as it:
-        await _memory(it)
+        await _put_away(it)
         await it.answer("e")
         await it.sees("Edit #9", "is kept as what was replaced")
         await it.type(", three")
@@ -315,7 +333,7 @@ async def test_n_writes_a_note_down_with_its_line_breaks() -> None:
 
 async def test_x_forgets_nothing_before_the_card_is_answered() -> None:
     async with desk(_world()) as it:
-        await _memory(it)
+        await _put_away(it)
         await it.answer("x")
         await it.sees("▲ #5 forget memory #9 waits for you", "Nothing is touched yet")
         await it.sees("#5 FORGET")
@@ -326,7 +344,7 @@ async def test_x_forgets_nothing_before_the_card_is_answered() -> None:
 
 async def test_b_brings_back_what_was_put_away() -> None:
     async with desk(_world()) as it:
-        await _memory(it)
+        await _put_away(it)
         await it.answer("b")
         await it.sees("1 memory brought back.")
         await it.loses("□ archived")

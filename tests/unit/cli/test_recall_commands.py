@@ -92,7 +92,8 @@ def test_a_search_asks_for_all_that_was_typed(arcanum: Arcanum) -> None:
     answers = Answers({"recall.search": recall.SearchResult(hits=(hit(7),))})
     ran = arcanum(
         "memory", "search", "bike", "--namespace", "b", "--limit", "3", "--since", "2026-05-01",
-        "--until", "2026-06-01T00:00:00Z", "--speaker", "Marta", "--kind", "note", "--json",
+        "--until", "2026-06-01T00:00:00Z", "--speaker", "Marta", "--kind", "note",
+        "--state", "archived", "--pinned", "--json",
         answers=answers,
     )  # fmt: skip
     assert ran.code == 0
@@ -102,7 +103,8 @@ def test_a_search_asks_for_all_that_was_typed(arcanum: Arcanum) -> None:
     )
     assert request | {"since": ""} == {
         "query": "bike", "namespace": "b", "limit": 3, "since": "",
-        "until": "2026-06-01T00:00:00Z", "speaker": "Marta", "kind": "note",
+        "until": "2026-06-01T00:00:00Z", "speaker": "Marta", "kind": "note", "state": "archived",
+        "pinned": True,
     }  # fmt: skip
     assert ran.json["hits"][0]["parts"]["lexical"] == 1
     assert arcanum("memory", "search", "x", "--since", "soon", answers=answers).code == 64
@@ -167,17 +169,20 @@ def test_nothing_found_says_what_to_do_next(arcanum: Arcanum) -> None:
 
 
 def test_a_page_tells_where_the_next_one_begins(arcanum: Arcanum) -> None:
-    page = recall.MemoryPage(memories=(memory(9), memory(8, speaker=HOSTILE)), total=1200)
+    page = recall.MemoryPage(
+        memories=(memory(9), memory(8, speaker=HOSTILE)), total=1200, next="WyJ4"
+    )
     answers = Answers({"recall.list": page})
     ran = arcanum(
-        "memory", "list", "--state", "live", "--pinned", "--before", "10", answers=answers
+        "memory", "list", "--state", "live", "--pinned", "--before", "WyIy", answers=answers
     )
     assert answers.requests[-1][1] == {
-        "namespace": None, "kind": None, "state": "live", "pinned": True, "limit": 50, "before": 10,
+        "namespace": None, "kind": None, "state": "live", "pinned": True, "limit": 50,
+        "before": "WyIy",
     }  # fmt: skip
     assert SHOWN in ran.out
     assert "2 of 1,200 memories" in ran.err
-    assert "--before 8" in ran.err
+    assert "--before WyJ4" in ran.err
 
 
 def test_one_memory_is_shown_whole(arcanum: Arcanum) -> None:

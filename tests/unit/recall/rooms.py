@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.clients.local import LocalClient
 from engine.config import Config, MemoryConfig
-from engine.contract import recall
+from engine.contract import jobs, recall
 from engine.contract.base import Empty, Wire
 from engine.contract.call import Call
 from engine.contract.memories import Memory, Note, RecallHit, Stats
@@ -62,6 +62,12 @@ class Rooms:
     async def stats(self) -> Stats:
         found: Stats = await self.do(recall.STATS, Empty())
         return found
+
+    async def archive(self, **fields: Any) -> None:
+        started = await self.do(recall.ARCHIVE, recall.Archive(**fields))
+        async with self.client.stream(jobs.FOLLOW, jobs.JobId(id=started.job_id)) as states:
+            async for _ in states:
+                pass
 
     async def settled(self) -> Stats:
         """Once everything is indexed and embedded, and every verdict is written down."""

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
-from engine.contract import jobs, recall
+from engine.contract import approvals, memory, recall
 from engine.contract.base import Empty
-from engine.contract.errors import NotFound
+from engine.contract.errors import Invalid, NotFound
 from engine.contract.memories import Memory
+from tests.fakes.house import pending
 from tests.unit.recall.rooms import Rooms
+
+
+async def listed(rooms: Rooms, limit: int, **only: Any) -> list[int]:
+    """All pages of a list, one after the other."""
+    found: list[int] = []
+    before = None
+    while True:
+        request = recall.ListMemories(limit=limit, before=before, **only)
+        page: recall.MemoryPage = await rooms.do(recall.LIST, request)
+        assert len(page.memories) == limit or page.next is None
+        found += [one.id for one in page.memories]
+        assert len(found) < page.total or page.next is None
+        if (before := page.next) is None:
+            assert len(found) == page.total
+            return found
+
 
 # --- what is told is found ----------------------------------------------------------------------
 
@@ -54,12 +74,67 @@ async def test_memories_come_in_pages_and_one_with_what_stood_around_it(rooms: R
     ids = await rooms.notes([f"Line {n}." for n in range(7)])
     page = await rooms.do(recall.LIST, recall.ListMemories(namespace="a", limit=3))
     assert ([one.id for one in page.memories], page.total) == (ids[:-4:-1], 7)
-    request = recall.ListMemories(namespace="a", limit=3, before=page.memories[-1].id)
-    assert [one.id for one in (await rooms.do(recall.LIST, request)).memories] == ids[3:0:-1]
+    assert await listed(rooms, 3, namespace="a") == ids[::-1]
     shown = await rooms.do(recall.SHOW, recall.OneMemory(id=ids[3]))
     assert [one.id for one in shown.around] == ids
     with pytest.raises(NotFound, match="no memory 999"):
         await rooms.show(999)
+
+
+async def test_a_deleted_conversation_is_shown_nowhere_until_it_is_back(rooms: Rooms) -> None:
+    await rooms.say("a", "My bike is turquoise.")
+    number = (await rooms.hits("bike"))[0].id
+    await rooms.do(recall.PIN, recall.Pin(id=number))
+    kept = await rooms.note("The boat is green.", "b")
+    deletion = await pending(rooms.client, memory.DELETE, memory.OneSession(session="a"))
+    await rooms.do(approvals.APPROVE, approvals.Approve(id=deletion))
+    assert await listed(rooms, 5) == [kept]
+    assert await listed(rooms, 5, pinned=True) == []
+    one = recall.OneMemory(id=number)
+    for operation, request in (
+        (recall.SHOW, one),
+        (recall.PIN, recall.Pin(id=number, off=True)),
+        (recall.EDIT, recall.Edit(id=number, importance=1)),
+        (recall.LIST, recall.ListMemories(namespace="a")),
+    ):
+        with pytest.raises(NotFound, match="'a' was deleted"):
+            await rooms.do(operation, request)
+    await rooms.do(memory.RESTORE, memory.OneSession(session="a"))
+    assert await listed(rooms, 5) == [kept, number]
+    assert await listed(rooms, 5, pinned=True) == [number]
+    assert (await rooms.show(number)).text == "My bike is turquoise."
+
+
+async def test_the_timeline_is_that_of_when_it_was_said(rooms: Rooms) -> None:
+    """What is imported later, and what an edit has replaced, stand where they belong."""
+    march, april, may = (datetime(2023, month, 1, tzinfo=UTC) for month in (3, 4, 5))
+    new = await rooms.note("Today.")
+    later = await rooms.note("May.", at=may)
+    same = await rooms.notes(["April, first.", "April, second."], at=april)
+    first = await rooms.note("March.", at=march)
+    other = await rooms.note("Elsewhere, in April.", "b", at=april)
+    await rooms.do(recall.EDIT, recall.Edit(id=same[0], text="April, corrected."))
+    [old] = (await rooms.show(same[0])).replaces
+    mine = [new, later, old.id, same[1], same[0], first]
+    for limit in (1, 2, 3, 6, 500):
+        assert await listed(rooms, limit, namespace="a") == mine
+        assert await listed(rooms, limit) == [new, later, old.id, other, *mine[3:]]
+        assert await listed(rooms, limit, namespace="a", state="live") == [
+            number for number in mine if number != old.id
+        ]
+    for cursor in ("12", "WzFd", "é", "W10=", "e30="):
+        with pytest.raises(Invalid, match="not the 'next' of a page"):
+            await rooms.do(recall.LIST, recall.ListMemories(before=cursor))
+
+
+async def test_a_page_ends_where_it_did_whatever_is_forgotten_meanwhile(rooms: Rooms) -> None:
+    ids = await rooms.notes([f"Line {n}." for n in range(4)])
+    page = await rooms.do(recall.LIST, recall.ListMemories(limit=2))
+    plan = await pending(rooms.client, recall.FORGET, recall.Forget(ids=(page.memories[-1].id,)))
+    await rooms.do(approvals.APPROVE, approvals.Approve(id=plan, count=1))
+    request = recall.ListMemories(limit=2, before=page.next)
+    behind = await rooms.do(recall.LIST, request)
+    assert ([one.id for one in behind.memories], behind.next) == (ids[1::-1], None)
 
 
 # --- pinned, edited -----------------------------------------------------------------------------
@@ -119,11 +194,19 @@ async def test_what_a_person_brings_back_stays(rooms: Rooms) -> None:
 
 async def test_the_same_said_again_is_one_memory(rooms: Rooms) -> None:
     old = await rooms.note("My sister Marta plays the cello.", pinned=True)
+    await rooms.do(recall.EDIT, recall.Edit(id=old, importance=0.95))
     new = await rooms.note("my sister marta plays the cello!")
     assert (await rooms.state_of(old, "merged")).replaced_by == new
     kept = await rooms.show(new)
-    assert kept.pinned  # what the older one was worth goes over to it
+    assert (kept.pinned, kept.importance) == (True, 0.95)  # what the older one was worth
     assert [one.how for one in kept.replaces] == ["merged"]
+
+
+async def test_what_a_person_says_of_the_newer_one_stands(rooms: Rooms) -> None:
+    old = await rooms.note("My bike is turquoise.", importance=0.95)
+    new = await rooms.note("My bike is red now.", importance=0.2)
+    await rooms.state_of(old, "replaced")
+    assert (await rooms.show(new)).importance == 0.2
 
 
 async def test_another_branch_knows_nothing_of_it(rooms: Rooms) -> None:
@@ -132,6 +215,31 @@ async def test_another_branch_knows_nothing_of_it(rooms: Rooms) -> None:
     await rooms.say("a", "My bike is red now.", after=one)
     stats = await rooms.settled()
     assert (stats.replaced, stats.merged) == (0, 0)
+
+
+# --- only some ----------------------------------------------------------------------------------
+
+
+async def test_only_what_is_pinned_or_archived_is_searched(rooms: Rooms) -> None:
+    told = "A ship lay for a week, and then for another, in the harbour."
+    away = await rooms.note(f"{told} It rained.", importance=0.1)
+    await rooms.archive(days=0)
+    kept = await rooms.note(f"{told} It snowed.", "b", pinned=True)
+    more = [f"Harbour, harbour {n}." for n in range(450)]
+    await rooms.notes(more[:225], importance=0.9)
+
+    async def found(**only: Any) -> list[int]:
+        return [hit.id for hit in await rooms.hits("harbour", limit=3, **only)]
+
+    assert away not in {*await found(), *await found(state="live")}
+    assert await found(state="archived") == [away]
+    assert await found(pinned=True) == await found(pinned=True, state="live") == [kept]
+    assert await found(pinned=True, state="archived") == []
+    # What is not among the best is not found, and that is told.
+    await rooms.notes(more[225:], importance=0.9)
+    request = recall.Search(query="harbour", namespace="a", state="archived")
+    last: recall.SearchResult = await rooms.do(recall.SEARCH, request)
+    assert (last.hits, "only the 400 best" in last.partial) == ((), True)
 
 
 # --- a chat -------------------------------------------------------------------------------------
@@ -151,10 +259,7 @@ async def test_a_chat_is_told_what_bears_on_its_question_alone(rooms: Rooms) -> 
 async def test_an_archived_memory_is_recalled_and_lives_again(rooms: Rooms) -> None:
     number = await rooms.note("The red kite flies.", importance=0.1)
     await rooms.settled()
-    started = await rooms.do(recall.ARCHIVE, recall.Archive(days=0))
-    async with rooms.client.stream(jobs.FOLLOW, jobs.JobId(id=started.job_id)) as states:
-        async for _ in states:
-            pass
+    await rooms.archive(days=0)
     assert (await rooms.show(number)).state == "archived"
     await rooms.say("a", "Hello there.")
     (told,) = await rooms.port.recall("a", "What flies, the kite?", 3)

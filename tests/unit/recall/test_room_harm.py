@@ -182,6 +182,26 @@ async def test_what_waits_is_a_metric_and_too_much_of_it_a_concern(rooms: Rooms)
         os.kill(rooms.index._worker.pid, signal.SIGCONT)
 
 
+@pytest.mark.parametrize("embedding", ["bundled", "none"])
+async def test_many_without_vectors_are_a_concern_unless_none_are_wanted(
+    home: Home, embedding: str
+) -> None:
+    broken = HashedEmbedder(error=Unavailable("The model is away.", "Put it back."))
+    async with rooms_at(home, broken, embedding=embedding) as rooms:
+        for first in (0, 501):
+            await rooms.notes([f"Berth {n} of the harbour." for n in range(first, first + 501)])
+
+        async def is_indexed() -> bool:
+            stats = await rooms.stats()
+            return not stats.waiting and bool(rooms.index.lexical_because)
+
+        await until(is_indexed)
+        status = await rooms.do(status_words.STATUS, Empty())
+        found = [line.text for line in status.concerns if line.subject == "memory"]
+        told = "1,002 memories are found by their words alone yet: The model is away. Put it back."
+        assert found == ([] if embedding == "none" else [told])
+
+
 async def test_many_searches_and_writes_at_once(rooms: Rooms) -> None:
     async def write(number: int) -> None:
         await rooms.notes(
