@@ -69,9 +69,9 @@ class Turns:
                     (session, now().isoformat()),
                 )
             number = await tx.insert(
-                "INSERT INTO turn (session_id, parent_id, question, status, asked_at)"
-                " VALUES (?, ?, ?, 'open', ?)",
-                (session_id, parent, question, now().isoformat()),
+                "INSERT INTO turn (session_id, parent_id, question, status, asked_at, asked_by)"
+                " VALUES (?, ?, ?, 'open', ?, ?)",
+                (session_id, parent, question, now().isoformat(), call.actor.speaker),
             )
             await tx.executemany(
                 "INSERT INTO attachment (turn_id, n, name, text) VALUES (?, ?, ?, ?)",
