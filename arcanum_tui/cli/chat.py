@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from arcanum_tui.cli import attach
 from arcanum_tui.cli.command import Command, Group, Invocation, waits
+from arcanum_tui.state.memories import recalled
 from arcanum_tui.state.text import number, plural
 from engine.contract import agent0
 from engine.contract.agent0 import AnswerFinished, AnswerItem, AnswerPiece, AnswerStarted, Ask
@@ -104,7 +105,8 @@ def _show(item: AnswerItem, request: Ask, terminal: Terminal) -> None:
             if item.simulated:
                 terminal.note("SIMULATED: a scripted answer, no model", "warn")
             if item.recalled:
-                terminal.note(f"recalled {plural(len(item.recalled), 'earlier turn')}")
+                show = f"arcanum memory show {item.recalled[0].id}"
+                terminal.note(f"{recalled(item.recalled)} · to open one: {show}")
         case AnswerPiece():
             terminal.write(visible(item.text, keep="\n\t"))
         case AnswerFinished():

@@ -11,6 +11,7 @@ from arcanum_tui.cli.command import Command, Group, Invocation, value
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.export import heading, page
 from arcanum_tui.state.grid import Column
+from arcanum_tui.state.memories import recalled
 from arcanum_tui.state.text import moment, plural
 from engine.contract import memory, recall
 from engine.contract.base import now
@@ -63,6 +64,8 @@ def show_turns(found: TurnList, terminal: Terminal) -> None:
         for mark, text in ((">", turn.question), (" ", turn.answer)):
             for line in text.splitlines():
                 terminal.line(f"{mark} {line}")
+        if turn.recalled:
+            terminal.line(f"  {recalled(turn.recalled)}", "muted")
 
 
 def _beside(turn: Turn) -> str:

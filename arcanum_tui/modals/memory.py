@@ -16,7 +16,7 @@ from arcanum_tui.widgets.lines import GUTTER, Lines
 from arcanum_tui.work import start
 from engine.contract import recall
 from engine.contract.errors import ArcanumError
-from engine.contract.memories import Memory, RecallHit
+from engine.contract.memories import Memory, Recalled, RecallHit
 
 MARGIN = 15
 """Cells before the text: the widest of the names and dates."""
@@ -71,24 +71,43 @@ class MemoryDialog(Dialog[str]):
 
 
 class RecalledDialog(Dialog[str]):
-    """Dismissed with the conversation to go to, where one of the memories led there."""
+    """Dismissed with the conversation to go to, where one of the memories led there. Each is read
+    anew: what was forgotten since is not shown any more."""
 
-    def __init__(self, hits: Sequence[RecallHit], namespace: str) -> None:
+    def __init__(self, recalled: Sequence[Recalled], namespace: str) -> None:
         super().__init__("What was recalled for this answer", ("↑ ↓", "choose"), ("Enter", "open"))
-        self._hits, self._namespace = tuple(hits), namespace
+        self._recalled, self._namespace = tuple(recalled), namespace
+        self._found: dict[int, RecallHit | str] = {}
         self._lines = Lines(id="box-lines", columns=memories.COLUMNS)
 
     def body(self) -> Iterable[Widget]:
         yield self._lines
 
     def on_mount(self) -> None:
+        self._draw()
+        start(self, "recalled", self._read)
+
+    async def _read(self) -> None:
+        engine = self.control_center.engine
+        for one in self._recalled:
+            try:
+                shown = await engine.ask(recall.SHOW, recall.OneMemory(id=one.id))
+            except ArcanumError as error:
+                self._found[one.id] = error.message
+            else:
+                self._found[one.id] = RecallHit(
+                    **dict(shown.memory), score=one.score, parts=one.parts
+                )
+            self._draw()
+
+    def _draw(self) -> None:
         now = self.control_center.clock()
-        self._lines.show(memories.rows(self._hits, self._namespace, now))
+        self._lines.show(memories.told(self._recalled, self._found, self._namespace, now))
 
     def on_lines_chosen(self, message: Lines.Chosen) -> None:
-        hit = next((h for h in self._hits if message.row and str(h.id) == message.row.key), None)
-        if hit is not None:
-            self.app.push_screen(MemoryDialog(hit), self._leads)
+        found = self._found.get(int(message.row.key)) if message.row else None
+        if isinstance(found, RecallHit):
+            self.app.push_screen(MemoryDialog(found), self._leads)
 
     def _leads(self, conversation: str | None) -> None:
         if conversation is not None:

@@ -11,7 +11,7 @@ from arcanum_tui.state.text import clock
 
 if TYPE_CHECKING:
     from engine.contract.agent0 import AnswerFinished, AnswerStarted, Attachment
-    from engine.contract.memories import RecallHit
+    from engine.contract.memories import Recalled
     from engine.contract.memory import Turn
 
 Status = Literal[
@@ -58,7 +58,7 @@ class Exchange:
     at: str = ""
     model: str = ""
     simulated: bool = False
-    recalled: tuple[RecallHit, ...] | None = None
+    recalled: tuple[Recalled, ...] | None = None
     attached: tuple[str, ...] = ()
     note: str = ""
     wish: Wish | None = None
@@ -176,6 +176,7 @@ def _merged(local: Exchange | None, turn: Turn) -> Exchange:
         siblings=turn.siblings if len(turn.siblings) > 1 else (),
         at=clock(turn.asked_at),
         attached=turn.attached or known.attached,
+        recalled=known.recalled if turn.recalled is None else turn.recalled,
     )
     if known.status in RUNNING:
         return known
@@ -268,7 +269,7 @@ def started(exchange: Exchange, item: AnswerStarted, now: float) -> Exchange:
         siblings=exchange.siblings if known else (*exchange.siblings, item.turn_id),
         model=item.model,
         simulated=item.simulated,
-        recalled=item.recalled,
+        recalled=tuple(hit.recalled for hit in item.recalled),
         pace=(exchange.pace or Pace(now)).started(item, now),
     )
 

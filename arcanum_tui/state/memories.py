@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from arcanum_tui.state.frame import UNKNOWN_STATE
-from arcanum_tui.state.grid import Column, Piece, Row, Tone, muted
+from arcanum_tui.state.grid import NOTHING, Column, Piece, Row, Tone, muted
 from arcanum_tui.state.text import clean, number, plural
 
 if TYPE_CHECKING:
-    from engine.contract.memories import Folder, Memory
+    from engine.contract.memories import Folder, Memory, Recalled, RecallHit
     from engine.contract.recall import IndexMoved, NamespaceInfo
 
 COLUMNS = (
@@ -213,3 +213,24 @@ def folder_row(folder: Folder) -> Row:
 def rows(memories: Iterable[Memory], namespace: str, now: datetime) -> list[Row]:
     """Memories in a list of ``namespace``."""
     return [row(memory, namespace, now) for memory in memories]
+
+
+def recalled(memories: Sequence[Recalled | RecallHit]) -> str:
+    """Which memories an answer was told, best first: ``recalled memories 3, 17``."""
+    what = "memory" if len(memories) == 1 else "memories"
+    return f"recalled {what} {', '.join(str(one.id) for one in memories)}"
+
+
+def told(
+    recalled: Iterable[Recalled], found: Mapping[int, Memory | str], namespace: str, now: datetime
+) -> list[Row]:
+    """What an answer was told: each memory as it is now, or why it cannot be read."""
+    made = []
+    for one in recalled:
+        known = found.get(one.id, "reading it …")
+        if isinstance(known, str):
+            score, number = Piece(f"{one.score:.2f}", "key"), muted(f"#{one.id}")
+            made.append(Row((score, NOTHING, NOTHING, number, muted(known)), str(one.id)))
+        else:
+            made.append(row(known, namespace, now))
+    return made

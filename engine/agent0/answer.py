@@ -130,7 +130,7 @@ class Answer:
     async def _credit(self, prompt: Prompt) -> None:
         """What was of use is remembered as that; an answer does not fail for it."""
         try:
-            await self._desk.recall.used([hit.id for hit in prompt.recalled])
+            await self._desk.recall.used([one.id for one in prompt.recalled])
         except ArcanumError as error:
             _log.warning("that memories were used is not written down: %s", error.message)
 
@@ -146,13 +146,14 @@ class Answer:
     def _begin(self, backend: Backend, prompt: Prompt) -> AnswerStarted:
         info = backend.info()
         self._model = visible(info.model)
+        self.turn = self.turn.model_copy(update={"recalled": prompt.recalled})
         return AnswerStarted(
             turn_id=self.turn.id,
             session=self.turn.session,
             backend=info.backend,
             model=self._model,
             simulated=info.simulated,
-            recalled=prompt.recalled,
+            recalled=prompt.hits,
             prompt_tokens=prompt.tokens,
             context=prompt.context,
         )

@@ -13,7 +13,7 @@ from engine.agent0.prompt import Draft, Past, asked, is_small, telling
 from engine.contract.backend import Backend, Message, Priority
 from engine.contract.call import ActorKind, Call
 from engine.contract.errors import ArcanumError
-from engine.contract.memories import RecallHit
+from engine.contract.memories import Recalled, RecallHit
 from engine.contract.memory import Turn
 from engine.contract.ports import Attached, Recall, TurnLog
 
@@ -28,14 +28,16 @@ _THREADS = 64
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What is sent. ``tokens`` of ``context`` are used, both 0 where unknown; ``most`` new ones
-    are left for the answer.
+    are left for the answer. ``recalled`` went into it; ``hits`` are the same with their words,
+    where they were found just now.
 
     ``session`` is "" where it does not go on with what the model has read of the conversation.
     """
 
     messages: tuple[Message, ...]
     most: int
-    recalled: tuple[RecallHit, ...] = ()
+    recalled: tuple[Recalled, ...] = ()
+    hits: tuple[RecallHit, ...] = ()
     tokens: int = 0
     context: int = 0
     session: str = ""
@@ -82,6 +84,7 @@ class Prompts:
         return Prompt(
             draft.messages(),
             min(most, context - tokens) if context else most,
+            tuple(hit.recalled for hit in draft.facts),
             draft.facts,
             tokens,
             context,

@@ -18,6 +18,7 @@ from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, visible
 from engine.contract.call import Call
 from engine.contract.errors import Refused
+from engine.contract.memories import Recalled
 from engine.contract.memory import Turn
 from engine.contract.ports import Attached, Draft, Execution, Models, StoredPlan
 
@@ -152,10 +153,14 @@ class RemoteAsk(Elsewhere):
         sends += [f"{memories} memor{'ies' if memories > 1 else 'y'}"] if memories else []
         sends += [f"{one.name} ({len(one.text.encode()):,} bytes)" for one in attached]
         return await self._draft(
-            # A digest has no place for fractions; what is attached stands in the payload, once.
+            # A digest has no place for fractions, so they are text; what is attached stands in the
+            # payload, once.
             asked.model_dump(mode="json")
             | {"temperature": str(asked.temperature or 0), "attachments": []},
-            {"attached": [[one.name, one.text] for one in attached]},
+            {
+                "attached": [[one.name, one.text] for one in attached],
+                "recalled": [one.model_dump_json() for one in prompt.recalled],
+            },
             prompt.messages,
             " · ".join(sends),
         )
@@ -164,7 +169,12 @@ class RemoteAsk(Elsewhere):
         await run.progress(0, 1)
         request = Ask.model_validate(plan.request)
         attached = [Attached(name, text) for name, text in plan.payload["attached"]]
-        prompt = Prompt(_messages(plan), int(plan.request["max_tokens"]), session=request.session)
+        prompt = Prompt(
+            _messages(plan),
+            int(plan.request["max_tokens"]),
+            tuple(map(Recalled.model_validate_json, plan.payload.get("recalled", ()))),
+            session=request.session,
+        )
         turn = await self._room.answer(request, attached, prompt, run.call, only_there(plan))
         await run.progress(1, 1)
         result = {"turn_id": turn.id, "session": turn.session}

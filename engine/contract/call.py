@@ -32,6 +32,11 @@ class Actor:
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
 
+    @property
+    def speaker(self) -> str:
+        """Whose word it is what it says: "" is the person's own, which nobody else gives."""
+        return "" if self.kind is ActorKind.OPERATOR else str(self)[:200]
+
 
 OPERATOR = Actor(ActorKind.OPERATOR, "local")
 

@@ -90,12 +90,26 @@ class Parts(Wire):
     entities: float = 0.0
 
 
+class Recalled(Wire):
+    """Which memory an answer was told, and how it had scored. What it says stands in the memory
+    alone, which may be forgotten since."""
+
+    id: int
+    score: float
+    parts: Parts = Parts()
+
+
 class RecallHit(Memory):
     """A memory that bears on a question. ``score``: higher is better, comparable within one search
     only."""
 
     score: float
     parts: Parts = Parts()
+
+    @property
+    def recalled(self) -> Recalled:
+        """It, without its words."""
+        return Recalled(id=self.id, score=self.score, parts=self.parts)
 
 
 class Note(Wire):

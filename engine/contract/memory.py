@@ -11,6 +11,7 @@ from engine.contract.approvals import TakenBack
 from engine.contract.base import Empty, Name, Wire
 from engine.contract.call import ONLY_OPERATOR
 from engine.contract.events import Event
+from engine.contract.memories import Recalled
 from engine.contract.operation import Kind, Limits, Operation, Risk
 
 MAX_QUESTION = 32_000
@@ -29,7 +30,8 @@ class Turn(Wire):
     three. ``note`` says why, in words. ``parent_id`` is the turn that it follows, None where it
     begins the conversation. ``siblings``: the numbers of all turns that follow the same one, oldest
     first and itself included; empty where it is the only one. ``attached``: names of what was read
-    with the question.
+    with the question. ``recalled``: the memories that went into the prompt, best first; None where
+    that is not known, or there was none.
     """
 
     id: int
@@ -44,6 +46,7 @@ class Turn(Wire):
     parent_id: int | None = None
     siblings: tuple[int, ...] = ()
     attached: tuple[str, ...] = ()
+    recalled: tuple[Recalled, ...] | None = None
 
 
 class SessionSummary(Wire):

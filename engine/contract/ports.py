@@ -80,12 +80,15 @@ class TurnLog(Protocol):
         ...
 
     async def save(self, turn: Turn, answer: str, model: str) -> None:
-        """What came of the answer so far, should the engine die; the turn stays open."""
+        """What came of the answer so far, and what was recalled for it, should the engine die; the
+        turn stays open."""
         ...
 
     async def close(
         self, turn: Turn, status: TurnStatus, answer: str, note: str, model: str
-    ) -> Turn: ...
+    ) -> Turn:
+        """The turn as it is now, with what ``turn`` says was recalled for it."""
+        ...
 
     async def parent(self, session: str, after: int | None) -> int | None:
         """The turn that a question would follow, None where it would begin the conversation.

@@ -7,8 +7,11 @@ import shlex
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from engine.contract.base import visible
 from engine.contract.errors import ArcanumError, NotFound, Refused
+from engine.contract.memories import Recalled
 from engine.contract.memory import SessionSummary, Turn
 from engine.store import Database, Transaction
 
@@ -36,6 +39,9 @@ SUMMARY = (
 )
 
 
+_RECALLED = TypeAdapter(tuple[Recalled, ...])
+
+
 def one_line(text: str, most: int = MAX_TITLE) -> str:
     """The beginning of ``text``, safe to show, on one line."""
     flat = visible(" ".join(text.split()))
@@ -57,7 +63,13 @@ def turn(row: Any) -> Turn:
         parent_id=row["parent_id"],
         siblings=tuple(siblings) if len(siblings) > 1 else (),
         attached=tuple(json.loads(row["attached"])),
+        recalled=None if row["recalled"] is None else _RECALLED.validate_json(row["recalled"]),
     )
+
+
+def recalled(turn: Turn) -> str | None:
+    """As the database keeps it."""
+    return None if turn.recalled is None else _RECALLED.dump_json(turn.recalled).decode()
 
 
 def summary(row: Any) -> SessionSummary:

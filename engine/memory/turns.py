@@ -70,9 +70,9 @@ class Turns:
                     (session, now().isoformat()),
                 )
             number = await tx.insert(
-                "INSERT INTO turn (session_id, parent_id, question, status, asked_at)"
-                " VALUES (?, ?, ?, 'open', ?)",
-                (session_id, parent, question, now().isoformat()),
+                "INSERT INTO turn (session_id, parent_id, question, status, asked_at, asked_by)"
+                " VALUES (?, ?, ?, 'open', ?, ?)",
+                (session_id, parent, question, now().isoformat(), call.actor.speaker),
             )
             await tx.executemany(
                 "INSERT INTO attachment (turn_id, n, name, text) VALUES (?, ?, ?, ?)",
@@ -94,8 +94,9 @@ class Turns:
     async def save(self, turn: Turn, answer: str, model: str) -> None:
         async def work(tx: Transaction) -> None:
             await tx.execute(
-                "UPDATE turn SET answer = ?, model = ? WHERE id = ? AND status = 'open'",
-                (answer, model, turn.id),
+                "UPDATE turn SET answer = ?, model = ?, recalled = ?"
+                " WHERE id = ? AND status = 'open'",
+                (answer, model, rows.recalled(turn), turn.id),
             )
 
         await self._state.write(work)
@@ -129,13 +130,14 @@ class Turns:
     async def _finish(self, tx: Transaction, turn: Turn) -> Turn:
         changed = await tx.execute(
             "UPDATE turn SET status = ?, answer = ?, answered = ?, note = ?, model = ?,"
-            " answered_at = ? WHERE id = ? AND status = 'open'",
+            " recalled = ?, answered_at = ? WHERE id = ? AND status = 'open'",
             (
                 turn.status,
                 turn.answer,
                 turn.answer != "",
                 turn.note,
                 turn.model,
+                rows.recalled(turn),
                 now().isoformat(),
                 turn.id,
             ),

@@ -13,7 +13,7 @@ from engine.contract import recall
 from engine.contract.base import Empty
 from engine.contract.call import Actor, ActorKind, Call
 from engine.contract.errors import ArcanumError
-from engine.contract.memories import Memory, Stats
+from engine.contract.memories import Memory, Note, Stats
 from engine.contract.ports import Concern, Door, JobControl, Operations, Recall, Severity
 from engine.ground import Ground
 from engine.recall import book
@@ -132,9 +132,11 @@ class RecallRoom:
 
     # --- operations -----------------------------------------------------------------------------
 
-    async def _add(self, request: recall.AddNotes, _call: Call) -> recall.Added:
+    async def _add(self, request: recall.AddNotes, call: Call) -> recall.Added:
+        notes = _signed(request.notes, call.actor)
+
         async def work(tx: Transaction) -> recall.Added:
-            ids, new = await book.add(tx, request.namespace, request.notes)
+            ids, new = await book.add(tx, request.namespace, notes)
             if new:
                 await book.told(
                     tx, "added", ids, self._ground.machine, request.namespace, count=new
@@ -188,3 +190,11 @@ class RecallRoom:
             why = f": {index.lexical_because}" if index.lexical_because else ""
             found.append(f"{index.to_embed:,} memories are found by their words alone yet{why}")
         return found
+
+
+def _signed(notes: Sequence[Note], actor: Actor) -> Sequence[Note]:
+    """Without a speaker a note is the word of whoever adds it."""
+    if not (speaker := actor.speaker):
+        return notes
+    said = {"speaker": speaker}
+    return [note if note.speaker else note.model_copy(update=said) for note in notes]

@@ -1,8 +1,10 @@
 """What takes whose place: what the index noticed, written down in the truth.
 
 A newer memory takes the place of one that says the same, or that it contradicts; nothing is lost by
-it, and a person brings it back with one command. Of two turns only one that the other follows is
-replaced: another branch of a conversation knows nothing of this one.
+it, and a person brings it back with one command. Both are of one namespace and of one speaker: a
+turn and a note without a speaker are both the person's. A passage of a document only says what its
+file does. A turn replaces only what is known on no branch but its own: of turns one that it
+follows, a note where no branch of the conversation goes past the turn.
 """
 
 from __future__ import annotations
@@ -41,9 +43,9 @@ class Tending:
             return False
         if old["state"] != "live" or new["state"] != "live" or old["kept"]:
             return False
-        if (old["namespace_id"], old["kind"]) != (new["namespace_id"], new["kind"]):
+        if _whose(old) != _whose(new) or "document" in {old["kind"], new["kind"]}:
             return False
-        if old["turn_id"] is not None and not await _follows(tx, new, old):
+        if new["turn_id"] is not None and not await _may_replace(tx, new, old):
             return False
         await self._write(tx, old, new, how)
         return True
@@ -70,6 +72,31 @@ class Tending:
             "UPDATE memory SET replaced_by = ? WHERE replaced_by = ?", (new["id"], old["id"])
         )
         await book.told(tx, how, [old["id"]], self._ground.machine, old["namespace"])
+
+
+def _whose(row: Any) -> tuple[int, str]:
+    return row["namespace_id"], row["speaker"]
+
+
+async def _may_replace(tx: Transaction, turn: Any, old: Any) -> bool:
+    """Whether no branch would miss the older one, and not see the turn that stands for it."""
+    if old["turn_id"] is None:
+        return not await _passed_by(tx, turn)
+    return await _follows(tx, turn, old)
+
+
+async def _passed_by(tx: Transaction, turn: Any) -> bool:
+    """Whether a branch of the conversation does not hold the turn."""
+    found = await tx.fetch(
+        "WITH RECURSIVE up (id, parent_id) AS (SELECT id, parent_id FROM turn WHERE id = ?1"
+        " UNION ALL SELECT above.id, above.parent_id FROM up JOIN turn AS above"
+        " ON above.id = up.parent_id)"
+        " SELECT 1 FROM up JOIN turn AS beside ON beside.parent_id IS up.parent_id"
+        " AND beside.id != up.id"
+        " WHERE beside.session_id = (SELECT session_id FROM turn WHERE id = ?1) LIMIT 1",
+        (turn["turn_id"],),
+    )
+    return bool(found)
 
 
 async def _follows(tx: Transaction, new: Any, old: Any) -> bool:

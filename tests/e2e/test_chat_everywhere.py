@@ -104,6 +104,22 @@ def test_an_attachment_is_read_or_refused_with_the_numbers(tmp_path: Path) -> No
     assert "context of 4,096 tokens" in error["message"]
 
 
+def test_the_memories_of_an_answer_are_opened_by_their_numbers(home: Home) -> None:
+    home.config_file.parent.mkdir(parents=True, exist_ok=True)
+    home.config_file.write_text('[memory]\nembedding = "none"\n', "utf-8")
+    [number] = told("memory", "add", "My bike is turquoise.", "--namespace", "a")["ids"]
+    given = ("chat", "--session", "a", "--max-tokens", "8", "What colour is my bike?")
+    ran = arcanum(*given)
+    assert f"recalled memory {number} · to open one: arcanum memory show {number}" in ran.err
+    (turn,) = told("memory", "turns", "a")["turns"]
+    assert [one["id"] for one in turn["recalled"]] == [number]
+    assert told("memory", "show", str(number))["memory"]["text"] == "My bike is turquoise."
+    plan = told("memory", "forget", str(number))["pending"]["approval_id"]
+    told("approvals", "approve", str(plan), "--count", "1")
+    assert [one["id"] for one in told("memory", "turns", "a")["turns"][0]["recalled"]] == [number]
+    assert "was forgotten" in refused("memory", "show", str(number))["message"]
+
+
 def test_an_answer_as_json_fits_its_schema(tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
     size = {"enum": ["small", "large"]}

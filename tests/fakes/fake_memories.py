@@ -25,7 +25,7 @@ class Memories:
         self.world = world
         self.all: dict[int, Memory] = {}
         self.folders: list[Folder] = []
-        self.gone = 0
+        self.gone: set[int] = set()
         self.since: datetime | None = None
         self.until: datetime | None = None
         self.partial = ""
@@ -36,7 +36,7 @@ class Memories:
     def put(self, namespace: str, text: str, **changes: Any) -> Memory:
         """Something is remembered, and nobody is told."""
         fields: dict[str, Any] = {
-            "id": len(self.all) + self.gone + 1, "namespace": namespace, "kind": "note",
+            "id": len(self.all) + len(self.gone) + 1, "namespace": namespace, "kind": "note",
             "text": text, "at": self.world.now, "added_at": self.world.now, "source": "note",
             "importance": 0.4,
         }  # fmt: skip
@@ -56,6 +56,8 @@ class Memories:
         self.change(new, replaces=(told, *self.all[new].replaces))
 
     def change(self, number: int, **changes: Any) -> Memory:
+        if number in self.gone:
+            raise NotFound(f"Memory {number} was forgotten (2026-07-01).", "It is gone.")
         if number not in self.all:
             raise NotFound(f"There is no memory {number}.", "arcanum memory list")
         self.all[number] = self.all[number].model_copy(update=changes)
@@ -158,7 +160,7 @@ class Memories:
         ids = [int(item.key) for item in approval.card.items]
         for number in ids:
             del self.all[number]
-            self.gone += 1
+            self.gone.add(number)
         self.tell("forgotten", *ids, namespace=approval.card.subject)
         outcome = Outcome(
             state=ApprovalState.DONE, done=len(ids), total=len(ids), summary="forgotten"
@@ -187,7 +189,7 @@ class Memories:
         return Stats(
             memories=len(states), live=states.count("live"), merged=states.count("merged"),
             replaced=states.count("replaced"), archived=states.count("archived"),
-            pinned=sum(m.pinned for m in self.all.values()), forgotten=self.gone,
+            pinned=sum(m.pinned for m in self.all.values()), forgotten=len(self.gone),
             namespaces=len({m.namespace for m in self.all.values()}), waiting=self.waiting,
             to_embed=0, index="ready", embedding="minilm-l6-v2", dimensions=384,
             vectors=len(states), index_bytes=4_200_000, resident_bytes=12_600_000,

@@ -358,11 +358,12 @@ class World:
         turn = self.talk.opened(request)
         self.emit(memory.TurnOpened(session=turn.session, turn_id=turn.id, at=self.now))
         hits = self.memories.of_earlier(turn)
+        turn = turn.model_copy(update={"recalled": tuple(hit.recalled for hit in hits)})
         said, status, count = "", "stopped", 0
         try:
             yield agent0.AnswerStarted(
                 turn_id=turn.id, session=turn.session, backend=self.model.backend,
-                model=self.model.model, simulated=self.model.simulated, recalled=hits[-2:],
+                model=self.model.model, simulated=self.model.simulated, recalled=hits,
                 prompt_tokens=self.prompt_tokens, context=self.model.context,
             )  # fmt: skip
             for piece in self.pieces:

@@ -409,28 +409,6 @@ async def test_what_became_of_memories_is_news_and_leads_there() -> None:
         await it.sees("MEMORIES  garden")
 
 
-# --- what was recalled for an answer --------------------------------------------------------------
-
-
-async def test_the_memories_of_an_answer_are_opened_from_it() -> None:
-    async with desk(_world()) as it:
-        await it.press("2")
-        await it.sees("AGENT-0")
-        await it.type("what colour is it")
-        await it.answer("enter")
-        await it.sees("2 memories recalled")
-        await it.answer("ctrl+s")
-        await it.sees("What was recalled for this answer", "1.00", "I had the bike painted")
-        await it.answer("enter")
-        await it.sees("turn #2 of the conversation main", "words 0.50")
-        await it.answer("escape")
-        await it.answer("escape")
-        await it.loses("What was recalled")
-        await it.press("ctrl+t", "up")
-        await it.answer("w")
-        await it.sees("is not known here")
-
-
 # --- hostile text ---------------------------------------------------------------------------------
 
 NASTY = "[bold]fat[/] \x1b[2J\x1b]0;t\x07 abc\u202egpj.exe\u2066 映画 🎬 two\r\nlines\ttab "

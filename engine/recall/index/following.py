@@ -352,12 +352,13 @@ def _with_text(row: Changed, text: str) -> Changed:
 
 
 def _said(row: Changed) -> tuple[bytes | None, str | None]:
-    """What it says and what it gives a value, apart by who says it and how it came here."""
+    """What it says and what it gives a value, apart by who says it: a turn and a note without a
+    speaker are both the person's own words."""
     if row.kind == "document":
         return None, None
     digest = statements.same(row.text)
     stated = statements.statement(row.text)
-    whose = f"{row.kind}|{row.speaker}|"
+    whose = f"{row.speaker}|"
     return (
         None if digest is None else digest + whose.encode(),
         None if stated is None else whose + stated.slot,

@@ -1,4 +1,4 @@
-"""``arcanum memory`` for people: hostile words stay words, on the terminal and in an export."""
+"""Conversations for people in a shell: hostile words stay words, and what was recalled is named."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.contract.agent0 import AnswerFinished, AnswerPiece, AnswerStarted
 from engine.contract.client import Pending
 from engine.contract.errors import NotFound
+from engine.contract.memories import Recalled, RecallHit
 from engine.contract.memory import RestoredSession, SessionList, SessionSummary, Turn, TurnList
 from tests.unit.cli.answers import Answers
 
@@ -15,6 +17,9 @@ Arcanum = Callable[..., Any]
 
 AT = datetime(2025, 11, 20, 12, tzinfo=UTC)
 HOSTILE = "```\n# Not a heading\n````\n<b>\x1b[2J\x9b\u202e"
+
+
+RECALLED = (Recalled(id=17, score=2.0), Recalled(id=3, score=1.0))
 
 
 def turn(number: int, **fields: Any) -> Turn:
@@ -25,7 +30,7 @@ def turn(number: int, **fields: Any) -> Turn:
 TURNS = (
     turn(1, answer=HOSTILE, model="m`1`", attached=("a`\x1b.txt",), siblings=(1, 3)),
     turn(2, parent_id=1, question=HOSTILE, answer="part", status="stopped", note="stopped"),
-    turn(3, siblings=(1, 3), answer="Hi.", status="failed", note="# no"),
+    turn(3, siblings=(1, 3), answer="Hi.", status="failed", note="# no", recalled=RECALLED),
 )
 
 
@@ -70,6 +75,41 @@ def test_an_export_of_nothing_writes_nothing(arcanum: Arcanum) -> None:
     answers = Answers({"memory.export": NotFound("There is no conversation 'a'.")})
     ran = arcanum("memory", "export", "a", answers=answers)
     assert (ran.code, ran.out) == (3, "")
+
+
+def test_turns_tell_what_their_answers_were_told(arcanum: Arcanum) -> None:
+    answers = Answers({"memory.turns": TurnList(turns=TURNS)})
+    lines = arcanum("memory", "turns", "a", answers=answers).out.splitlines()
+    assert lines[-1] == "  recalled memories 17, 3"
+    assert sum("recalled" in line for line in lines) == 1
+    told = arcanum("memory", "turns", "a", "--json", answers=answers).json["turns"]
+    assert [one["id"] for one in told[2]["recalled"]] == [17, 3]
+    assert told[0]["recalled"] is None
+
+
+def answer(recalled: tuple[RecallHit, ...]) -> list[Any]:
+    started = AnswerStarted(
+        turn_id=1, session="a", backend="b", model="m", simulated=False, recalled=recalled
+    )
+    finished = AnswerFinished(
+        turn=turn(1, answer="Hi."), finish="stop", tokens=1, first_token_s=0.1, seconds=1.0
+    )
+    return [started, AnswerPiece(text="Hi."), finished]
+
+
+def test_the_memories_that_went_into_an_answer_are_named(arcanum: Arcanum) -> None:
+    hits = tuple(
+        RecallHit(id=number, namespace="a", kind="note", text="x", at=AT, added_at=AT, score=1.0)
+        for number in (17, 3)
+    )
+    answers = Answers({"agent0.ask": answer(hits)})
+    ran = arcanum("chat", "x", answers=answers)
+    assert "recalled memories 17, 3 · to open one: arcanum memory show 17" in ran.err
+    assert ran.out == "Hi.\n"
+    started = arcanum("chat", "x", "--json", answers=answers).lines[0]
+    assert [hit["id"] for hit in started["recalled"]] == [17, 3]
+    answers = Answers({"agent0.ask": answer(hits[1:])})
+    assert "recalled memory 3 ·" in arcanum("chat", "x", answers=answers).err
 
 
 def test_turns_tell_their_attachments_and_what_stands_beside_them(arcanum: Arcanum) -> None:

@@ -9,8 +9,11 @@ import pytest
 
 from engine.contract import approvals, memory, recall
 from engine.contract.base import Empty
+from engine.contract.call import Actor, ActorKind, Call
+from engine.contract.client import Done
 from engine.contract.errors import Invalid, NotFound
-from engine.contract.memories import Memory
+from engine.contract.memories import Memory, Note, Stats
+from engine.contract.ports import TurnLog
 from tests.fakes.house import pending
 from tests.unit.recall.rooms import Rooms
 
@@ -215,6 +218,77 @@ async def test_another_branch_knows_nothing_of_it(rooms: Rooms) -> None:
     await rooms.say("a", "My bike is red now.", after=one)
     stats = await rooms.settled()
     assert (stats.replaced, stats.merged) == (0, 0)
+
+
+async def judged(rooms: Rooms) -> Stats:
+    """Once what is to take the place of what so far is written down: what came later is. Counts
+    without that."""
+    old = await rooms.note("The marker is set.", "marker")
+    await rooms.note("the marker is set!", "marker")
+    await rooms.state_of(old, "merged")
+    stats = await rooms.settled()
+    return stats.model_copy(update={"merged": stats.merged - 1, "live": stats.live - 1})
+
+
+async def test_a_note_takes_the_place_of_what_was_said_in_a_chat(rooms: Rooms) -> None:
+    elsewhere = await rooms.note("My bike is turquoise.", "b")
+    await rooms.say("a", "My bike is turquoise.")
+    noted = await rooms.note("My bike is red now.")
+    said = await rooms.state_of(noted - 1, "replaced")
+    assert (said.kind, said.replaced_by) == ("turn", noted)
+    await judged(rooms)
+    (told,) = await rooms.port.recall("a", "What colour is my bike?", 3)
+    assert told.text == "My bike is red now."
+    assert [one.text for one in told.replaces] == ["My bike is turquoise."]
+    assert (await rooms.show(elsewhere)).state == "live"
+    assert await rooms.found("bike", "b") == ["My bike is turquoise."]
+
+
+async def test_what_is_said_in_a_chat_takes_the_place_of_a_note(rooms: Rooms) -> None:
+    noted = await rooms.note("My bike is turquoise.")
+    same = await rooms.note("My sister Marta plays the cello.")
+    await rooms.say("a", "My bike is red now.")
+    await rooms.say("a", "My sister Marta plays the cello!")
+    assert (await rooms.state_of(noted, "replaced")).replaced_by == same + 1
+    assert (await rooms.state_of(same, "merged")).replaced_by == same + 2
+
+
+async def test_no_note_is_taken_from_a_branch_that_knows_nothing_of_the_turn(rooms: Rooms) -> None:
+    noted = await rooms.note("My bike is turquoise.")
+    await rooms.say("a", "Hello.")
+    await rooms.say("a", "Good morning.", after=0)
+    await rooms.say("a", "My bike is red now.")
+    await rooms.say("a", "My bike is turquoise.")
+    stats = await judged(rooms)
+    assert (stats.replaced, stats.merged) == (1, 0)  # the turn that the last one follows
+    assert (await rooms.show(noted)).state == "live"
+
+
+async def test_another_speaker_contradicts_nobody(rooms: Rooms) -> None:
+    await rooms.say("a", "My bike is turquoise.")
+    await rooms.note("My bike is red now.", speaker="Ann")
+    stats = await judged(rooms)
+    assert (stats.replaced, stats.merged) == (0, 0)
+
+
+@pytest.mark.parametrize("text", ["My bike is red now.", "My bike is turquoise!"])
+@pytest.mark.parametrize("kind", [ActorKind.MODEL, ActorKind.AGENT])
+async def test_what_a_model_says_or_notes_never_replaces_what_a_person_said(
+    rooms: Rooms, kind: ActorKind, text: str
+) -> None:
+    call = Call(Actor(kind, "one"))
+    await rooms.say("a", "My bike is turquoise.")
+    log = rooms.engine.ground.use(TurnLog)  # type: ignore[type-abstract]
+    await log.close(await log.open("a", text, call), "done", "Noted.", "", "m")
+    request = recall.AddNotes(namespace="a", notes=(Note(text=text),))
+    added = await rooms.client.call(recall.ADD, request, call)
+    assert isinstance(added, Done)
+    (noted,) = added.result.ids
+    stats = await judged(rooms)
+    assert (stats.replaced, stats.merged) == (0, 1)  # its own, said again
+    said = await rooms.show(noted - 2)
+    assert (said.text, said.speaker, said.state) == ("My bike is turquoise.", "", "live")
+    assert {(await rooms.show(noted - n)).speaker for n in (0, 1)} == {f"{kind}:one"}
 
 
 # --- only some ----------------------------------------------------------------------------------

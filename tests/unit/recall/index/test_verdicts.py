@@ -31,6 +31,20 @@ def test_what_takes_whose_place_is_told(truth: IndexHouse) -> None:
         assert truth.search(work, "bike") == [red]
 
 
+def test_what_a_person_says_and_notes_is_one_persons_and_nobody_elses(truth: IndexHouse) -> None:
+    said = truth.note("My bike is turquoise.", at=0.0, kind="turn", source="chat")
+    noted = truth.note("My bike is red now.", at=DAY)
+    truth.note("My bike is black now.", at=2 * DAY, speaker="Ann")
+    truth.note("My bike is blue now.", at=2 * DAY, kind="document", source="bikes.md")
+    truth.note("My bike is green now.", "b", at=2 * DAY)
+    tea = truth.note("We drink green tea.", at=0.0)
+    truth.note("We drink green tea.", at=DAY, speaker="Ann")
+    again = truth.note("We drink green tea!", at=2 * DAY, kind="turn", source="chat")
+    with truth.work() as work:
+        truth.settle(work)
+        assert verdicts(truth) == [(said, noted, "replaced"), (tea, again, "merged")]
+
+
 def test_the_newer_wins_in_whichever_order_they_came(truth: IndexHouse) -> None:
     red = truth.note("My bike is red now.", at=2 * DAY)
     turquoise = truth.note("My bike is turquoise.", at=0.0)
