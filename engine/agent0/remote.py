@@ -155,7 +155,10 @@ class RemoteAsk(Elsewhere):
             # A digest has no place for fractions; what is attached stands in the payload, once.
             asked.model_dump(mode="json")
             | {"temperature": str(asked.temperature or 0), "attachments": []},
-            {"attached": [[one.name, one.text] for one in attached]},
+            {
+                "attached": [[one.name, one.text] for one in attached],
+                "recalled": [hit.id for hit in prompt.recalled],
+            },
             prompt.messages,
             " · ".join(sends),
         )

@@ -124,12 +124,16 @@ class Edit(Wire):
 
 
 class Forget(Wire):
-    """By number, or all that a namespace holds."""
+    """By number, or all that a namespace holds. ``gone``: what files no longer say, where copies of
+    the database still hold it; which passages those are is found out."""
 
     ids: Annotated[tuple[MemoryId, ...], Field(max_length=10_000)] = Field(
         (), description="the memories' numbers"
     )
     namespace: Name | None = Field(None, description="everything of this namespace")
+    gone: Annotated[
+        bool, Field(description="what changed, removed or unwatched files said, from every copy")
+    ] = False
 
 
 class Forgotten(Wire):
@@ -306,7 +310,7 @@ FORGET = Operation(
     Forget,
     Forgotten,
     risk=Risk.HIGH,
-    audit=("ids", "namespace"),
+    audit=("ids", "namespace", "gone"),
     positional=("ids",),
 )
 EXPORT = Operation(

@@ -7,7 +7,7 @@ its time, a memory by its uid.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,18 @@ def clean(path: Path, erasure: Erasure) -> bool:
     try:
         with closing(_opened(path)) as copy:
             return _clean(copy, erasure)
+    except (sqlite3.Error, OSError) as error:
+        raise Unclean(visible(str(error))) from error
+
+
+def passages(path: Path, uids: Container[bytes]) -> list[sqlite3.Row]:
+    """Of the passages with these uids that a copy has: uid, at, source, text. Raises Unclean."""
+    try:
+        with closing(_opened(path)) as copy:
+            if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'memory'").fetchall():
+                return []
+            rows = copy.execute("SELECT uid, at, source, text FROM memory WHERE kind = 'document'")
+            return [row for row in rows if row["uid"] in uids]
     except (sqlite3.Error, OSError) as error:
         raise Unclean(visible(str(error))) from error
 
