@@ -156,17 +156,6 @@ async def make_namespace(tx: Transaction, name: str) -> int:
     )
 
 
-async def drop_unused(tx: Transaction, namespaces: Iterable[int]) -> None:
-    """Those in which nothing is left: a name says something, too."""
-    await tx.execute(
-        "DELETE FROM namespace WHERE id IN (SELECT value FROM json_each(?))"
-        " AND session_id IS NULL"
-        " AND NOT EXISTS (SELECT 1 FROM memory WHERE namespace_id = namespace.id)"
-        " AND NOT EXISTS (SELECT 1 FROM folder WHERE namespace_id = namespace.id)",
-        (numbers(namespaces),),
-    )
-
-
 # --- adding -------------------------------------------------------------------------------------
 
 _ADD = (

@@ -179,7 +179,6 @@ class Folders:
 
                 async def work(tx: Transaction) -> None:
                     await tx.execute("DELETE FROM folder WHERE id = ?", (kept.id,))
-                    await book.drop_unused(tx, [kept.home.namespace_id])
 
                 await self._ground.state.write(work)
                 del self._kept[kept.id]

@@ -24,7 +24,7 @@ from engine.contract.recall import Forget, Forgotten
 from engine.ground import Ground
 from engine.recall import copies, gone
 from engine.recall.archived import Damaged
-from engine.recall.book import drop_unused, fetch, numbers, row_of, told
+from engine.recall.book import fetch, numbers, row_of, told
 from engine.recall.copies import Erasure, Unclean
 from engine.recall.erasing import PLANS, Statement, Words, emptied, plan_emptied
 from engine.recall.extent import Extent, drafted, extent_of, in_namespace, moved, turns_of
@@ -145,7 +145,7 @@ class ForgetActs:
         if gone.is_gone(plan):
             found = await gone.left(self._state, self._copies, MOST)
             texts = {row["text"] for row in found.passages.values()}
-            return Erasure(_uids(plan), (), sorted(texts - {""}))
+            return Erasure(_uids(plan), (), sorted(texts - {""}), gone=True)
         ids = _ids(plan)
         rows = await fetch(
             self._state,
@@ -226,11 +226,20 @@ class ForgetActs:
             " WHERE id IN (SELECT value FROM json_each(?))",
             (numbers(ids),),
         )
+        if gone.is_gone(plan):  # In which they were nothing tells any more.
+            spaces = await tx.fetch("SELECT id FROM namespace")
         tables = {"memory", "attachment", "turn", "session"}
         for statement in emptied(ids, (number for number, _at in turns_of(plan)), tables):
             await tx.execute(*statement)
         await switch(tx, files)
-        await drop_unused(tx, (row["id"] for row in spaces))
+        # A name says something, too.
+        await tx.execute(
+            "DELETE FROM namespace WHERE id IN (SELECT value FROM json_each(?))"
+            " AND session_id IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM memory WHERE namespace_id = namespace.id)"
+            " AND NOT EXISTS (SELECT 1 FROM folder WHERE namespace_id = namespace.id)",
+            (numbers(row["id"] for row in spaces),),
+        )
         name = plan.payload["namespace"] or ""
         if ids:
             await told(tx, "forgotten", ids, self._ground.machine, name)

@@ -90,7 +90,9 @@ def drafted(request: Forget, found: Left, call: Call, ttl_s: float) -> Draft:
         card=Card(
             verb="forget",
             subject="what files no longer say",
-            headline=f"{memories(len(order))}, for good" if order else "no copy holds any of it",
+            headline=f"{memories(len(order))}, for good"
+            if order
+            else "no copy remembers any of it",
             rows=tuple(_rows(found, call)),
             items=tuple(_item(number, found.passages[number]) for number in order),
             confirm_count=len(order) or None,
@@ -106,8 +108,8 @@ def _rows(found: Left, call: Call) -> Iterator[CardRow]:
         yield CardRow(label="DO", text=text, mark=Mark.WARN)
     yield CardRow(
         label="DO",
-        text="empty the plans of approvals that hold what is gone, and write the database and the"
-        " index anew, so that no free space keeps it",
+        text="empty the plans of approvals that hold what is gone, and write the database, its"
+        " copies and the index anew, so that no free space keeps it",
     )
     yield CardRow(label="WHY", text=f"asked for by {call.actor}")
     yield CardRow(

@@ -192,7 +192,7 @@ async def test_what_goes_after_the_card_was_made_stays_in_the_copies(desk: Desk)
     assert _texts(copy) == []
 
 
-async def test_what_no_copy_holds_is_cleaned_away_all_the_same(desk: Desk) -> None:
+async def test_what_no_copy_remembers_is_cleaned_away_all_the_same(desk: Desk) -> None:
     with pytest.raises(Invalid, match="not clear"):
         await desk.plan(1)
     with pytest.raises(NotFound, match="Nothing is gone"):
@@ -207,11 +207,18 @@ async def test_what_no_copy_holds_is_cleaned_away_all_the_same(desk: Desk) -> No
     )
     (desk.papers / "safe.txt").unlink()
     await desk.read()
-    assert holding(desk.home.data, SECRET.upper()) != []
+    # It remembers the passage no more; its plans and its free space do.
+    copy = copied(desk.home)
+    assert holding(copy.parent, SECRET.upper()) == [copy.name]
+    with closing(sqlite3.connect(copy, isolation_level=None)) as db:
+        db.execute("PRAGMA secure_delete = OFF")
+        db.execute("INSERT INTO setting (name, value) VALUES ('x', ?)", (SECRET,))
+        db.execute("DELETE FROM setting WHERE name = 'x'")
+    assert holding(copy.parent, SECRET) == [copy.name]
     plan = await desk.plan()
     shown = (await desk.shown(plan)).card
     assert (shown.headline, shown.items, shown.confirm_count) == (
-        "no copy holds any of it", (), None,
+        "no copy remembers any of it", (), None,
     )  # fmt: skip
     done = await desk.approve(plan)
     assert (done.state, done.outcome and done.outcome.problems) == (ApprovalState.DONE, ())
