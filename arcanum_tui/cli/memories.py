@@ -285,8 +285,10 @@ def show_edited(found: Memory, terminal: Terminal) -> None:
 async def forget(run: Invocation) -> int:
     """Nothing is touched before the approval that this asks for."""
     given = vars(run.options)
-    if not given.get("ids") and not given.get("namespace"):
-        raise Invalid("There is nothing to forget.", "Name memories by number, or --namespace.")
+    if not any(given.get(name) for name in ("ids", "namespace", "gone")):
+        raise Invalid(
+            "There is nothing to forget.", "Name memories by number, --namespace, or --gone."
+        )
     return await call(run)
 
 
@@ -343,7 +345,11 @@ COMMANDS = (
         "forget",
         recall.FORGET,
         run=forget,
-        examples=("arcanum memory forget 12 13", "arcanum memory forget --namespace house"),
+        examples=(
+            "arcanum memory forget 12 13",
+            "arcanum memory forget --namespace house",
+            "arcanum memory forget --gone",
+        ),
     ),
     Command(
         "namespaces",

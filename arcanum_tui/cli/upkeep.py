@@ -31,6 +31,13 @@ _INDEX = {
 # --- folders ------------------------------------------------------------------------------------
 
 
+def show_unwatched(left: Folders, terminal: Terminal) -> None:
+    show_folders(left, terminal)
+    terminal.note(
+        "What it held is found no more. From the copies, too: arcanum memory forget --gone"
+    )
+
+
 def show_folders(found: Folders, terminal: Terminal) -> None:
     if not found.folders:
         terminal.line("No folder is remembered.")
@@ -212,7 +219,7 @@ COMMANDS = (
     Command(
         "unwatch",
         recall.UNWATCH,
-        show_folders,
+        show_unwatched,
         examples=("arcanum memory unwatch ~/notes",),
     ),
     Command(

@@ -22,6 +22,7 @@ from arcanum_tui.widgets.lines import Lines
 from arcanum_tui.work import restart, start
 from engine.contract import recall
 from engine.contract.base import Empty, PathRef
+from engine.contract.client import Pending
 from engine.contract.errors import ArcanumError
 from engine.contract.memories import Folder
 
@@ -35,7 +36,12 @@ class WatchedDialog(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("watched")]
 
     def __init__(self, namespace: str) -> None:
-        super().__init__("Folders that are remembered", ("n", "watch one"), ("x", "no longer"))
+        super().__init__(
+            "Folders that are remembered",
+            ("n", "watch one"),
+            ("x", "no longer"),
+            ("f", "forget what went"),
+        )
         self._namespace = namespace
         self._folders: tuple[Folder, ...] = ()
         self._read_at = 0
@@ -125,6 +131,24 @@ class WatchedDialog(Dialog[None]):
             self._say(error)
         else:
             self._show(left.folders)
+            self.show_keys("It is found no more. f erases it from the copies in backups, too.")
+
+    def action_forget_gone(self) -> None:
+        if self.answers():
+            start(self, "folders", self._forget_gone)
+
+    async def _forget_gone(self) -> None:
+        center = self.control_center
+        try:
+            done = await center.engine.call(recall.FORGET, recall.Forget(gone=True))
+        except ArcanumError as error:
+            self._say(error)
+            return
+        if isinstance(done, Pending):
+            self.close(None)
+            title = f"▲ #{done.approval_id} forget what files no longer say waits for you"
+            center.tell("Nothing is touched yet: read the card, and answer it.", title)
+            center.go_to("approvals", str(done.approval_id))
 
     def _say(self, error: ArcanumError) -> None:
         self.show_keys(f"✗ {error.message} {error.hint}".strip())

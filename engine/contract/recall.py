@@ -128,12 +128,11 @@ class Edit(Wire):
 
 
 class Forget(Wire):
-    """By number, or all that a namespace holds."""
+    """By number, all that a namespace holds, or (``gone``) what copies hold and files said once."""
 
-    ids: Annotated[tuple[MemoryId, ...], Field(max_length=10_000)] = Field(
-        (), description="the memories' numbers"
-    )
+    ids: tuple[MemoryId, ...] = Field((), max_length=10_000, description="the memories' numbers")
     namespace: Name | None = Field(None, description="everything of this namespace")
+    gone: Annotated[bool, Field(description="what files no longer say, from every copy")] = False
 
 
 class Forgotten(Wire):
@@ -310,7 +309,7 @@ FORGET = Operation(
     Forget,
     Forgotten,
     risk=Risk.HIGH,
-    audit=("ids", "namespace"),
+    audit=("ids", "namespace", "gone"),
     positional=("ids",),
 )
 EXPORT = Operation(

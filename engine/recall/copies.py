@@ -7,14 +7,14 @@ its time, a memory by its uid.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.contract.base import visible
-from engine.recall.erasing import PLANS, Words, emptied, plan_emptied
+from engine.recall.erasing import PLANS, Statement, Words, emptied, plan_emptied
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,14 @@ class Erasure:
     """What is to go. ``turns``: number and time. ``texts``: what was said, as far as it is known.
 
     ``corrected``: (uid, what it said before, what it says): of a memory that stays, what it said
-    before is to go.
+    before is to go. ``gone``: so is what a copy has no more, from its plans and its free space.
     """
 
     uids: Sequence[str]
     turns: Sequence[tuple[int, str]]
     texts: Sequence[str] = ()
     corrected: Sequence[tuple[str, str, str]] = ()
+    gone: bool = False
 
 
 class Unclean(Exception):
@@ -53,6 +54,18 @@ def clean(path: Path, erasure: Erasure) -> bool:
         raise Unclean(visible(str(error))) from error
 
 
+def passages(path: Path, uids: Container[bytes]) -> list[sqlite3.Row]:
+    """Of the passages with these uids that a copy has: uid, at, source, text. Raises Unclean."""
+    try:
+        with closing(_opened(path)) as copy:
+            if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'memory'").fetchall():
+                return []
+            rows = copy.execute("SELECT uid, at, source, text FROM memory WHERE kind = 'document'")
+            return [row for row in rows if row["uid"] in uids]
+    except (sqlite3.Error, OSError) as error:
+        raise Unclean(visible(str(error))) from error
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=rw"
     copy = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
@@ -64,7 +77,13 @@ def _clean(copy: sqlite3.Connection, erasure: Erasure) -> bool:
     tables = {row["name"] for row in copy.execute("SELECT name FROM sqlite_master")}
     memories, turns, texts = _found(copy, erasure, tables)
     corrected = erasure.corrected if "memory" in tables else ()
-    if not memories and not turns and not corrected:
+    there = erasure.gone and "forgotten" in tables
+    gone = copy.execute("SELECT memory_id FROM forgotten") if there else ()
+    ids = {*memories, *(row["memory_id"] for row in gone)}
+    words = Words([*texts, *erasure.texts])
+    # One may hold words of what this copy has no more.
+    plans = _plans(copy, ids, set(turns), words) if "payload" in tables else []
+    if not (memories or turns or corrected or plans or erasure.gone):
         return False
     # One file and nothing beside it; what it held before goes with the journal.
     if copy.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
@@ -72,15 +91,13 @@ def _clean(copy: sqlite3.Connection, erasure: Erasure) -> bool:
     copy.execute("PRAGMA secure_delete = ON")
     copy.execute("PRAGMA synchronous = FULL")
     copy.execute("BEGIN IMMEDIATE")
-    for statement in emptied(memories, turns, tables):
+    for statement in (*emptied(memories, turns, tables), *plans):
         copy.execute(*statement)
     for uid, before, says in corrected:
         copy.execute(
             "UPDATE memory SET text = ? WHERE uid = ? AND text = ?",
             (says, bytes.fromhex(uid), before),
         )
-    if "payload" in tables:
-        _empty_plans(copy, memories, turns, Words([*texts, *erasure.texts]))
     copy.execute("COMMIT")
     copy.execute("VACUUM")
     if any(_found(copy, erasure, tables)[0]):
@@ -113,15 +130,16 @@ def _found(
     return [row["id"] for row in memories], [row["id"] for row in turns], texts
 
 
-def _empty_plans(
-    copy: sqlite3.Connection, memories: list[int], turns: list[int], words: Words
-) -> None:
+def _plans(
+    copy: sqlite3.Connection, memories: set[int], turns: set[int], words: Words
+) -> list[Statement]:
+    """What empties the plans of a copy."""
+    found: list[Statement] = []
     last = 0
     while rows := copy.execute(PLANS, (last,)).fetchall():
         last = rows[-1]["id"]
-        for row in rows:
-            for statement in plan_emptied(row, set(memories), set(turns), words):
-                copy.execute(*statement)
+        found += [each for row in rows for each in plan_emptied(row, memories, turns, words)]
+    return found
 
 
 def in_files(paths: Sequence[Path], texts: Sequence[str]) -> list[Path]:

@@ -150,8 +150,10 @@ def plan_emptied(
         found = _items_emptied(row, card, {str(number) for number in turns})
         return [*found, *_untitled(row)] if found else []
     outcome = json.loads(row["outcome"]) if row["outcome"] else {}
+    request, payload = json.loads(row["request"]), json.loads(row["payload"])
     own = outcome.get("result", {}).get("turn_id") in turns
-    if not own and not words.within([json.loads(row["request"]), json.loads(row["payload"])]):
+    own = own or any(json.loads(one)["id"] in memories for one in payload.get("recalled", ()))
+    if not own and not words.within([request, payload]):
         return []
     return [
         (_PLAN, (_written(card | {"items": []}), row["id"])),

@@ -24,10 +24,13 @@ _ROWS = (
     f"{_CLOSURE} SELECT memory.id, memory.rev, memory.uid, memory.kind, memory.state, memory.at,"  # noqa: S608 - ours
     " memory.replaced_by, memory.pinned, memory.source, memory.namespace_id,"
     " namespace.name AS namespace, turn.id AS turn_id, turn.asked_at, turn.status,"
+    " folder.path AS folder,"
     " (SELECT count(*) FROM attachment WHERE attachment.turn_id = turn.id) AS attached,"
     " substr(memory.text, 1, 400) AS beginning, length(CAST(memory.text AS BLOB)) AS size"
     " FROM gone JOIN memory ON memory.id = gone.id"
     " JOIN namespace ON namespace.id = memory.namespace_id"
+    " LEFT JOIN document ON document.id = memory.document_id"
+    " LEFT JOIN folder ON folder.id = document.folder_id"
     " LEFT JOIN turn ON turn.id = memory.turn_id ORDER BY memory.id"
 )
 # A question that was corrected still stands in its turn as it was asked.
@@ -38,6 +41,13 @@ _ASKED_BEFORE = (
     " JOIN turn ON turn.session_id = namespace.session_id AND turn.question = old.text"
     " JOIN memory AS mine ON mine.turn_id = turn.id AND mine.text != old.text"
     " WHERE mine.id NOT IN (SELECT id FROM gone)"
+)
+
+NOT_LOOKED_FOR = CardRow(
+    label="RISK",
+    text="not looked for: exports and copies that you made, what was sent elsewhere, other"
+    " memories and answers that say the same",
+    mark=Mark.WARN,
 )
 
 
@@ -166,12 +176,7 @@ def _rows(found: Extent, call: Call) -> list[CardRow]:
             " the copies in backups",
             mark=Mark.WARN,
         ),
-        CardRow(
-            label="RISK",
-            text="not looked for: exports and copies that you made, what was sent elsewhere, other"
-            " memories and answers that say the same",
-            mark=Mark.WARN,
-        ),
+        NOT_LOOKED_FOR,
     ]
     if pinned:
         rows.append(

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
 from engine.contract.approvals import ApprovalState, Outcome
-from engine.contract.base import visible
+from engine.contract.base import PathRef, visible
 from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, Failed, Invalid, NotFound, Refused
 from engine.contract.ports import Draft, Execution, StoredPlan
 from engine.contract.recall import Forget, Forgotten
 from engine.ground import Ground
-from engine.recall import copies
+from engine.recall import copies, gone
 from engine.recall.archived import Damaged
 from engine.recall.book import fetch, numbers, row_of, told
 from engine.recall.copies import Erasure, Unclean
@@ -29,7 +30,7 @@ from engine.recall.erasing import PLANS, Statement, Words, emptied, plan_emptied
 from engine.recall.extent import Extent, drafted, extent_of, in_namespace, moved, turns_of
 from engine.recall.records import memories, some
 from engine.recall.vault import Replacement, Vault, switch
-from engine.store import Transaction
+from engine.store import Database, Transaction
 
 _log = logging.getLogger("arcanum.recall")
 MOST = 100_000
@@ -61,24 +62,25 @@ class ForgetActs:
         self._state = ground.state
         self._vault = vault
         self._index = index
+        self._copies = ground.home.data / "backups"
 
     # --- before ---------------------------------------------------------------------------------
 
     async def plan(self, request: Forget, call: Call) -> Draft:
+        _refuse_unclear(request)
+        hours = timedelta(hours=self._ground.config.approvals.expires_hours)
+        if request.gone:
+            left = await gone.left(self._state, self._copies, MOST)
+            return await asyncio.to_thread(gone.drafted, request, left, call, hours.total_seconds())
         ids = await self._wanted(request)
         found = await extent_of(self._state, ids)
         _refuse(found)
         away = [row["id"] for row in found.rows if row["state"] == "archived"]
         texts = await self._vault.texts(away) if away else {}
-        hours = timedelta(hours=self._ground.config.approvals.expires_hours)
         return await asyncio.to_thread(drafted, request, found, texts, call, hours.total_seconds())
 
     async def _wanted(self, request: Forget) -> list[int]:
-        """Raises Invalid or NotFound."""
-        if bool(request.ids) == (request.namespace is not None):
-            raise Invalid(
-                "What to forget is not clear.", "Give memories' numbers, or --namespace NAME."
-            )
+        """Raises NotFound."""
         if request.namespace is None:
             there = await fetch(
                 self._state,
@@ -97,7 +99,11 @@ class ForgetActs:
         return ids
 
     async def check(self, plan: StoredPlan) -> list[str]:
-        return await moved(self._state, plan)
+        return await self._moved(self._state, plan)
+
+    async def _moved(self, source: Database | Transaction, plan: StoredPlan) -> list[str]:
+        """What is gone stays as it is."""
+        return [] if gone.is_gone(plan) else await moved(source, plan)
 
     # --- doing it -------------------------------------------------------------------------------
 
@@ -124,14 +130,22 @@ class ForgetActs:
         )
         if left:
             return _untouched(plan, ApprovalState.INTERRUPTED, ["the engine ended before"])
-        report = _Report()
-        async with self._vault.changing:
-            await self._vault.settle()
-        await self._clean(plan, Erasure(_uids(plan), turns_of(plan)), report)
+        report, erasure = _Report(), Erasure(_uids(plan), turns_of(plan))
+        if gone.is_gone(plan):  # Whether it was committed is not seen, and it can be done again.
+            erasure = await self._said(plan)
+            await self._erase(plan, erasure, report)
+        else:
+            async with self._vault.changing:
+                await self._vault.settle()
+        await self._clean(plan, erasure, report)
         return _done(plan, report)
 
     async def _said(self, plan: StoredPlan) -> Erasure:
         """All that is to go, in memory alone."""
+        if gone.is_gone(plan):
+            found = await gone.left(self._state, self._copies, MOST)
+            texts = {row["text"] for row in found.passages.values()}
+            return Erasure(_uids(plan), (), sorted(texts - {""}), gone=True)
         ids = _ids(plan)
         rows = await fetch(
             self._state,
@@ -181,7 +195,7 @@ class ForgetActs:
             plans, seen = await self._plans(0, plan, words)
 
             async def work(tx: Transaction) -> list[str]:
-                if changed := await moved(tx, plan):
+                if changed := await self._moved(tx, plan):
                     return changed
                 await self._write(tx, plan, files)
                 later, _seen = await self._plans(seen, plan, words, tx)
@@ -212,6 +226,8 @@ class ForgetActs:
             " WHERE id IN (SELECT value FROM json_each(?))",
             (numbers(ids),),
         )
+        if gone.is_gone(plan):  # In which they were nothing tells any more.
+            spaces = await tx.fetch("SELECT id FROM namespace")
         tables = {"memory", "attachment", "turn", "session"}
         for statement in emptied(ids, (number for number, _at in turns_of(plan)), tables):
             await tx.execute(*statement)
@@ -225,7 +241,8 @@ class ForgetActs:
             (numbers(row["id"] for row in spaces),),
         )
         name = plan.payload["namespace"] or ""
-        await told(tx, "forgotten", ids, self._ground.machine, name)
+        if ids:
+            await told(tx, "forgotten", ids, self._ground.machine, name)
 
     async def _plans(
         self, after: int, plan: StoredPlan, words: Words, tx: Transaction | None = None
@@ -233,6 +250,9 @@ class ForgetActs:
         """What empties the plans after one of them, and the last of these."""
         found: list[Statement] = []
         ids, turns = set(_ids(plan)), {number for number, _at in turns_of(plan)}
+        if gone.is_gone(plan):  # Also of what no copy holds: a plan tells what it took along.
+            tombs = await fetch(tx or self._state, "SELECT memory_id AS id FROM forgotten")
+            ids = await asyncio.to_thread(lambda: {row["id"] for row in tombs})
         while rows := await fetch(tx or self._state, PLANS, after):
             after = rows[-1]["id"]
             found += await asyncio.to_thread(_emptied_plans, rows, ids, turns, words)
@@ -258,11 +278,13 @@ class ForgetActs:
         await self._look_into_logs(erasure, report)
 
     async def _clean_copies(self, erasure: Erasure, report: _Report) -> None:
-        folder, cleaned = self._ground.home.data / "backups", 0
+        cleaned = 0
         try:
-            found = await asyncio.to_thread(copies.copies, folder)
+            found = await asyncio.to_thread(copies.copies, self._copies)
         except OSError as error:
-            report.problems.append(f"{folder} could not be looked through: {visible(str(error))}")
+            report.problems.append(
+                f"{self._copies} could not be looked through: {visible(str(error))}"
+            )
             return
         for path in found:
             try:
@@ -310,13 +332,24 @@ def _logs(folder: Any, name: str, texts: Sequence[str]) -> list[Any]:
     return copies.in_files(sorted(folder.glob(f"{name}*")), texts)
 
 
+def _refuse_unclear(request: Forget) -> None:
+    """Raises Invalid."""
+    if bool(request.ids) + (request.namespace is not None) + request.gone != 1:
+        raise Invalid(
+            "What to forget is not clear.", "Give memories' numbers, --namespace NAME, or --gone."
+        )
+
+
 def _refuse(found: Extent) -> None:
     """Raises Refused for what is not forgotten this way, or not now."""
-    passages = [row for row in found.rows if row["kind"] == "document"]
+    passages = [row for row in found.rows if row["folder"] is not None]
     if passages:
+        folder = shlex.quote(PathRef.of(passages[0]["folder"]).display)
         raise Refused(
-            f"Memory {passages[0]['id']} is a passage of {visible(passages[0]['source'])}.",
-            "Remove that file, or the folder: arcanum memory unwatch FOLDER",
+            f"Memory {passages[0]['id']} is a passage of {visible(passages[0]['source'])}: as long"
+            " as that file says it, it would come back.",
+            "Take it out of the file and run arcanum memory sync, or run arcanum memory unwatch"
+            f" {folder}. Then run arcanum memory forget --gone: it asks before copies are changed.",
         )
     if found.open:
         raise Refused(

@@ -149,7 +149,9 @@ class Memories:
     def request_forgetting(self, request: recall.Forget) -> int:
         found = [self.change(number) for number in request.ids]
         card = Card(
-            verb="forget", subject=found[0].namespace, headline=f"{len(found)} memories · for good",
+            verb="forget",
+            subject="what files no longer say" if request.gone else found[0].namespace,
+            headline=f"{len(found)} memories · for good",
             rows=(CardRow(label="DO", text=f"forget {len(found)} memories for good"),),
             items=tuple(CardItem(key=str(m.id), text=m.text[:200]) for m in found),
             confirm_count=len(found),

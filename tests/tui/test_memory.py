@@ -396,6 +396,10 @@ async def test_w_follows_a_folder_and_no_longer(tmp_path: Path) -> None:
         await it.answer("x")
         await it.sees("No folder yet. n remembers one")
         assert it.engine.requests(recall.UNWATCH)[0].path == request.path
+        await it.sees("f erases it from the copies in backups, too")
+        await it.answer("f")
+        await it.sees("forget what files no longer say waits for you", "Nothing is touched yet")
+        assert it.engine.requests(recall.FORGET) == [recall.Forget(gone=True)]
 
 
 async def test_what_became_of_memories_is_news_and_leads_there() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
 from engine.clients.local import LocalClient
 from engine.config import Config, ModelConfig
-from engine.contract import agent0, approvals, audit, model
+from engine.contract import agent0, approvals, audit, model, recall
 from engine.contract.approvals import ApprovalState
 from engine.contract.base import Empty
 from engine.contract.engine import STATUS
 from engine.contract.errors import ModelFailed, NeedsApproval, NotFound, PromptTooLong, WorldMoved
+from engine.contract.memories import Note
 from engine.home import Home
 from tests.fakes.house import done
 from tests.fakes.models import engine_with
@@ -178,6 +182,24 @@ async def test_what_is_attached_is_on_the_card_and_is_sent_as_it_was_then(home: 
         # The conversation went on meanwhile: the answer is where it was asked for.
         turn = (await turns(client, "s"))[-1]
         assert (turn.question, turn.attached, turn.parent_id) == ("When?", ("notes.txt",), first)
+
+
+async def test_a_plan_tells_the_memories_it_takes_along_by_number(home: Home) -> None:
+    """So that it can be emptied of what is forgotten later, whoever still knows its words."""
+    far = RehearsedBackend("From afar.", local=False)
+    async with engine_with(home, {"far": far}) as client:
+        notes = (Note(text="My bike is turquoise."),)
+        added = await done(client, recall.ADD, recall.AddNotes(namespace="s", notes=notes))
+        with pytest.raises(NeedsApproval) as caught:
+            await ask(client, "What colour is my bike?", session="s")
+        card = (
+            await done(client, approvals.SHOW, approvals.ApprovalId(id=caught.value.approval_id))
+        ).card
+        assert any("My bike is turquoise." in item.text for item in card.items)
+        with closing(sqlite3.connect(home.state_file)) as db:
+            (payload,) = db.execute("SELECT payload FROM payload").fetchone()
+        recalled = [json.loads(one)["id"] for one in json.loads(payload)["recalled"]]
+        assert recalled == list(added.ids)
 
 
 async def test_a_plan_never_tells_another_conversation(home: Home) -> None:

@@ -275,9 +275,11 @@ def test_forgetting_waits_for_its_answer(arcanum: Arcanum) -> None:
     answers = Answers({"recall.forget": Pending(7)})
     ran = arcanum("memory", "forget", "3", "4", "--json", answers=answers)
     assert (ran.code, ran.json) == (0, {"pending": {"approval_id": 7}})
-    assert answers.requests[-1][1] == {"ids": [3, 4], "namespace": None}
+    assert answers.requests[-1][1] == {"ids": [3, 4], "namespace": None, "gone": False}
     arcanum("memory", "forget", "--namespace", "b", "--json", answers=answers)
-    assert answers.requests[-1][1] == {"ids": [], "namespace": "b"}
+    assert answers.requests[-1][1] == {"ids": [], "namespace": "b", "gone": False}
+    arcanum("memory", "forget", "--gone", "--json", answers=answers)
+    assert answers.requests[-1][1] == {"ids": [], "namespace": None, "gone": True}
     asked = len(answers.requests)
     assert arcanum("memory", "forget", answers=answers).code == 64
     assert len(answers.requests) == asked
@@ -364,7 +366,9 @@ def test_a_folder_is_remembered_and_no_longer(arcanum: Arcanum, tmp_path: Path) 
     }  # fmt: skip
     assert r"/n\x1b is remembered" in ran.out
     assert "arcanum memory sync" in ran.err
-    assert "No folder" in arcanum("memory", "unwatch", str(tmp_path), answers=answers).out
+    ran = arcanum("memory", "unwatch", str(tmp_path), answers=answers)
+    assert "No folder" in ran.out
+    assert "arcanum memory forget --gone" in ran.err
     answers.script["recall.unwatch"] = NotFound("/x is not a folder that is remembered.")
     assert arcanum("memory", "unwatch", "/x", answers=answers).code == 3
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ from engine.ground import Ground
 from engine.home import Home
 from engine.recall import book
 from engine.recall.archive import Archives
+from engine.recall.documents import Documents, Reading
+from engine.recall.documents import Home as Place
 from engine.recall.forgetting import ForgetActs
 from engine.recall.portable import Portable
 from engine.recall.vault import Vault
@@ -142,6 +144,22 @@ class Life:
         sql = "UPDATE memory SET state = ?, replaced_by = ? WHERE id = ?"
         await self.change(sql, how, newer, older)
 
+    async def passage(self, text: str, file: str = "a.md") -> Callable[[], Awaitable[int]]:
+        """What a file of a folder says; the deed takes the file out."""
+        documents = Documents(self.state, "m")
+        await self.change(
+            "INSERT OR IGNORE INTO namespace (name, created_at) VALUES ('papers', '')"
+        )
+        await self.change(
+            "INSERT INTO folder (path, namespace_id, added_at)"
+            " SELECT CAST('/papers' AS BLOB), id, '' FROM namespace WHERE name = 'papers'"
+        )
+        [row] = await self.rows("SELECT id, namespace_id FROM folder")
+        place = Place(row["id"], row["namespace_id"], "papers", pinned=False)
+        await documents.store(place, [Reading(file.encode(), 1, 1, passages=[text])])
+        [document] = await self.rows("SELECT id FROM document")
+        return lambda: documents.remove(place, [document["id"]])
+
     async def change(self, sql: str, *values: Any) -> None:
         await self.state.write(lambda tx: tx.execute(sql, values))
 
@@ -205,8 +223,8 @@ class Life:
         found: recall.Restored = await self.do(recall.RESTORE, request)
         return found
 
-    async def plan(self, *ids: int, namespace: str | None = None) -> int:
-        request = recall.Forget(ids=ids, namespace=namespace)
+    async def plan(self, *ids: int, namespace: str | None = None, gone: bool = False) -> int:
+        request = recall.Forget(ids=ids, namespace=namespace, gone=gone)
         answer = await self.client.call(recall.FORGET, request)
         assert isinstance(answer, Pending), answer
         return answer.approval_id

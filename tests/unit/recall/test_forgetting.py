@@ -166,12 +166,16 @@ async def test_what_is_not_clear_or_not_forgotten_this_way_is_refused(life: Life
         await life.plan()
     with pytest.raises(Invalid, match="not clear"):
         await life.plan(number, namespace="main")
-    await life.change(
-        "UPDATE memory SET kind = 'document', source = 'a\x1b.md' WHERE id = ?", number
-    )
-    with pytest.raises(Refused, match=r"is a passage of a\\x1b\.md") as caught:
-        await life.plan(number)
-    assert "unwatch" in caught.value.hint
+    await life.passage("One.", "a\x1b.md")
+    with pytest.raises(Refused, match=r"is a passage of a\\x1b\.md"):
+        await life.plan(number + 1)
+
+
+async def test_a_passage_that_was_imported_is_of_no_file(life: Life) -> None:
+    number = await life.note(SECRET)
+    await life.change("UPDATE memory SET kind = 'document' WHERE id = ?", number)
+    await life.forget(number)
+    nowhere(life)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,37 @@ async def test_killed_at_random_moments_while_forgetting(home: Home) -> None:
     assert len(states) > 1
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        "Vault.without:1:before",
+        "forgetting.told:1:after",
+        "copies.clean:1:before",
+        "copies.clean:2:before",
+        "Index.forget:1:before",
+        "Database.scrub:1:before",
+        "Database.scrub:1:after",
+    ],
+)
+async def test_killed_at_this_step_of_forgetting_what_a_file_said(home: Home, point: str) -> None:
+    """Nothing tells how far it came, so it is done again."""
+    texts = await _filled(home)
+    async with opened(home) as life:
+        away = await life.passage(SECRET)
+        copied(home, "a.db")
+        copied(home, "b.db")
+        await away()
+        number = await life.plan(gone=True)
+    with _start("forget", point) as process:
+        assert process.wait(30) == 9
+    async with opened(home) as life:
+        done = await life.shown(number)
+        assert done.outcome is not None
+        assert (done.state, done.outcome.problems) == (ApprovalState.DONE, ())
+        await _whole(life, texts)
+        _gone(life, SECRET)
+
+
 def _gone(life: Life, secret: str) -> None:
     assert holding(life.home.data, secret) == []
     for path in life.archives:
