@@ -131,7 +131,7 @@ class Indexer:
         self._trusted = False
         if state == "live":  # What happened while the watches were being set, nobody told.
             self._demand()
-        else:
+        elif state != self.shelf.watch:
             self._due = min(self._due, time.monotonic() + self._timing.poll)
         self.shelf.put_watch(state, note)
         self._watch_told.set()
@@ -310,7 +310,7 @@ class Indexer:
             interval = min(interval, max(self._timing.poll, 20 * took))
         self._rested = begun + 6 * took
         self._due = self._rested if self._demanded > begun else begun + took + interval
-        if self.shelf.watch == "off" and self._watching:
+        if self.shelf.watch in {"off", "failed"} and self._watching:
             self._spawn(self._watchers.watch(self._stored, self))
 
     async def _tell_drift(self, tally: Tally, hearing: Hearing) -> None:
