@@ -140,6 +140,10 @@ async def test_what_no_event_told_is_called_drift(lively: House, films: Path) ->
         write(films / str(number), b"written")
     await watched(lively, films)
     await lively.scan()
+
+    async def told() -> bool:
+        return bool(await lively.events(DriftFound))
+
     # A change through a mapping is one that inotify does not tell of, until the file is closed.
     with (films / "3").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
         mapped[0:7] = b"mapped!"
@@ -147,11 +151,7 @@ async def test_what_no_event_told_is_called_drift(lively: House, films: Path) ->
         write(films / "new", b"told")
         await until(lambda: _hashed(lively, b"new"))
         assert (await lively.scan()).changed == 1
-
-    async def told() -> bool:
-        return bool(await lively.events(DriftFound))
-
-    await until(told, 10)
+        await until(told, 10)
     [drift] = await lively.events(DriftFound)
     assert (drift.library, drift.files) == ("films", 1)
 
