@@ -377,6 +377,7 @@ class Indexer:
             unreadable=numbers.unreadable,
             skipped=walked.skipped,
             seconds=round(time.monotonic() - begun, 3),
+            unread=self.shelf.unread,
         )
 
     async def _hash_all(self, control: JobControl) -> Tally:
