@@ -61,6 +61,10 @@ def show_scan(found: ScanResult, terminal: Terminal) -> None:
     )
     if found.unreadable:
         terminal.line(f"! {plural(found.unreadable, 'name')} could not be read", "warn")
+        for one in found.unread:
+            terminal.line(f"  {one.path.display}  {one.why}")
+        if (more := found.unreadable - len(found.unread)) > 0:
+            terminal.line(f"  and {number(more)} more")
 
 
 GROUP = Group(

@@ -54,8 +54,16 @@ class LibraryList(Wire):
     libraries: tuple[Library, ...]
 
 
+class Unread(Wire):
+    """A file or folder that could not be read, relative to its library, and why."""
+
+    path: PathRef
+    why: str
+
+
 class ScanResult(Wire):
-    """What a scan found. Sizes in bytes. ``skipped`` are links, sockets and other non-files."""
+    """What a scan found. Sizes in bytes. ``skipped`` are links, sockets and other non-files;
+    ``unread`` names the first of what is ``unreadable``."""
 
     library: str
     files: int
@@ -69,6 +77,7 @@ class ScanResult(Wire):
     unreadable: int
     skipped: int
     seconds: float
+    unread: tuple[Unread, ...] = ()
 
 
 class Asset(Wire):

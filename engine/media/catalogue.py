@@ -319,17 +319,18 @@ class Files:
             await self._placed(tx, library, paths)
 
     async def remove(self, library: int, ids: Sequence[int], before: int) -> None:
-        """Files that are gone, unless another look saw them since ``before`` (ns since 1970)."""
-        at = time.time_ns()
+        """Files that are gone, unless another look saw them since ``before`` (ns since 1970).
+        What a clock that was ahead says to be seen later counts as seen long ago."""
         sql = (
             "DELETE FROM file WHERE id IN (SELECT v1 FROM temp.batch)"
-            " AND library = ? AND seen_at < ?"
+            " AND library = ? AND seen_at NOT BETWEEN ? AND ?"
         )
 
         async def work(tx: Transaction) -> None:
+            at = time.time_ns()  # Not before: what another look wrote meanwhile is past by now.
             await record.gone(tx, [(at, id_, library, before) for id_ in ids])
             await tx.batch([(id_,) for id_ in ids])
-            await tx.execute(sql, (library, before))
+            await tx.execute(sql, (library, before, at))
 
         await self._write(library, work)
 

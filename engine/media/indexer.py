@@ -131,7 +131,7 @@ class Indexer:
         self._trusted = False
         if state == "live":  # What happened while the watches were being set, nobody told.
             self._demand()
-        else:
+        elif state != self.shelf.watch:
             self._due = min(self._due, time.monotonic() + self._timing.poll)
         self.shelf.put_watch(state, note)
         self._watch_told.set()
@@ -223,7 +223,7 @@ class Indexer:
         async with self._looking:
             if paths is None and time.monotonic() < self._due:
                 return  # A scan did it meanwhile.
-            await self._look(paths, at_ease)
+            await self._look(paths, at_ease, hashing=not await self._strain.now())
 
     async def _hash_alone(self) -> None:
         async with self._hashing:
@@ -234,11 +234,11 @@ class Indexer:
 
     # --- looking and hashing --------------------------------------------------------------------
 
-    async def _look(self, paths: list[bytes] | None, pace: Pace) -> Tally:
+    async def _look(self, paths: list[bytes] | None, pace: Pace, hashing: bool = True) -> Tally:
         """With the lock held. Raises Failed where the root is away, WorkerFailed, StoreFailed."""
         if paths is None:
-            return await self._look_at_all(pace)
-        tally = await self._read(paths, pace)
+            return await self._look_at_all(pace, hashing)
+        tally = await self._read(paths, pace, hashing)
         if tally.differences:
             await self._news()
         return tally
@@ -248,14 +248,14 @@ class Indexer:
         self._hash_delay = self._timing.quiet
         self._hash_wanted.set()
 
-    async def _look_at_all(self, pace: Pace) -> Tally:
+    async def _look_at_all(self, pace: Pace, hashing: bool) -> Tally:
         begun = time.monotonic()
         hearing = Hearing(self._hints | self._in_hand)
         self._hearings.append(hearing)
         self._hints.clear()
         try:
             with self.shelf.scanning():
-                tally = await self._read(None, pace)
+                tally = await self._read(None, pace, hashing)
                 await self.shelf.put_looked(tally)
         except BaseException:
             self._hearings.remove(hearing)
@@ -276,9 +276,9 @@ class Indexer:
             await self._put_drift(0)
         return tally
 
-    async def _read(self, paths: list[bytes] | None, pace: Pace) -> Tally:
+    async def _read(self, paths: list[bytes] | None, pace: Pace, hashing: bool = True) -> Tally:
         try:
-            tally = await self._reader.look(paths, self._paced(pace))
+            tally = await self._reader.look(paths, self._paced(pace), hashing=hashing)
         except Lost as lost:
             raise await self.away(lost) from lost
         if tally.came:
@@ -310,7 +310,7 @@ class Indexer:
             interval = min(interval, max(self._timing.poll, 20 * took))
         self._rested = begun + 6 * took
         self._due = self._rested if self._demanded > begun else begun + took + interval
-        if self.shelf.watch == "off" and self._watching:
+        if self.shelf.watch in {"off", "failed"} and self._watching:
             self._spawn(self._watchers.watch(self._stored, self))
 
     async def _tell_drift(self, tally: Tally, hearing: Hearing) -> None:
@@ -377,6 +377,7 @@ class Indexer:
             unreadable=numbers.unreadable,
             skipped=walked.skipped,
             seconds=round(time.monotonic() - begun, 3),
+            unread=self.shelf.unread,
         )
 
     async def _hash_all(self, control: JobControl) -> Tally:

@@ -83,17 +83,16 @@ class Inotify:
                 self._remove(library)
                 raise
 
-    def renest(self, library: int, inner: frozenset[bytes]) -> None:
-        """Other libraries begin in this one than before."""
+    def renest(self, library: int, inner: frozenset[bytes]) -> bool:
+        """Other libraries begin in this one than before. False where it is not watched."""
         with self._lock:
             if library not in self._roots:
-                return
+                return False
             before, self._inner[library] = self._inner[library], inner
             self._mounted.clear()
             for top in inner - before:
                 self._drop_tree(library, top)
-            for top in before - inner:
-                self._extend(library, top)
+            return all(self._extend(library, top) for top in before - inner)
 
     def remove(self, library: int) -> None:
         with self._lock:
@@ -232,9 +231,12 @@ class Inotify:
             if root.startswith(whole + b"/"):
                 self._told.lost(other)
 
-    def _extend(self, library: int, top: bytes) -> None:
+    def _extend(self, library: int, top: bytes) -> bool:
+        """False where the limit is reached: then none of the library is watched any more."""
         try:
             self._add_tree(library, top)
         except LimitError as error:
             self._remove(library)
             self._told.failed(library, str(error))
+            return False
+        return True

@@ -20,6 +20,7 @@ from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Files, Stored
 from engine.media.handover import Handover
 from engine.media.process import STALL_S, CutShort, Process
+from engine.media.walk import MOST_PROBLEMS
 from engine.worker.frames import Frame, to_bytes, to_text
 
 _log = logging.getLogger(__name__)
@@ -344,7 +345,8 @@ class Reader:
                 tally.again.extend(to_bytes(row[0]) for row in rows)
             case "unread":
                 tally.unreadable += len(rows)
-                tally.problems.extend((to_bytes(row[0]), row[1]) for row in rows[:20])
+                room = MOST_PROBLEMS - len(tally.problems)
+                tally.problems.extend((to_bytes(row[0]), row[1]) for row in rows[:room])
             case "done":
                 tally.left = frame["left"]
         return None

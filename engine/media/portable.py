@@ -28,6 +28,7 @@ class Portable:
     def add(self, library: int, root: bytes, inner: frozenset[bytes] = frozenset()) -> None:
         """Watches a root and all below it but ``inner``. Raises OSError."""
         watcher = self._open(root)
+        self.remove(library)
         self._inner[library] = inner
         self._stops[library] = stop = threading.Event()
         threading.Thread(
@@ -38,8 +39,10 @@ class Portable:
         if stop := self._stops.pop(library, None):
             stop.set()
 
-    def renest(self, library: int, inner: frozenset[bytes]) -> None:
+    def renest(self, library: int, inner: frozenset[bytes]) -> bool:
+        """False where it is not watched."""
         self._inner[library] = inner
+        return library in self._stops and not self._stops[library].is_set()
 
     def drain(self) -> None:
         """What happened until now is told when this returns: it takes less than a second."""
@@ -63,6 +66,7 @@ class Portable:
                 try:
                     watcher = self._open(root)
                 except OSError as error:
+                    stop.set()
                     self._told.failed(library, str(error))
                     return
                 self._told.lost(library)

@@ -186,9 +186,11 @@ class MediaRoom:
         if (indexer := self._indexers.get(library.name)) is not None:
             indexer.shelf.touch()
 
-    def _is_busy(self) -> bool:
-        """Whether a library is being read, which is more urgent than what its files hold."""
-        return any(indexer.busy for indexer in self._indexers.values())
+    async def _is_busy(self) -> bool:
+        """Whether a library is being read, which is more urgent than what its files hold, or the
+        machine has better things to do."""
+        reads = any(indexer.busy for indexer in self._indexers.values())
+        return reads or bool(await self._strain.now())
 
     def _stored(self) -> dict[int, Stored]:
         shelves = (indexer.shelf for indexer in self._indexers.values())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 
-from engine.contract.assets import Library, LibraryState, WatchState
+from engine.contract.assets import Library, LibraryState, Unread, WatchState
 from engine.contract.base import PathRef, visible
 from engine.contract.errors import Failed, StoreFailed
 from engine.media.catalogue import Files, Numbers, Stored
 from engine.media.looking import Tally
 from engine.media.process import Lost
+from engine.media.walk import MOST_PROBLEMS
 
 _PUBLISH_S = 0.2
 
@@ -36,6 +36,12 @@ class Shelf:
         self._scanning = 0
         self._looked = self._hashed = Tally()
         self._publisher: asyncio.Task[None] | None = None
+
+    @property
+    def unread(self) -> tuple[Unread, ...]:
+        """The first of what could not be read."""
+        problems = [*self._looked.problems, *self._hashed.problems][:MOST_PROBLEMS]
+        return tuple(Unread(path=PathRef.of(path), why=visible(why)) for path, why in problems)
 
     @property
     def library(self) -> Library:
@@ -115,7 +121,7 @@ class Shelf:
 
     async def _put_ok(self, *, whole: bool) -> None:
         unreadable = self._looked.unreadable + self._hashed.unreadable
-        note = _unreadable(unreadable, [*self._looked.problems, *self._hashed.problems])
+        note = _unreadable(unreadable, self.unread)
         await self._files.put_state(self.stored.id, "ok", note, unreadable=unreadable, looked=whole)
         self.touch()
 
@@ -137,8 +143,8 @@ class Shelf:
         )
 
 
-def _unreadable(count: int, problems: Sequence[tuple[bytes, str]]) -> str:
+def _unreadable(count: int, unread: Sequence[Unread]) -> str:
     if not count:
         return ""
-    first = [f"{visible(os.fsdecode(path))} ({visible(why)})" for path, why in problems[:3]]
+    first = [f"{one.path.display} ({one.why})" for one in unread[:3]]
     return f"{count} unreadable: {', '.join(first)}{', …' if count > len(first) else ''}"

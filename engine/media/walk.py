@@ -19,13 +19,15 @@ from engine.media.nesting import lies_in
 from engine.worker.numbers import bounded, signed
 
 _MAX_DEPTH = 512
-_MAX_PROBLEMS = 20
 _BOUND = 2**63 - 1
 _SLASH = ord("/")
 # As os.fsencode has it, whose own steps cost a tenth of a walk.
 _NAMES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+MOST_PROBLEMS = 20
+"""So many of the paths that could not be read are named."""
 
 
 class Identity(NamedTuple):
@@ -108,7 +110,7 @@ class Walker:
         """What was met elsewhere counts here."""
         self.unreadable += unreadable
         self.skipped += skipped
-        self.problems = [*self.problems, *problems][:_MAX_PROBLEMS]
+        self.problems = [*self.problems, *problems][:MOST_PROBLEMS]
 
     def at(self, path: bytes) -> Iterator[Found]:
         """The file or the folder at one relative path; nothing where there is none."""
@@ -204,6 +206,6 @@ class Walker:
             self.skipped += 1
         else:
             self.unreadable += 1
-            if len(self.problems) < _MAX_PROBLEMS:
+            if len(self.problems) < MOST_PROBLEMS:
                 self.problems.append((path, error.strerror or str(error)))
         yield Found(path, None, folder)

@@ -89,8 +89,8 @@ class Watchers:
 
     async def renest(self, library: int, *, again: bool) -> bool:
         """Other libraries lie in this one than before. ``again``: some left, so that what happened
-        there until now was told to nobody; ``watching`` says when that is over. False where it
-        is not watched."""
+        there until now was told to nobody; ``watching`` says when that is over, or ``hint`` that
+        it is not. False where nobody is asked to watch it."""
         if library not in self._watched or self._process is None:
             return False
         await self._process.send({"do": "renest", "again": again, **self._inner(library)})

@@ -80,7 +80,7 @@ class Told:
 class Source(Protocol):
     def add(self, library: int, root: bytes, inner: frozenset[bytes]) -> None: ...
 
-    def renest(self, library: int, inner: frozenset[bytes]) -> None: ...
+    def renest(self, library: int, inner: frozenset[bytes]) -> bool: ...
 
     def remove(self, library: int) -> None: ...
 
@@ -115,9 +115,9 @@ def main() -> None:
                 except (LimitError, OSError) as error:
                     told.failed(library, getattr(error, "strerror", None) or str(error))
             case "renest":
-                source.renest(library, inner)
+                held = source.renest(library, inner)
                 if command["again"]:
-                    told.send({"k": "live", "id": library})
+                    told.send({"k": "live" if held else "lost", "id": library})
             case "unwatch":
                 source.remove(library)
             case "catch up":

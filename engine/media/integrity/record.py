@@ -37,7 +37,7 @@ _GONE = """
 INSERT INTO history (at, library, file, what, path, size, blake3, first_seen_at)
 SELECT v1, library, id, 'gone', path, size, blake3, first_seen_at
 FROM temp.batch CROSS JOIN file ON id = v2
-WHERE library = v3 AND seen_at < v4
+WHERE library = v3 AND seen_at NOT BETWEEN v4 AND v1
 """
 # The files of a batch: of library and path, or of library and identity.
 BY_PATH = """FROM temp.batch CROSS JOIN file ON library = v1 AND path = v2
@@ -54,14 +54,15 @@ _DIGEST = """
 INSERT INTO digest (file, kind, value) SELECT id, {kind}, {value} {files}
 ON CONFLICT (file, kind) DO UPDATE SET value = excluded.value
 """
-# Files that were read after they had been found damaged, with what was said of them then.
-_READ_SINCE = """
+# Damaged files that were read just now, with what was said of them when they were found. The clock
+# may have been another then, so it is not asked which is later.
+_READ_NOW = """
 SELECT file.id, file.blake3, history.what, history.blake3 AS good, history.note
 FROM file JOIN history ON history.id = (
     SELECT max(id) FROM history AS last
     WHERE last.file = file.id AND last.what IN ('rotten', 'unreadable'))
 WHERE file.library = ? AND file.damage <> '' AND file.blake3 IS NOT NULL
-    AND file.checked_at > history.at
+    AND file.checked_at = ?
 """
 MENDED = """
 INSERT INTO history (at, library, file, what, path, size, blake3)
@@ -139,7 +140,7 @@ async def put_digests(tx: Transaction, files: str, values: Values) -> None:
 
 async def _settle_damage(tx: Transaction, library: int, at: int) -> None:
     mended, still, edited = [], [], []
-    for row in await tx.fetch(_READ_SINCE, (library,)):
+    for row in await tx.fetch(_READ_NOW, (library, at)):
         if row["blake3"] == row["good"]:
             mended.append((at, row["id"]))
         elif row["what"] == "rotten" and row["blake3"].hex() == row["note"]:

@@ -191,13 +191,13 @@ class Reread:
         chosen = array("q")
         seen: set[tuple[int, int]] = set()
         total = spare = 0
-        for id_, size, dev, ino, nlink, checked_at in self._candidates():
+        for id_, size, dev, ino, nlink, checked in self._candidates():
             self._link.advance()
             if nlink > 1:
                 if (dev, ino) in seen:
                     continue
                 seen.add((dev, ino))
-            if before is not None and (checked_at or -1) >= before:
+            if before is not None and (checked or -1) >= before:
                 if spare + size > share:
                     break
                 spare += size
@@ -222,9 +222,9 @@ class Reread:
             )
             values += [*lacking, len(lacking)]
         yield from self._db.execute(
-            "SELECT id, size, dev, ino, nlink, checked_at FROM file"  # noqa: S608
-            f" WHERE {' AND '.join(where)} ORDER BY checked_at",
-            values,
+            "SELECT id, size, dev, ino, nlink, iif(checked_at > ?, NULL, checked_at) AS checked"  # noqa: S608
+            f" FROM file WHERE {' AND '.join(where)} ORDER BY checked",
+            [time.time_ns(), *values],  # Checked at a time that is to come: not checked.
         )
 
     def _items(self, chosen: array[int]) -> Iterator[Item]:

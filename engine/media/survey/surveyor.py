@@ -1,7 +1,8 @@
 """Decides what is looked into, and when: new and changed files, the newest first, behind all else.
 
 Finding out what files hold is the least urgent thing that is done with them. While a library is
-scanned or hashed it waits; where that takes long it goes on, in a fifth of the time.
+scanned or hashed, or the machine is under strain, it waits; where that takes long it goes on, in a
+fifth of the time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ class Surveyor:
         self,
         records: Records,
         *,
-        busy: Callable[[], bool],
+        busy: Callable[[], Awaitable[bool]],
         told: Callable[[Stored, int], None],
         bounds: Bounds | None = None,
         manner: Manner | None = None,
@@ -199,7 +200,7 @@ class Surveyor:
 
     async def _give_way(self) -> None:
         """Waits while something else goes on; after a while only so long that it has its share."""
-        while self._busy():
+        while await self._busy():
             present = time.monotonic()
             if self._busy_since is None:
                 self._busy_since = present

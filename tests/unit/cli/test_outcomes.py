@@ -23,7 +23,7 @@ from engine.contract.approvals import (
     Mark,
     Outcome,
 )
-from engine.contract.assets import ScanResult
+from engine.contract.assets import ScanResult, Unread
 from engine.contract.audit import AuditVerdict
 from engine.contract.base import ErrorInfo, PathRef, now
 from engine.contract.client import Pending
@@ -77,7 +77,8 @@ def job(state: JobState, **changes: Any) -> Job:
 
 SCANNED = ScanResult(
     library="films", files=2, bytes=30_000_000, added=2, changed=0, removed=0, moved=0,
-    hashed=2, hashed_bytes=30_000_000, unreadable=1, skipped=0, seconds=1.5,
+    hashed=2, hashed_bytes=30_000_000, unreadable=2, skipped=0, seconds=1.5,
+    unread=(Unread(path=PathRef.of(b"a\x1b[2J"), why="Permission denied"),),
 )  # fmt: skip
 
 
@@ -215,7 +216,9 @@ def test_a_job_is_followed_to_its_result(arcanum: Arcanum) -> None:
     assert told.json == SCANNED.model_dump(mode="json")
     shown = arcanum("media", "scan", "films", answers=answers)
     assert "2 files, 30 MB" in shown.out
-    assert "1 name could not be read" in shown.out
+    assert "2 names could not be read" in shown.out
+    assert "a\\x1b[2J  Permission denied" in shown.out
+    assert "and 1 more" in shown.out
 
 
 @pytest.mark.parametrize(

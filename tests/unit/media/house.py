@@ -31,12 +31,14 @@ from tests.fakes.waiting import until
 
 
 class StrainDouble:
-    """Strain that a test puts on the machine: by default there is none, whatever else runs."""
+    """Strain that a test puts on the machine: by default there is none, whatever else runs.
+    ``asked`` counts how often somebody wanted to know."""
 
     def __init__(self) -> None:
-        self.why = ""
+        self.why, self.asked = "", 0
 
     async def now(self) -> str:
+        self.asked += 1
         return self.why
 
 

@@ -119,3 +119,13 @@ async def test_what_lies_in_a_library_within_is_told_to_nobody_else(how: str, fi
             assert await process.receive() == {"k": "live", "id": 1}
         write(films / "in" / "ner" / "folder" / "newer")
         assert b"in/ner/folder/newer" in await hints(process)
+
+
+@pytest.mark.parametrize("how", ["inotify", "watchfiles"])
+async def test_what_is_not_watched_never_goes_live(how: str, films: Path) -> None:
+    """That anything may have happened there is told all the same."""
+    async with watcher(how, films) as process:
+        await process.send({"do": "unwatch", "id": 1})
+        await process.send({"do": "renest", "id": 1, "inner": [], "again": True})
+        async with asyncio.timeout(10):
+            assert await process.receive() == {"k": "lost", "id": 1}

@@ -14,6 +14,7 @@ from engine.contract.media import LibraryScanned
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.house import House, sparse, write
+from tests.unit.media.test_hazards import mortal
 
 HOSTILE = [
     b"\xff\xfe.mkv",
@@ -262,3 +263,32 @@ async def test_whoever_ends_a_library_waits_until_its_worker_has_ended(
     started.set()  # It goes on before whoever waits for it hears of the end.
     await indexer.stop()
     assert steps == ["begun", "ended"]
+
+
+async def test_what_cannot_be_read_is_named_with_the_reason(
+    house: House, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders that cannot be listed, files that cannot be hashed; the first of many."""
+    closed = [films / f"folder {number}" for number in range(15)]
+    for folder in closed:
+        write(folder / "film")
+    closed += [films / f"film\x1b {number}" for number in range(15)]
+    for file in closed[15:]:
+        write(file, b"bytes")
+    for path in closed:
+        path.chmod(0)
+    await house.add(films)
+    await house.room._workers.close()
+    with mortal(tmp_path, monkeypatch):
+        try:
+            result = await house.scan()
+        finally:
+            for path in closed:
+                path.chmod(0o755)
+        assert (result.unreadable, len(result.unread)) == (30, 20)
+        assert {one.why for one in result.unread} == {"Permission denied"}
+        assert {one.path.data for one in result.unread[:15]} == {
+            os.fsencode(folder.name) for folder in closed[:15]
+        }
+        assert all(one.path.display.startswith("film\\x1b ") for one in result.unread[15:])
+        assert (await house.scan()).unread == ()

@@ -9,15 +9,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from engine.contract import media
+from engine.contract.assets import LibraryName
 from engine.contract.media import DriftFound, LibraryChanged
 from engine.home import Home
 from tests.fakes.waiting import until
-from tests.unit.media.conftest import SOON
+from tests.unit.media.conftest import NEVER, SOON
 from tests.unit.media.house import House, children, housed, write
 from tests.unit.media.test_hazards import mortal
 
@@ -137,6 +140,10 @@ async def test_what_no_event_told_is_called_drift(lively: House, films: Path) ->
         write(films / str(number), b"written")
     await watched(lively, films)
     await lively.scan()
+
+    async def told() -> bool:
+        return bool(await lively.events(DriftFound))
+
     # A change through a mapping is one that inotify does not tell of, until the file is closed.
     with (films / "3").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
         mapped[0:7] = b"mapped!"
@@ -144,11 +151,7 @@ async def test_what_no_event_told_is_called_drift(lively: House, films: Path) ->
         write(films / "new", b"told")
         await until(lambda: _hashed(lively, b"new"))
         assert (await lively.scan()).changed == 1
-
-    async def told() -> bool:
-        return bool(await lively.events(DriftFound))
-
-    await until(told, 10)
+        await until(told, 10)
     [drift] = await lively.events(DriftFound)
     assert (drift.library, drift.files) == ("films", 1)
 
@@ -198,32 +201,89 @@ async def test_a_root_that_goes_and_comes_back(lively: House, films: Path) -> No
     await lively.until_agrees(films)
 
 
-@pytest.mark.system("unshare")
-async def test_the_limit_of_watches_is_said_and_polled(
-    lively: House, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(20):
-        (films / str(number)).mkdir()
+_LIMIT = "echo {} > /proc/sys/user/max_inotify_watches"
+
+
+@pytest.fixture
+def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of our processes none that starts from now on may watch more than five folders."""
     wrapper = tmp_path / "limited"
-    limit = "echo 5 > /proc/sys/user/max_inotify_watches"
     wrapper.write_text(
         f"#!/bin/sh\nexec unshare --user --map-root-user sh -c "
-        f'\'{limit}; exec "{sys.executable}" "$@"\' sh "$@"\n'
+        f'\'{_LIMIT.format(5)}; exec "{sys.executable}" "$@"\' sh "$@"\n'
     )
     wrapper.chmod(0o755)
     probe = subprocess.run([wrapper, "-c", "pass"], capture_output=True, check=False)
     assert probe.returncode == 0, probe.stderr
     monkeypatch.setattr(sys, "executable", str(wrapper))
-    await lively.add(films)
 
-    async def failed() -> bool:
+
+async def failed(lively: House) -> None:
+    async def said() -> bool:
         return (await lively.library()).watch == "failed"
 
-    await until(failed, 10)
+    await until(said, 10)
+
+
+@pytest.mark.system("unshare")
+@pytest.mark.usefixtures("limited")
+async def test_the_limit_of_watches_is_said_and_polled(lively: House, films: Path) -> None:
+    for number in range(20):
+        (films / str(number)).mkdir()
+    await lively.add(films)
+    await failed(lively)
     assert "fs.inotify.max_user_watches" in (await lively.library()).note
     write(films / "7" / "seen all the same")
     await lively.until_agrees(films)
     assert "max_user_watches" in (await lively.ground.probes["media"]())[0].text
+
+
+@pytest.mark.system("unshare")
+@pytest.mark.system("nsenter")
+@pytest.mark.usefixtures("limited")
+async def test_once_the_limit_is_raised_it_is_watched(lively: House, films: Path) -> None:
+    for number in range(20):
+        (films / str(number)).mkdir()
+    await lively.add(films)
+    await failed(lively)
+    [watcher] = children("watcher")
+    inside = ["nsenter", "--user", "--preserve-credentials", f"--target={watcher.pid}"]
+    subprocess.run([*inside, "sh", "-c", _LIMIT.format(50)], check=True)
+    await lively.until_live()
+    assert watches() == 21
+
+
+async def test_what_fails_once_more_is_looked_at_no_sooner(house: House, films: Path) -> None:
+    """A large library is polled rarely."""
+    await house.add(films)
+    indexer = house.room._indexers["films"]
+    indexer.watching("failed", "the limit is reached")
+    indexer._due = due = time.monotonic() + 2 * NEVER.poll
+    indexer.watching("failed", "the limit is reached")
+    assert indexer._due == due
+
+
+@pytest.mark.system("unshare")
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize("before", ["live", "failed"])
+async def test_what_is_not_watched_is_not_said_to_be(
+    lively: House, films: Path, before: str
+) -> None:
+    """A library within is removed: its folders are too many, or the ones around it were."""
+    inner = films / "inner"
+    for number in range(20):
+        (inner if before == "live" else films).joinpath(str(number)).mkdir(parents=True)
+    write(inner / "film")
+    await lively.add(inner, "inner")
+    await lively.add(films)
+    await (lively.until_live() if before == "live" else failed(lively))
+    await lively.door.call(media.REMOVE, LibraryName(library="inner"))
+    await until(lambda: not lively.room._places.busy, 10)
+    assert await lively.room._watchers.catch_up()
+    assert (await lively.library()).watch == "failed"
+    write(inner / "new")
+    await lively.until_agrees(films)
+    assert (await lively.library()).watch == "failed"
 
 
 async def test_a_network_mount_is_polled(

@@ -17,6 +17,7 @@ from engine.contract.base import PathRef
 from engine.contract.errors import Invalid, NotFound
 from engine.contract.traits import AssetDetail, ShowAsset
 from engine.media.survey import process, records
+from engine.media.survey.surveyor import Manner
 from tests.fakes.waiting import until
 from tests.unit.media.house import House, children, write
 from tests.unit.media.survey import samples
@@ -187,6 +188,28 @@ async def test_it_gives_way_to_a_scan(house: House, films: Path) -> None:
         await until(lambda: house.room._surveyor._busy_since is not None)
         assert await types(house) == {}
         assert not children("survey.worker")
+    await surveyed(house)
+
+
+async def test_it_gives_way_under_strain(house: House, films: Path) -> None:
+    write(films / "one", b"words")
+    await house.add(films)
+    house.strain.why = "on battery"
+    await house.scan()
+    asked = house.strain.asked
+    await until(lambda: house.strain.asked > asked + 1)
+    assert await types(house) == {}
+    assert not children("survey.worker")
+    house.strain.why = ""
+    await surveyed(house)
+
+
+async def test_a_strain_that_does_not_end_leaves_it_a_share(house: House, films: Path) -> None:
+    write(films / "one", b"words")
+    await house.add(films)
+    house.room._surveyor._manner = Manner(gives_way=0)
+    house.strain.why = "on battery"
+    await house.scan()
     await surveyed(house)
 
 
