@@ -2,40 +2,33 @@
 
 Ours gives way to other programs where it is asked for through the engine (its worker has nice 10);
 the peers do not. Warm: all names are known to the kernel. Cold: its caches are dropped where root
-lets us. ``LARGE=1``: a library of a million files instead of a tenth of that.
+lets us.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sqlite3
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any, get_args
-
-import psutil
+from typing import Any
 
 from bench.house import BIN, CannotMeasure, House, move_in
-from bench.scan import one_scan, run
+from bench.many import in_folders, in_one_folder
+from bench.scan import add, one_scan, run
 from bench.table import Aim, Plan, Row, missing, paired, percentile, versus
-from bench.terminal import descendants
 from bench.tree import chill_names, plant, warm_names
-from engine.clients.socket import SocketClient
-from engine.contract import assets, media, memory, report
-from engine.contract.base import PathRef
+from engine.contract import assets
 from engine.media.catalogue import Files
 from engine.media.looking import MOST_ROWS
 from engine.store import Database, schema
 
 FILES = 200_000
 _NAMES = "%P\\0%D %i %s %T@ %C@ %n\\0"
-_MIB = 1024 * 1024
 _INSERT = """
 INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -45,7 +38,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 def measure(plan: Plan) -> list[Row]:
     """What is slow to begin with comes last: each part costs its own rows alone."""
     rows: list[Row] = []
-    for part in (_walks, _rows_a_second, _many):
+    for part in (_walks, _rows_a_second, in_folders, in_one_folder):
         try:
             rows += part(plan)
         except CannotMeasure as error:
@@ -62,7 +55,7 @@ def _walks(plan: Plan) -> list[Row]:
     house = move_in(plan.scratch / "catalogue")
     name = assets.LibraryName(library=tree.name)
     with house.engine():
-        house.ask(lambda client: _add(client, tree), within_s=60)
+        house.ask(lambda client: add(client, tree), within_s=60)
         house.ask(lambda client: one_scan(client, name), within_s=900)
         rows = []
         for state, prepare in (("warm", warm_names), ("cold", chill_names)):
@@ -104,10 +97,6 @@ def _turns(
             note=f"nothing changed; {note}",
         ),
     ]
-
-
-async def _add(client: SocketClient, tree: Path) -> None:
-    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(tree)))
 
 
 # --- rows a second --------------------------------------------------------------------------------
@@ -199,148 +188,3 @@ def _plain(path: Path, count: int) -> float:
             database.execute("COMMIT")
             spent += time.perf_counter() - began
         return spent / count * 1e6
-
-
-# --- very many files ------------------------------------------------------------------------------
-
-
-def _many(plan: Plan) -> list[Row]:
-    """A library of a million: its first scan's memory, calls meanwhile, first pages, a report."""
-    count = 1_000_000 if os.environ.get("LARGE") else 10_000 if plan.quick else 100_000
-    tree = plant(plan.scratch / "many", count)
-    house = move_in(plan.scratch / "many-house")
-    name = assets.LibraryName(library=tree.name)
-    with house.engine() as engine:
-        calm = house.ask(_pings, within_s=120)
-        with _peaks(engine.pid) as peaks:
-            began = time.perf_counter()
-            busy = house.ask(lambda client: _scan_beside(client, tree, name), within_s=3600)
-            took = time.perf_counter() - began
-        pages = house.ask(lambda client: _pages(client, tree.name, plan.rounds), within_s=600)
-        counted = house.ask(lambda client: _report(client, 3), within_s=600)
-    n = f"{count:,} files"
-    rows = [Row(f"{n}: first scan", "s", took, note="walk, hash, catalogue")]
-    rows += [
-        Row(f"{n}: peak memory of the {who}", "MiB", peak / _MIB, note="while it is scanned")
-        for who, peak in sorted(peaks.items())
-    ]
-    rows += [
-        versus(
-            f"{n}: a call while it is scanned, p{share:.0%}".rstrip("%"),
-            "ms",
-            busy,
-            calm,
-            peer_name="the same, idle",
-            share=share,
-            note=f"{len(busy):,} calls; the longest {max(busy):.0f} ms",
-        )
-        for share in (0.5, 0.99)
-    ]
-    rows += [
-        versus(
-            f"{n}: first page by {sort}{', reversed' if back else ''}",
-            "ms",
-            times,
-            [],
-            peer_name="",
-            aim=Aim(100),
-            note=f"500 rows; the very first {times[0]:.0f} ms",
-            share=0.95,
-        )
-        for (sort, back), times in pages.items()
-    ]
-    return [*rows, versus(f"{n}: a report", "s", counted, [], peer_name="")]
-
-
-async def _ping(client: SocketClient) -> float:
-    """Milliseconds of a small question to another room, with a trip to its database."""
-    began = time.perf_counter()
-    await client.call(memory.SESSIONS, memory.ListSessions())
-    return (time.perf_counter() - began) * 1000
-
-
-async def _pings(client: SocketClient) -> list[float]:
-    await _ping(client)  # The first one starts the room.
-    return [await _paced(client) for _ in range(200)]
-
-
-async def _paced(client: SocketClient) -> float:
-    await asyncio.sleep(0.02)
-    return await _ping(client)
-
-
-async def _scan_beside(client: SocketClient, tree: Path, name: assets.LibraryName) -> list[float]:
-    """Asks again and again for as long as the first scan takes."""
-    await _add(client, tree)
-    scan = asyncio.create_task(one_scan(client, name))
-    times = []
-    while not scan.done():
-        times.append(await _paced(client))
-    await scan
-    return times
-
-
-async def _pages(
-    client: SocketClient, library: str, rounds: int
-) -> dict[tuple[str, bool], list[float]]:
-    """Milliseconds of the first page in each order, there and back."""
-    sorts = get_args(assets.ListAssets.model_fields["sort"].annotation)
-    found: dict[tuple[str, bool], list[float]] = {}
-    for sort in sorts:
-        for back in (False, True):
-            request = assets.ListAssets.model_validate(
-                {"library": library, "sort": sort, "reverse": back}
-            )
-            times = found.setdefault((sort, back), [])
-            for _ in range(rounds):
-                began = time.perf_counter()
-                await client.call(media.LIST, request)
-                times.append((time.perf_counter() - began) * 1000)
-    return found
-
-
-async def _report(client: SocketClient, rounds: int) -> list[float]:
-    async def once() -> float:
-        began = time.perf_counter()
-        await client.call(report.MEDIA, report.ReportMedia())
-        return time.perf_counter() - began
-
-    return [await once() for _ in range(rounds)]
-
-
-@contextmanager
-def _peaks(engine: int) -> Iterator[dict[str, int]]:
-    """The largest resident size of the engine, and of the process that reads the disk, in bytes."""
-    found: dict[str, int] = {}
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.25):
-            for process in [psutil.Process(engine), *descendants(engine)]:
-                with suppress(psutil.Error, OSError):
-                    who = _called(process, engine)
-                    found[who] = max(found.get(who, 0), _peak(process))
-
-    watch = threading.Thread(target=look)
-    watch.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        watch.join()
-
-
-def _called(process: psutil.Process, engine: int) -> str:
-    if process.pid == engine:
-        return "engine"
-    words = [word for word in process.cmdline() if word.startswith("engine.")]
-    return f"process {words[0] if words else process.name()}"
-
-
-def _peak(process: psutil.Process) -> int:
-    """As the kernel noted it, where it does; else what it is now."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{process.pid}/status").read_text("ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return int(process.memory_info().rss)

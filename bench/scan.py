@@ -156,7 +156,7 @@ def run(command: list[str]) -> float:
 
 async def _scan(client: SocketClient, tree: Path) -> tuple[float, float]:
     """Names the library, scans it twice, and forgets it: seconds of the first and the second."""
-    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(tree)))
+    await add(client, tree)
     try:
         return await one_scan(client, _LIBRARY), await one_scan(client, _LIBRARY)
     finally:
@@ -165,11 +165,16 @@ async def _scan(client: SocketClient, tree: Path) -> tuple[float, float]:
 
 async def _new(client: SocketClient, tree: Path, library: assets.LibraryName) -> float:
     """Seconds of the scan of a library that is new; it is forgotten again."""
-    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(tree)))
+    await add(client, tree)
     try:
         return await one_scan(client, library)
     finally:
         await client.call(media.REMOVE, library)
+
+
+async def add(client: SocketClient, tree: Path) -> None:
+    """Makes it a library."""
+    await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(tree)))
 
 
 async def one_scan(client: SocketClient, library: assets.LibraryName) -> float:

@@ -57,7 +57,7 @@ class Row:
     note: str = ""
     samples: dict[str, tuple[float, ...]] = field(default_factory=dict)
     interval: tuple[float, float] | None = None
-    """Of the ratio, at 95 %: where it is known, the aim is met if its lower end meets it."""
+    """Where the ratio lies, at 95 %."""
 
     @property
     def ratio(self) -> float | None:
@@ -65,18 +65,25 @@ class Row:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the aim is met; unknown where a number that it needs is missing."""
+        """Whether the medians meet the aim; unknown where a number that it needs is missing."""
         if self.aim == Aim():
             return ""
         held: list[bool | None] = []
         if self.aim.value is not None:
             held.append(None if self.ours is None else self.ours <= self.aim.value)
         if self.aim.ratio is not None:
-            best = self.ratio if self.interval is None else self.interval[0]
-            held.append(None if best is None else best <= self.aim.ratio)
+            held.append(None if self.ratio is None else self.ratio <= self.aim.ratio)
         if False in held:
             return "missed"
         return "unknown" if None in held else "met"
+
+    @property
+    def unclear(self) -> bool:
+        """Whether another run might well find the opposite: the interval spans the aim."""
+        if self.interval is None or self.aim.ratio is None:
+            return False
+        low, high = self.interval
+        return low <= self.aim.ratio < high
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -89,6 +96,7 @@ class Row:
             "interval": self.interval,
             "aim": {"value": self.aim.value, "ratio": self.aim.ratio},
             "verdict": self.verdict,
+            "unclear": self.unclear,
             "note": self.note,
             "samples": {name: list(values) for name, values in self.samples.items()},
         }
@@ -195,8 +203,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         ratio += f" ({row.interval[0]:.2f}–{row.interval[1]:.2f})"
     peer = f"{number(row.peer)} {row.peer_name}".strip() if row.peer is not None else "—"
     marks = {"met": "✓ met", "missed": "✗ missed", "unknown": "? unknown", "": ""}
-    figures = (number(row.ours), peer, ratio, str(row.aim))
-    return (row.name, row.unit, *figures, marks[row.verdict], row.note)
+    mark = marks[row.verdict] + (", unclear" if row.unclear else "")
+    return (row.name, row.unit, number(row.ours), peer, ratio, str(row.aim), mark, row.note)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -4,20 +4,53 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 PER_FOLDER = 500
+LAST_YEAR, TYPE, LARGER, SOURCE = 2024, "application/gzip", 4096, "url"
+"""Of these are some files that ``vary`` made."""
+_GZIP = b"\x1f\x8b\x08"
 _DROP = Path("/proc/sys/vm/drop_caches")
 
 
-def plant(root: Path, files: int) -> Path:
+def plant(root: Path, files: int, per_folder: int = PER_FOLDER) -> Path:
     """Makes ``files`` files, each with a content of its own, in folders two deep."""
     for number in range(files):
-        folder = root / f"{number // PER_FOLDER // 20:03}" / f"{number // PER_FOLDER:04}"
-        if number % PER_FOLDER == 0:
-            folder.mkdir(parents=True)
-        (folder / f"{number:06}.nfo").write_bytes(b"%d\n" % number)
+        path = _place(root, number, per_folder)
+        if number % per_folder == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(b"%d\n" % number)
     return root
+
+
+def vary(root: Path, files: int) -> Path:
+    """What was planted becomes what lists are narrowed by: years follow the folders, of ten files
+    one is of another type and one is large, and one in fifty was fetched from somewhere."""
+    for number in range(files):
+        path = _place(root, number)
+        if number % 10 == 3:
+            path.write_bytes(_GZIP + b"%d\n" % number)
+        if number % 10 == 7:
+            path.write_bytes(b"%0*d" % (LARGER, number))
+        if number % 50 == 0 and sys.platform == "linux":
+            with suppress(OSError):  # Not every file system keeps attributes.
+                os.setxattr(path, "user.xdg.origin.url", b"https://example.org/%d" % number)
+        when = datetime(LAST_YEAR - 9 + 10 * number // files, 7, 1, tzinfo=UTC).timestamp()
+        os.utime(path, (when, when))
+    return root
+
+
+def name_of(number: int) -> str:
+    """What is in the path of this file, and of no other."""
+    return f"{number:06}.nfo"
+
+
+def _place(root: Path, number: int, per_folder: int = PER_FOLDER) -> Path:
+    folder = number // per_folder
+    return root / f"{folder // 20:03}" / f"{folder:04}" / name_of(number)
 
 
 def warm(root: Path) -> str:

@@ -54,15 +54,32 @@ def test_numbers_keep_three_figures() -> None:
     assert [number(v) for v in (None, 0.123, 12.34, 1234.5)] == ["—", "0.12", "12.3", "1,234"]
 
 
-def test_pairs_have_an_interval_around_their_ratio_and_its_lower_end_meets_the_aim() -> None:
-    ours, peer = [1.0, 1.1, 1.2, 0.9, 1.0], [1.0, 1.0, 1.1, 1.0, 0.9]
-    row = paired("load", "s", ours, peer, peer_name="bare", aim=Aim(ratio=0.99))
-    assert row.ratio == 1.0
-    assert row.interval is not None
-    assert row.interval[0] < 1.0 < row.interval[1]
-    assert row.verdict == "met"
-    assert replace(row, interval=None).verdict == "missed"
-    assert f"({row.interval[0]:.2f}–" in render([row])
+def test_pairs_are_judged_by_the_median_and_not_by_the_better_end_of_the_interval() -> None:
+    row = paired("walk", "s", [1.8, 2.15, 2.5], [1.0] * 3, peer_name="find", aim=Aim(ratio=2))
+    assert row.interval == (1.8, 2.5)
+    assert (row.ratio, row.verdict) == (2.15, "missed")
+    assert "2.15× (1.80–2.50)" in render([row])
+
+
+@pytest.mark.parametrize(
+    ("aim", "verdict", "unclear"),
+    [
+        (Aim(ratio=1.7), "✗ missed", False),
+        (Aim(ratio=1.8), "✗ missed", True),
+        (Aim(ratio=2.4), "✓ met", True),
+        (Aim(ratio=2.5), "✓ met", False),
+        (Aim(5), "✓ met", False),
+        (Aim(), "", False),
+    ],
+)
+def test_a_verdict_that_another_run_might_turn_round_is_called_unclear(
+    aim: Aim, verdict: str, unclear: bool
+) -> None:
+    row = paired("walk", "s", [1.8, 2.15, 2.5], [1.0] * 3, peer_name="find", aim=aim)
+    assert row.unclear is row.to_json()["unclear"] is unclear
+    assert ("unclear" in render([row])) is unclear
+    assert verdict in render([row])
+    assert not replace(row, interval=None).unclear
 
 
 def test_two_pairs_are_too_few_for_an_interval() -> None:
