@@ -40,6 +40,10 @@ class AskDialog(Dialog[str]):
         yield Static(Content(self._text), id="box-text")
         yield self._input
 
+    def on_mount(self) -> None:
+        # A cursor that blinks paints twice a second for nothing.
+        self._input.cursor_blink = False
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         wrong = self._check(event.value) if self._check else ""
         if wrong:
@@ -77,6 +81,10 @@ class CountDialog(Dialog[str]):
     def body(self) -> Iterable[Widget]:
         yield Static(Content(self._text), id="box-text")
         yield self._input
+
+    def on_mount(self) -> None:
+        # A cursor that blinks paints twice a second for nothing.
+        self._input.cursor_blink = False
 
     def action_sure(self) -> None:
         typed = self._input.value

@@ -47,6 +47,8 @@ class Picker(Dialog[Result]):
         yield self._lines
 
     def on_mount(self) -> None:
+        # A cursor that blinks paints twice a second for nothing.
+        self._input.cursor_blink = False
         self._show("")
 
     def _show(self, text: str) -> None:

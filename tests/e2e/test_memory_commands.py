@@ -76,7 +76,8 @@ async def test_a_deleted_conversation_is_shown_nowhere_until_it_is_back(home: Ho
     deletion = told("memory", "delete", "a")["pending"]["approval_id"]
     told("approvals", "approve", str(deletion))
     for only in ((), ("--pinned",)):
-        assert told("memory", "list", *only) == {"memories": [], "total": 0}
+        found = told("memory", "list", *only)
+        assert (found["memories"], found["total"]) == ([], 0)
     assert refused("memory", "show", str(number))["hint"].startswith("arcanum memory restore a ")
     assert "turquoise" not in arcanum("memory", "show", str(number)).out
     told("memory", "restore", "a")
