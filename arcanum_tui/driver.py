@@ -1,5 +1,5 @@
-"""The way to the terminal: one that nobody reads costs frames, never the event loop; and whether it
-draws pictures.
+"""The way to the terminal: one that nobody reads costs frames, never the event loop; one that is
+gone ends the program; and whether it draws pictures.
 
 Textual waits for a terminal that is behind (a stalled SSH connection, a laptop that sleeps). The
 engine runs on the same loop: jobs, schedules and every attached shell would wait with it.
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 
 from textual.drivers.linux_driver import LinuxDriver
 
 _LOOK_AGAIN_S = 0.25
+_THERE_S = 1.0
 _DRAW = frozenset({"xterm-kitty", "xterm-ghostty"})
 
 
@@ -21,6 +23,7 @@ class PatientDriver(LinuxDriver):
 
     _behind = False
     _leaving = False
+    _there: asyncio.TimerHandle | None = None
 
     def write(self, data: str) -> None:
         # What puts the terminal back in order at the end is worth waiting for.
@@ -56,7 +59,23 @@ class PatientDriver(LinuxDriver):
         else:
             asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._catch_up)
 
+    def start_application_mode(self) -> None:
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        if os.isatty(self.fileno):
+            self._look_whether_it_is_there()
+
+    def _look_whether_it_is_there(self) -> None:
+        """The kernel tells only the leader of the terminal's session that it is gone, which may be
+        another program that waits for this one (make): then Textual would read its end for ever."""
+        if os.isatty(self.fileno):
+            loop = asyncio.get_running_loop()
+            self._there = loop.call_later(_THERE_S, self._look_whether_it_is_there)
+        else:
+            signal.raise_signal(signal.SIGHUP)
+
     def stop_application_mode(self) -> None:
+        if self._there is not None:
+            self._there.cancel()
         self._leaving = True
         super().stop_application_mode()
         self._leaving = False

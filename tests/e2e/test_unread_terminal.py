@@ -1,4 +1,5 @@
-"""A terminal that nobody reads (a stalled connection) stops its picture, and nothing else."""
+"""A terminal that nobody reads (a stalled connection) stops its picture, and nothing else. One that
+is gone ends the program."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 import subprocess
 from typing import Any
 
+import psutil
 import pytest
 
 from bench.terminal import Terminal
@@ -40,3 +42,16 @@ def test_the_engine_goes_on_and_the_picture_catches_up() -> None:
         since = terminal.text.end
         terminal.type("1")
         terminal.wait_for("▸1 overview", "NEEDS YOU", since=since)
+
+
+def test_a_terminal_that_is_gone_ends_the_program_whoever_leads_its_session() -> None:
+    """As make does, the shell that leads it hears of that alone, and waits for its child."""
+    command = ["sh", "-c", 'trap : HUP; "$0"; true', str(ARCANUM)]
+    with Terminal(command, env=dict(os.environ)) as terminal:
+        terminal.wait_for("● live", within_s=30.0)
+        program = psutil.Process(status()["pid"])
+        assert program.pid != terminal.pid
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, terminal._master)
+        os.close(null)
+        program.wait(20)

@@ -263,7 +263,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_costs_no_more_than_its_length(name: str) -> None:
-    """A fourteenth of a second is what an update may take, at every length."""
+    """A fourteenth of a second is what an update may take: they are far below, at every length."""
     text, document = HOSTILE[name], Document(100)
     tails, began = [], time.thread_time()
     step = max(1, len(text) // 40)
@@ -273,7 +273,7 @@ def test_hostile_text_costs_no_more_than_its_length(name: str) -> None:
         since = time.thread_time()
         document.tail()
         tails.append(time.thread_time() - since)
-    assert sum(tails) / len(tails) < 1 / 14
+    assert sum(tails) / len(tails) < 0.05
     assert time.thread_time() - began < 5
 
 

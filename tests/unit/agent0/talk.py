@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,8 +12,10 @@ from engine.clients.local import LocalClient
 from engine.contract import agent0, memory
 from engine.contract.agent0 import TextAttachment
 from engine.contract.backend import BackendInfo, Generation, Message, Piece, Usage
+from engine.home import Home
 from tests.fakes.house import done
 from tests.fakes.rehearsed import RehearsedBackend
+from tests.fakes.waiting import until
 
 LARGE = 2 * 1024**3
 SMALL = 100 * 1024**2
@@ -26,6 +30,22 @@ async def ask(client: LocalClient, text: str, **more: Any) -> list[Any]:
 async def turns(client: LocalClient, session: str = "main") -> tuple[memory.Turn, ...]:
     found: memory.TurnList = await done(client, memory.TURNS, memory.ShowTurns(session=session))
     return found.turns
+
+
+async def keep_what_is_saved(home: Home, client: LocalClient) -> None:
+    """Copies the data as soon as some of the answer is in it: what a crash then would leave."""
+
+    async def saved() -> bool:
+        return (await turns(client))[0].answer != ""
+
+    await until(saved)
+    await asyncio.to_thread(shutil.copytree, home.data, home.data.with_name("died"))
+
+
+def die_as_kept(home: Home) -> None:
+    """The data is what was kept."""
+    shutil.rmtree(home.data)
+    home.data.with_name("died").rename(home.data)
 
 
 def note(text: str, name: str = "notes.txt") -> TextAttachment:

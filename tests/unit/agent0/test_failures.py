@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -26,7 +25,7 @@ from tests.fakes.house import done
 from tests.fakes.models import engine_with
 from tests.fakes.rehearsed import RehearsedBackend
 from tests.fakes.waiting import until
-from tests.unit.agent0.talk import ask, turns
+from tests.unit.agent0.talk import ask, die_as_kept, keep_what_is_saved, turns
 
 
 class RefusingBackend(RehearsedBackend):
@@ -101,14 +100,9 @@ async def test_an_engine_that_dies_leaves_what_had_come(
             if item.kind == "piece" and item.text == " b":
                 break
 
-        async def saved() -> bool:
-            return (await turns(client))[0].answer != ""
-
-        await until(saved)
-        await asyncio.to_thread(shutil.copytree, home.data, home.data.with_name("died"))
+        await keep_what_is_saved(home, client)
         hold.set()
-    shutil.rmtree(home.data)
-    home.data.with_name("died").rename(home.data)
+    die_as_kept(home)
     async with engine_with(home, {"one": RehearsedBackend()}) as client:
         (turn,) = await turns(client)
         assert (turn.status, turn.note) == ("interrupted", "the engine ended")

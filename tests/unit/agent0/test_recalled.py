@@ -4,7 +4,6 @@ that was forgotten since, its number alone."""
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 from contextlib import closing
 
@@ -22,8 +21,7 @@ from engine.home import Home
 from tests.fakes.house import done
 from tests.fakes.models import engine_with
 from tests.fakes.rehearsed import RehearsedBackend
-from tests.fakes.waiting import until
-from tests.unit.agent0.talk import ask, turns
+from tests.unit.agent0.talk import ask, die_as_kept, keep_what_is_saved, turns
 
 FACT = "My bike is turquoise."
 QUESTION = "What colour is my bike?"
@@ -88,14 +86,9 @@ async def test_an_engine_that_dies_leaves_them_with_what_had_come(
                 if item.kind == "piece":
                     break
 
-            async def saved() -> bool:
-                return (await turns(client))[0].answer != ""
-
-            await until(saved)
-            await asyncio.to_thread(shutil.copytree, home.data, home.data.with_name("died"))
+            await keep_what_is_saved(home, client)
             hold.set()
-    shutil.rmtree(home.data)
-    home.data.with_name("died").rename(home.data)
+    die_as_kept(home)
     async with engine_with(home, {"one": RehearsedBackend()}) as client:
         (turn,) = await turns(client)
         assert (turn.status, told(turn)) == ("interrupted", [number])
