@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ import pytest
 from engine.contract.errors import Cancelled, Failed, StoreFailed
 from engine.home import Home
 from engine.media.looking import at_ease
+from tests.fakes.costs import undisturbed
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
@@ -412,14 +412,10 @@ async def test_the_event_loop_is_never_held(house: House, films: Path) -> None:
             await asyncio.sleep(0)
             longest = max(longest, time.thread_time() - before)
 
-    gc.collect()
-    gc.freeze()  # As the engine does. What hundreds of tests before it left is not walked through.
-    try:
+    with undisturbed():
         watching = asyncio.create_task(watch())
         await house.scan()
         watching.cancel()
-    finally:
-        gc.unfreeze()
     assert longest < 0.03
 
 
