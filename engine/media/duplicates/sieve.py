@@ -122,10 +122,12 @@ class Sieve:
 
     def _ask(self, reader: Reader, root: int, number: int) -> bool:
         """Whether the other process reads it."""
+        if reader.busy:
+            return False
         at = number * _WIDTH
-        asked = reader.ask(root, self._paths[number], self._numbers[at : at + _WIDTH])
-        self._asked[number] = asked
-        return asked >= 0
+        identity = self._numbers[at : at + _WIDTH]
+        self._asked[number] = reader.ask(root, self._paths[number], identity)
+        return True
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -165,31 +167,42 @@ class Sieve:
 
     def sift(self, alike: list[Same]) -> Iterator[tuple[bytes, Same]]:
         """Of files of one size those with the same bytes, with their BLAKE3."""
-        if self._reader is not None:
-            self._share(self._reader, alike)
+        small = [same for same in alike if self._size(same) <= _AT_ONCE]
+        for same in small if self._reader is None else self._shared(self._reader, small):
+            yield from self._small(same)
         large: list[Same] = []
         for same in alike:
-            if self._size(same) <= _AT_ONCE:
-                yield from self._small(same)
-            else:
+            if self._size(same) > _AT_ONCE:
                 large.extend(self._by_parts(same))
         yield from self._whole(large)
 
     def _size(self, same: Same) -> int:
         return self._numbers[same[0] * _WIDTH + 2]
 
-    def _share(self, reader: Reader, alike: list[Same]) -> None:
-        """Reads what the other process was not asked for; as it gets on it takes some of that."""
+    def _shared(self, reader: Reader, small: list[Same]) -> Iterator[Same]:
+        """The same, as they are read: reads what the other process was not asked for; as that gets
+        on, it takes some of it."""
         reader.flush()
-        small = (same for same in alike if self._size(same) <= _AT_ONCE)
         left = deque(number for same in small for number in same if self._asked[number] < 0)
-        while left:
-            number = left.popleft()
-            self._read_here[number] = self._read(number, self.identity(number).size)
-            self._link.advance()
-            while left and self._ask(reader, self._roots[self.place(left[-1])], left[-1]):
-                left.pop()
+        later: list[Same] = []
+        for same in small:
+            for number in same:
+                if self._asked[number] < 0:
+                    left.popleft()
+                    self._read_here[number] = self._read(number, self._size(same))
+                    self._link.advance()
+                    self._hand_over(reader, left)
+            self._hand_over(reader, left)
+            if max(self._asked[number] for number in same) < reader.answered:
+                yield same
+            else:
+                later.append(same)
         reader.finish()
+        yield from later
+
+    def _hand_over(self, reader: Reader, left: deque[int]) -> None:
+        while left and self._ask(reader, self._roots[self.place(left[-1])], left[-1]):
+            left.pop()
 
     def _small(self, same: Same) -> Iterator[tuple[bytes, Same]]:
         found: dict[bytes, Same] = {}
