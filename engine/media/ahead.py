@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from engine.media.walk import Found, Identity, Range, Walker
+from engine.media.walk import Found, Identity, Range, Walker, numbers_of
 
 _MOST_FILES = 500
 _WAIT_S = 0.25
@@ -117,13 +117,13 @@ class _Out:
 
     def everything(self, walker: Walker) -> None:
         paths, numbers = self._paths, self._numbers
-        for path, identity, folder in walker.everything():
-            if identity is None:
+        for path, status, folder in walker.met():
+            if status is None:
                 self._flush()
                 self._send("unseen", path, folder)
                 continue
             paths.append(path)
-            numbers.extend(identity)
+            numbers.extend(numbers_of(status))
             if len(paths) >= _MOST_FILES or time.monotonic() - self._sent > _WAIT_S:
                 self._flush()
         self._flush()

@@ -241,7 +241,7 @@ class Sift:
                 self._library.append(last)
             if row["blake3"] is not None:
                 self._known[len(self._sieve)] = row["blake3"]
-            self._sieve.add(row["path"], Identity(*[*row][3:9]))
+            self._sieve.add(row["path"], row[3:9])
 
     def _is_open(self, same: Same) -> bool:
         return any(number not in self._known for number in same)

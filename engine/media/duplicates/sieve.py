@@ -78,7 +78,7 @@ class Sieve:
         self._roots.append(fd)
         self._starts.append(len(self._paths))
 
-    def add(self, path: bytes, identity: Identity) -> None:
+    def add(self, path: bytes, identity: Sequence[int]) -> None:
         self.add_all([path], array("q", identity))
 
     def add_all(self, paths: Sequence[bytes], numbers: array[int]) -> None:
