@@ -103,6 +103,8 @@ class Reader:
 
     def flush(self) -> None:
         """Sends what was asked for."""
+        if not self._paths:
+            return
         assert self._child.stdin is not None
         paths, numbers = b"\0".join(self._paths), self._numbers.tobytes()
         with suppress(OSError):  # It ended: what it did not answer is read here.
@@ -151,7 +153,7 @@ def main() -> None:
         if len(numbers) < sizes[1]:
             return
         six = [iter(array("q", numbers))] * _WIDTH
-        met = zip(paths.split(b"\0"), zip(*six, strict=True), strict=bool(numbers))
+        met = zip(paths.split(b"\0"), zip(*six, strict=True), strict=True)
         sys.stdout.buffer.write(b"".join([read(folder, *one) for one in met]))
         sys.stdout.buffer.flush()
 
