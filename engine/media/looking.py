@@ -347,6 +347,7 @@ class Reader:
                 tally.unreadable += len(rows)
                 room = MOST_PROBLEMS - len(tally.problems)
                 tally.problems.extend((to_bytes(row[0]), row[1]) for row in rows[:room])
+                return Write("unread", rows, partial(self._files.put_unread, self._library.id))
             case "done":
                 tally.left = frame["left"]
         return None

@@ -59,6 +59,7 @@ class Shelf:
             bytes=numbers.bytes,
             pending=numbers.pending,
             unreadable=numbers.unreadable,
+            unread=numbers.unread,
             damaged=numbers.damaged,
             drift=numbers.drift,
             last_scan_at=numbers.scanned_at,
@@ -120,9 +121,9 @@ class Shelf:
             await self._put_ok(whole=False)
 
     async def _put_ok(self, *, whole: bool) -> None:
-        unreadable = self._looked.unreadable + self._hashed.unreadable
-        note = _unreadable(unreadable, self.unread)
-        await self._files.put_state(self.stored.id, "ok", note, unreadable=unreadable, looked=whole)
+        note = _unreadable(self._looked.unreadable + self._hashed.unreadable, self.unread)
+        names = self._looked.unreadable if whole else None
+        await self._files.put_state(self.stored.id, "ok", note, unreadable=names, looked=whole)
         self.touch()
 
     def put_trouble(self, note: str) -> None:
