@@ -127,6 +127,4 @@ def integrity(found: MediaReport) -> Section:
 
 
 def unknown(one: Integrity) -> int:
-    return (
-        one.unchecked.files + one.pending.files + one.unread.files + one.unreadable_names
-    )
+    return one.unchecked.files + one.pending.files + one.unread.files + one.unreadable_names

@@ -51,7 +51,10 @@ def details(found: AssetDetail, width: int) -> list[Row]:
         for one in found.history
     ]
     rows += _section("HISTORY", past or [("", "nothing happened since it was first seen")], width)
-    hashes = [("BLAKE3", asset.blake3 or ("none" if found.damage else "not yet")), *found.hashes.items()]
+    hashes = [
+        ("BLAKE3", asset.blake3 or ("none" if found.damage else "not yet")),
+        *found.hashes.items(),
+    ]
     rows += _section("HASHES", hashes, width)
     return rows
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 
-from engine.contract.assets import Library, LibraryState, Unread, WatchState
+from engine.contract.assets import Library, LibraryState, ScanResult, Unread, WatchState
 from engine.contract.base import PathRef, visible
 from engine.contract.errors import Failed, StoreFailed
 from engine.media.catalogue import Files, Numbers, Stored
@@ -100,6 +100,24 @@ class Shelf:
         finally:
             self._scanning -= 1
             self.touch()
+
+    def scanned(self, walked: Tally, hashed: Tally, seconds: float) -> ScanResult:
+        """What a scan tells."""
+        return ScanResult(
+            library=self.stored.name,
+            files=self.numbers.files,
+            bytes=self.numbers.bytes,
+            added=walked.added,
+            changed=walked.changed,
+            removed=walked.removed,
+            moved=walked.moved,
+            hashed=walked.hashed + hashed.hashed,
+            hashed_bytes=walked.hashed_bytes + hashed.hashed_bytes,
+            unreadable=self.numbers.unreadable,
+            skipped=walked.skipped,
+            seconds=round(seconds, 3),
+            unread=self.unread,
+        )
 
     # --- what was found -------------------------------------------------------------------------
 

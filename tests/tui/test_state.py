@@ -159,8 +159,10 @@ def test_a_library_that_no_list_has_shown_yet_appears_with_its_first_numbers() -
 
 
 def test_what_cannot_be_read_does_not_wait_to_be_hashed() -> None:
-    library = lived_in().libraries["films"].model_copy(
-        update={"pending": 3, "unread": 3, "unreadable": 4, "note": ""}
+    library = (
+        lived_in()
+        .libraries["films"]
+        .model_copy(update={"pending": 3, "unread": 3, "unreadable": 4, "note": ""})
     )
     told = library_row(library, None, State(), NOW).cells[-1].text
     assert "! 4 unreadable" in told

@@ -102,7 +102,8 @@ class Checks:
 
     async def any_damaged(self, library: int) -> bool:
         rows = await self._db.read(
-            "SELECT 1 FROM file WHERE library = ? AND damage IN ('rotten', 'unreadable') LIMIT 1", (library,)
+            "SELECT 1 FROM file WHERE library = ? AND damage IN ('rotten', 'unreadable') LIMIT 1",
+            (library,),
         )
         return bool(rows)
 

@@ -39,9 +39,7 @@ async def listed(house: House, state: AssetState) -> list[bytes]:
 
 
 async def shown(house: House, path: bytes) -> AssetDetail:
-    return await house.door.call(
-        media.SHOW, ShowAsset(library="films", path=PathRef.of(path))
-    )
+    return await house.door.call(media.SHOW, ShowAsset(library="films", path=PathRef.of(path)))
 
 
 @pytest.mark.usefixtures("bound")
