@@ -30,8 +30,8 @@ class Library(Wire):
 
     ``unreadable`` counts what could not be read at the last scan; it is never taken as deleted.
     ``pending`` files are known but not hashed yet, ``unread`` of them because they could not be
-    read. ``damaged`` ones are not what they were when they were read again. ``drift`` counts changes that the watcher had missed, until a look at
-    everything finds none.
+    read. ``damaged`` ones are not what they were when they were read again. ``drift`` counts
+    changes that the watcher had missed, until a look at everything finds none.
     """
 
     name: str

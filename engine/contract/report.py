@@ -144,7 +144,8 @@ class Integrity(Wire):
     """The files of a library by when they were last read whole and held what they should: within
     30 days, a quarter, a year, or longer ago. ``unchecked``: it is not known when. ``pending`` were
     never read, ``unread`` could not be, and were not before, ``unreadable`` can be no more.
-    ``unreadable_names`` are in none of these. ``verdict`` is 'sound' only where nothing of that, and no name, is unknown."""
+    ``unreadable_names`` are in none of these. ``verdict`` is 'sound' only where nothing of that,
+    and no name, is unknown."""
 
     library: str
     verdict: Literal["sound", "damaged", "unknown"]

@@ -11,7 +11,7 @@ not be read since it is what it is: then nothing is known to be wrong with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from engine.contract.integrity import Damage
 from engine.store import Database, Transaction
@@ -63,7 +63,7 @@ INSERT INTO history (at, library, file, what, path, size, note)
 SELECT v1, library, id, 'unreadable', path, size, v8 {_BY_IDENTITY} AND (damage = '' OR v8 <> (
     SELECT note FROM history AS last WHERE last.file = file.id AND last.what = 'unreadable'
     ORDER BY last.id DESC LIMIT 1))
-"""
+"""  # noqa: S608
 _UNREAD = f"UPDATE file SET damage = 'unread' WHERE id IN (SELECT id {_BY_IDENTITY})"  # noqa: S608
 _READABLE = """
 UPDATE file SET damage = '' WHERE library = ? AND damage = 'unread' AND blake3 IS NOT NULL
@@ -158,7 +158,9 @@ async def unread(tx: Transaction, values: Values) -> None:
 
 def damage_of(stored: str) -> Damage | None:
     """What is told of a row's ``damage``."""
-    return "unreadable" if stored == "unread" else cast(Damage, stored) or None
+    if not stored:
+        return None
+    return "rotten" if stored == "rotten" else "unreadable"
 
 
 async def put_digests(tx: Transaction, files: str, values: Values) -> None:

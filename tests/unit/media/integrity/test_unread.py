@@ -1,4 +1,4 @@
-"""A file that is there and cannot be read: it says so, with the reason, and is not called damaged."""
+"""A file that is there and cannot be read says so, with the reason; it is not called damaged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract import media
-from engine.contract.assets import AssetState
+from engine.contract.assets import AssetState, ListAssets
 from engine.contract.base import PathRef
 from engine.contract.listing import AskFacets
 from engine.contract.traits import AssetDetail, ShowAsset
@@ -58,7 +58,8 @@ async def test_a_new_file_that_cannot_be_read(house: House, films: Path) -> None
     found = await shown(house, b"closed")
     assert (found.damage, found.reason) == ("unreadable", "Permission denied")
     assert found.asset.blake3 is None
-    assert {a.path.data: a.damage for a in await house.assets()} == {
+    page = await house.door.call(media.LIST, ListAssets(library="films"))
+    assert {a.path.data: a.damage for a in page.assets} == {
         b"closed": "unreadable", b"open": None, b"other name": "unreadable",
     }  # fmt: skip
     library = await house.library()
