@@ -52,6 +52,17 @@ async def test_in_a_small_window_the_keys_are_those_of_groups() -> None:
         await it.until(lambda: _keys(it) == files)
 
 
+async def test_a_heading_that_is_cut_says_so() -> None:
+    world = lived_in()
+    world.shelves.add_group(1000, "a.jpg", "copies/a.jpg")
+    async with desk(world, size=(50, 24)) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("DUPLICATES  films  1 group")
+        [heading] = [line for line in it.screen_text.split("\n") if "DUPLICATES" in line]
+        assert heading.rstrip().endswith("…")
+
+
 async def test_e_writes_the_duplicates_that_are_listed() -> None:
     world = lived_in()
     world.shelves.add_group(1000, "a.jpg", "copies/a.jpg")

@@ -57,6 +57,7 @@ def listed(**values: int) -> Compared:
         ({}, 0),
         ({"edited": 3, "mended": 1}, 0),
         ({"pending": 1}, 1),
+        ({"pending": 1, "unread": 1}, 1),
         ({"rotten": 1}, 2),
         ({"unreadable": 1}, 2),
         ({"refused": 1, "pending": 1}, 2),

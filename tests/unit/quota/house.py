@@ -44,6 +44,7 @@ class DiskCatalogue:
         self.refreshed: list[bytes] = []
         self.torrents: set[Inode] = set()
         self.torrent_clients: tuple[TorrentClient, ...] = ()
+        self.unreadable: dict[str, Any] = {}
 
     async def start(self) -> None:
         for name in self.roots:
@@ -95,6 +96,7 @@ class DiskCatalogue:
             files=len(files or {}),
             bytes=sum(sizes.values()),
             last_scan_at=None if files is None else now(),
+            **self.unreadable,
         )
 
     async def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:
