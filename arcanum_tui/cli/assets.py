@@ -23,10 +23,10 @@ def show_asset(found: AssetDetail, terminal: Terminal) -> None:
         ("modified", _moment(asset.modified_at)),
         ("first seen", _moment(found.first_seen_at)),
         *(_traits(found.traits) if found.traits else [("holds", "not looked into yet")]),
-        ("BLAKE3", asset.blake3 or "not yet"),
+        ("BLAKE3", asset.blake3 or ("none" if found.damage else "not yet")),
         *((kind, digest) for kind, digest in found.hashes.items()),
         ("read whole", _moment(found.checked_at) if found.checked_at else ""),
-        ("damage", found.damage or ""),
+        ("damage", ": ".join(filter(None, (found.damage, found.reason)))),
     ]
     for source in found.sources:
         told = " ← ".join(filter(None, (source.origin, source.referrer)))

@@ -48,9 +48,15 @@ def show_verified(found: VerifyResult, terminal: Terminal) -> None:
         terminal.line(f"✓ {plural(found.mended, 'file')} can be read and is right again", "ok")
     if found.edited:
         terminal.note(f"{plural(found.edited, 'file')} had changed: looked at anew")
-    if found.pending:
+    if found.unread:
         terminal.line(
-            f"! {plural(found.pending, 'file')} never hashed yet, so nothing can be said of them:"
+            f"! {plural(found.unread, 'file')} never could be read, so nothing can be said of them:"
+            f" arcanum media list {found.library} --state unreadable",
+            "warn",
+        )
+    if waiting := found.pending - found.unread:
+        terminal.line(
+            f"! {plural(waiting, 'file')} never hashed yet, so nothing can be said of them:"
             f" arcanum media scan {found.library}",
             "warn",
         )

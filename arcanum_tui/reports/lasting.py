@@ -11,7 +11,10 @@ _INTACT = (
     "Files by when they were last read whole and held what they should: within 30 days, a quarter,"
     " a year, or longer ago. What was never read, or cannot be, is not sound: it is unknown."
 )
-STATES = ("30 days", "a quarter", "a year", "longer ago", "not known when", "never", "damaged")
+STATES = (
+    "30 days", "a quarter", "a year", "longer ago", "not known when", "never", "cannot be read",
+    "damaged",
+)  # fmt: skip
 """When files were last read whole and right, from the best to the worst."""
 
 
@@ -90,7 +93,7 @@ def _parts(one: Integrity) -> tuple[Amount, ...]:
         bytes=one.rotten.bytes + one.unreadable.bytes,
     )
     sound = (one.month, one.quarter, one.year, one.older)
-    return (*sound, one.unchecked, one.pending, damaged)
+    return (*sound, one.unchecked, one.pending, one.unread, damaged)
 
 
 def integrity(found: MediaReport) -> Section:
@@ -124,4 +127,4 @@ def integrity(found: MediaReport) -> Section:
 
 
 def unknown(one: Integrity) -> int:
-    return one.unchecked.files + one.pending.files + one.unreadable_names
+    return one.unchecked.files + one.pending.files + one.unread.files + one.unreadable_names

@@ -9,6 +9,7 @@ from arcanum_tui.state import groups
 from arcanum_tui.state.grid import Piece
 from arcanum_tui.state.narrowing import ALL
 from arcanum_tui.state.pages import Pages
+from arcanum_tui.widgets.bars import KeysLine
 from arcanum_tui.work import restart, start
 from engine.contract import media
 from engine.contract.copies import (
@@ -24,6 +25,14 @@ GROUPS = 50
 """Groups that are read at once."""
 
 Group = DuplicateGroup | NearGroup
+
+_OF_FILES = frozenset(
+    {
+        *("filter", "facets", "tree", "sort", "verify", "ask_about"),
+        *("scan", "add_library", "set_limit", "prune"),
+    }
+)
+"""What the keys line leaves out where groups stand: it is of single files, or of the library."""
 
 
 class Grouping(Beside):
@@ -52,6 +61,7 @@ class Grouping(Beside):
             self.leave_groups()
         elif self.library:
             self._alike = alike
+            self.query_one("#keys", KeysLine).leave_out(_OF_FILES)
             self.read_groups_again(top=True)
             self.set_focus(self._files)
 
@@ -59,6 +69,7 @@ class Grouping(Beside):
         """Shows the files again, where groups stood in their place."""
         if self._groups is not None:
             self._groups = None
+            self.query_one("#keys", KeysLine).leave_out(frozenset())
             self.reload(goal=0)
 
     def action_compare_pictures(self) -> None:

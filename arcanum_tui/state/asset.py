@@ -33,7 +33,8 @@ def details(found: AssetDetail, width: int) -> list[Row]:
     rows += _pair("size", f"{size(asset.size)} ({number(asset.size)} bytes)", width)
     rows += _pair("modified", _moment(asset.modified_at), width)
     rows += _pair("first seen", _moment(found.first_seen_at), width)
-    rows += _pair("state", f"{state.get(word, word)}{read}", width, tone)
+    why = f": {found.reason}" if found.reason else ""
+    rows += _pair("state", f"{state.get(word, word)}{why}{read}", width, tone)
     rows += _section("HOLDS", _traits(found.traits), width)
     rows += _section("SOURCE", _sources(found), width)
     elsewhere = [("also named", f"{n.library}: {n.path.display}") for n in found.names]
@@ -50,7 +51,10 @@ def details(found: AssetDetail, width: int) -> list[Row]:
         for one in found.history
     ]
     rows += _section("HISTORY", past or [("", "nothing happened since it was first seen")], width)
-    hashes = [("BLAKE3", asset.blake3 or "not yet"), *found.hashes.items()]
+    hashes = [
+        ("BLAKE3", asset.blake3 or ("none" if found.damage else "not yet")),
+        *found.hashes.items(),
+    ]
     rows += _section("HASHES", hashes, width)
     return rows
 

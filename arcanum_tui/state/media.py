@@ -44,8 +44,8 @@ def library_row(library: Library, gauge: Gauge | None, state: State, now: dateti
         f"scanned {ago(library.last_scan_at, now)} ago" if library.last_scan_at else "never scanned"
     )
     notes = [library.note] if library.note else []
-    if library.pending:
-        notes.append(f"{number(library.pending)} to hash")
+    if waiting := library.pending - library.unread:
+        notes.append(f"{number(waiting)} to hash")
     if library.unreadable:
         notes.append(f"! {number(library.unreadable)} unreadable")
     notes.append(library.path.display)

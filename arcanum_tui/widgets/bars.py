@@ -47,7 +47,8 @@ class EndsLine(Painted):
 
 
 class KeysLine(Painted):
-    """What the keys do here and now, from the list of actions; the least important give way first.
+    """What the keys do here and now, from the list of actions; the least important give way first,
+    and the way to all of them never.
 
     ``without``: actions that would lead to where one is. While text is typed only those keys
     are offered that would not become text.
@@ -57,23 +58,39 @@ class KeysLine(Painted):
         super().__init__(id="keys")
         offered = (a for a in actions if a.footer and a.id not in without)
         self._actions = sorted(offered, key=lambda a: a.footer)
+        self._left_out: frozenset[str] = frozenset()
+
+    def leave_out(self, actions: frozenset[str]) -> None:
+        """These are of something else than what is shown now."""
+        if actions != self._left_out:
+            self._left_out = actions
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         if y:
             return Strip.blank(self.size.width, self.rich_style)
-        room = self.size.width - 1
         pieces: list[Piece] = [Piece(" ")]
-        for action in self._actions:
-            key = self._key(action)
-            if not key:
-                continue
-            name = key_name(key)
-            needed = cell_len(name) + cell_len(action.label) + 3
-            if needed > room:
-                break
-            room -= needed
-            pieces += [Piece(name, "key"), Piece(f" {action.label}  ", "muted")]
+        for name, label in self._fitting(self.size.width - 1):
+            pieces += [Piece(name, "key"), Piece(f" {label}  ", "muted")]
         return self.strip(pieces, self.size.width)
+
+    def _fitting(self, room: int) -> list[tuple[str, str]]:
+        """Keys and labels, as far as there is room beside the one that leads to the rest."""
+        offered = [
+            (action.id == "help", (key_name(key), action.label))
+            for action in self._actions
+            if action.id not in self._left_out and (key := self._key(action))
+        ]
+        room -= sum(_cells(one) for to_all, one in offered if to_all)
+        fitting: list[tuple[str, str]] = []
+        full = False
+        for to_all, one in offered:
+            if not to_all:
+                full = full or _cells(one) > room
+                room -= _cells(one)
+            if to_all or not full:
+                fitting.append(one)
+        return fitting
 
     def _key(self, action: Action) -> str:
         """The key to offer for an action; "" where none would reach it."""
@@ -89,3 +106,8 @@ class KeysLine(Painted):
             if k not in own and not focused.check_consume_key(k, character(k))
         )
         return next(free, "")
+
+
+def _cells(offered: tuple[str, str]) -> int:
+    name, label = offered
+    return cell_len(name) + cell_len(label) + 3

@@ -67,5 +67,8 @@ class Painted(Widget):
         used = sum(cell_len(s.text) for s in (*head, *tail))
         if used > width and tail:
             tail, used = [], sum(cell_len(s.text) for s in head)
+        if used > width > 0:
+            cut = Strip(head).crop(0, width - 1)
+            return Strip([*cut, Segment("…", line)]).adjust_cell_length(width, line)
         fill = [Segment("─" * max(0, width - used), line)]
         return Strip([*head, *fill, *tail]).adjust_cell_length(width, line)

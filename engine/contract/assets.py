@@ -29,9 +29,9 @@ class Library(Wire):
     """A watched root folder. ``bytes`` counts each hardlinked file once.
 
     ``unreadable`` counts what could not be read at the last scan; it is never taken as deleted.
-    ``pending`` files are known but not hashed yet. ``damaged`` ones are not what they were when
-    they were read again. ``drift`` counts changes that the watcher had missed, until a look at
-    everything finds none.
+    ``pending`` files are known but not hashed yet, ``unread`` of them because they could not be
+    read. ``damaged`` ones are not what they were when they were read again. ``drift`` counts
+    changes that the watcher had missed, until a look at everything finds none.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Library(Wire):
     bytes: int = 0
     pending: int = 0
     unreadable: int = 0
+    unread: int = 0
     damaged: int = 0
     drift: int = 0
     last_scan_at: datetime | None = None
@@ -94,7 +95,8 @@ class Asset(Wire):
 
 class ListedAsset(Asset):
     """A file in a list. ``kind`` and ``type`` are None until it was looked into, ``taken_at`` where
-    its bytes say nothing of it. ``first_seen_at``: when it came into the catalogue."""
+    its bytes say nothing of it. ``first_seen_at``: when it came into the catalogue. ``damage``:
+    'unreadable' also where it could not be read since it is what it is."""
 
     library: str
     first_seen_at: datetime

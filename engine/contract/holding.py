@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.contract.sources import TorrentClient
@@ -29,6 +29,25 @@ class HeldFiles:
     first: tuple[HeldFile, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class GoneFile:
+    """A file that is no longer where it was: at ``path``, which is absolute. ``size`` in bytes."""
+
+    path: bytes
+    size: int
+    inode: Inode
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """``by``: the torrent and its client that want a file where it was. ``asked``: clients that
+    told all they hold; ``unasked``: those that did not, and why."""
+
+    by: Mapping[Inode, str] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    unasked: tuple[tuple[str, str], ...] = ()
+
+
 class Holders(Protocol):
     """Who else wants to find files where they are: a torrent client that seeds one, or would."""
 
@@ -39,6 +58,10 @@ class Holders(Protocol):
     async def held_in(self, library: str, until_ns: int | None, most: int) -> HeldFiles:
         """What clients hold of a library and was not modified after ``until_ns`` (None: all of
         it), with ``most`` files by name. Raises NotFound."""
+        ...
+
+    async def wanted(self, files: Iterable[GoneFile]) -> Wanted:
+        """Asks all clients, now, for so long as a person waits."""
         ...
 
     def clients(self) -> tuple[TorrentClient, ...]:

@@ -121,7 +121,8 @@ class VerifyResult(Wire):
     """What was read, and what of it is damaged. Sizes in bytes.
 
     ``edited`` files had changed since the last look: they were taken in anew. ``refused`` ones may
-    not be read (their permissions). ``pending`` were never hashed, so nothing can be said of them.
+    not be read (their permissions). ``pending`` were never hashed, ``unread`` of them because they
+    could not be read, so nothing can be said of them.
     ``damaged`` names the first files that were found damaged, ``troubles`` the first of each kind.
     """
 
@@ -135,6 +136,7 @@ class VerifyResult(Wire):
     edited: int
     refused: int
     pending: int
+    unread: int = 0
     damaged: tuple[Damaged, ...]
     troubles: tuple[Trouble, ...]
     compared: Compared | None = None

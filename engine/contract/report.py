@@ -143,7 +143,9 @@ class Sources(Wire):
 class Integrity(Wire):
     """The files of a library by when they were last read whole and held what they should: within
     30 days, a quarter, a year, or longer ago. ``unchecked``: it is not known when. ``pending`` were
-    never read. ``verdict`` is 'sound' only where nothing of that, and no name, is unknown."""
+    never read, ``unread`` could not be, and were not before, ``unreadable`` can be no more.
+    ``unreadable_names`` are in none of these. ``verdict`` is 'sound' only where nothing of that,
+    and no name, is unknown."""
 
     library: str
     verdict: Literal["sound", "damaged", "unknown"]
@@ -153,6 +155,7 @@ class Integrity(Wire):
     older: Amount
     unchecked: Amount
     pending: Amount
+    unread: Amount = Amount()
     rotten: Amount
     unreadable: Amount
     unreadable_names: int

@@ -73,6 +73,7 @@ class AssetDetail(Wire):
     ``traits`` is None until it was looked into. ``names`` are its other names on the disk (hard
     links); ``copies`` other files with the same bytes, ``copies_total`` how many there are.
     ``remotes``: files there with these bytes, as far as inventories tell.
+    ``reason``: why it is rotten, or cannot be read.
     ``sources``: the most telling first. ``history``: the newest first.
     """
 
@@ -81,6 +82,7 @@ class AssetDetail(Wire):
     first_seen_at: datetime
     checked_at: datetime | None
     damage: Damage | None
+    reason: str = ""
     traits: Traits | None
     hashes: dict[str, str]
     sources: tuple[Provenance, ...]

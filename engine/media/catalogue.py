@@ -41,6 +41,11 @@ ON CONFLICT (library, path) DO UPDATE SET
             AND (dev, ino, size, mtime_ns, ctime_ns) = (excluded.dev, excluded.ino,
                 excluded.size, excluded.mtime_ns, excluded.ctime_ns)
         THEN blake3 ELSE excluded.blake3 END,
+    damage = CASE
+        WHEN damage = 'unread'
+            AND (dev, ino, size, mtime_ns, ctime_ns) <> (excluded.dev, excluded.ino,
+                excluded.size, excluded.mtime_ns, excluded.ctime_ns)
+        THEN '' ELSE damage END,
     dev = excluded.dev, ino = excluded.ino, size = excluded.size,
     mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, nlink = excluded.nlink,
     seen_at = excluded.seen_at
@@ -80,7 +85,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What the catalogue holds of one library. Sizes in bytes."""
+    """What the catalogue holds of one library. Sizes in bytes. ``unread``: of the ``unreadable``,
+    files that are known."""
 
     state: str = "ok"
     note: str = ""
@@ -88,6 +94,7 @@ class Numbers:
     bytes: int = 0
     pending: int = 0
     unreadable: int = 0
+    unread: int = 0
     damaged: int = 0
     drift: int = 0
     scanned_at: datetime | None = None
@@ -176,8 +183,9 @@ class Files:
 
     async def numbers(self, library: int) -> Numbers:
         rows = await self._db.read(
-            "SELECT *, (SELECT count(*) FROM file WHERE library = ?1 AND damage <> '') AS damaged"
-            " FROM library WHERE id = ?1",
+            "SELECT *, (SELECT count(*) FROM file WHERE library = ?1 AND damage <> ''"
+            "  AND damage <> 'unread') AS damaged, (SELECT count(*) FROM file"
+            "  WHERE library = ?1 AND damage = 'unread') AS unread FROM library WHERE id = ?1",
             (library,),
         )
         if not rows:
@@ -189,7 +197,8 @@ class Files:
             row["files"],
             row["bytes"],
             row["pending"],
-            row["unreadable"],
+            row["unreadable"] + row["unread"],
+            row["unread"],
             row["damaged"],
             row["drift"],
             scanned_at=row["scanned_at"] and datetime.fromisoformat(row["scanned_at"]),
@@ -220,7 +229,8 @@ class Files:
         unreadable: int | None = None,
         looked: bool = False,
     ) -> None:
-        """``looked``: everything was looked at, now. ``unreadable`` None leaves that number."""
+        """``looked``: everything was looked at, now. ``unreadable``: names that could not be
+        looked at; None leaves that number."""
 
         async def work(tx: Transaction) -> None:
             await tx.execute(
@@ -346,6 +356,16 @@ class Files:
             await tx.execute(_HASH)
             await record.put_digests(tx, record.BY_INODE, digests)
             await record.was_read(tx, at, record.BY_INODE, places, hashes)
+
+        await self._write(library, work)
+
+    async def put_unread(self, library: int, rows: Sequence[list[Any]]) -> None:
+        """Rows of path, why it cannot be read, dev, ino, size, mtime_ns, ctime_ns."""
+        at = time.time_ns()
+        values = [(at, library, *row[2:7], visible(str(row[1]))) for row in rows]
+
+        async def work(tx: Transaction) -> None:
+            await record.unread(tx, values)
 
         await self._write(library, work)
 

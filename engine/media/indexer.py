@@ -20,7 +20,7 @@ from engine.contract.ports import JobControl
 from engine.media.catalogue import Files, Stored
 from engine.media.drift import Hearing
 from engine.media.hints import condense
-from engine.media.integrity.strain import Eased, Strain
+from engine.media.integrity.strain import Eased, Lightened, Strain
 from engine.media.looking import Pace, Reader, Tally, at_ease
 from engine.media.pace import HashPace, WalkPace
 from engine.media.process import Lost, Process
@@ -223,7 +223,8 @@ class Indexer:
         async with self._looking:
             if paths is None and time.monotonic() < self._due:
                 return  # A scan did it meanwhile.
-            await self._look(paths, at_ease, hashing=not await self._strain.now())
+            pace = Lightened(self._strain)
+            await self._look(paths, pace, hashing=await pace.first())
 
     async def _hash_alone(self) -> None:
         async with self._hashing:
@@ -362,23 +363,9 @@ class Indexer:
         finally:
             self._job = self._scan = None
             self._hash_wanted.set()
-        numbers = self.shelf.numbers
-        control.progress(numbers.files, numbers.files, "files")
-        return ScanResult(
-            library=self._stored.name,
-            files=numbers.files,
-            bytes=numbers.bytes,
-            added=walked.added,
-            changed=walked.changed,
-            removed=walked.removed,
-            moved=walked.moved,
-            hashed=walked.hashed + hashed.hashed,
-            hashed_bytes=walked.hashed_bytes + hashed.hashed_bytes,
-            unreadable=numbers.unreadable,
-            skipped=walked.skipped,
-            seconds=round(time.monotonic() - begun, 3),
-            unread=self.shelf.unread,
-        )
+        files = self.shelf.numbers.files
+        control.progress(files, files, "files")
+        return self.shelf.scanned(walked, hashed, time.monotonic() - begun)
 
     async def _hash_all(self, control: JobControl) -> Tally:
         """What changed between the look and its hashing is looked at and hashed once more."""

@@ -18,7 +18,7 @@ import threading
 from typing import Final
 
 from engine.media.hints import LimitError, Told
-from engine.media.mounts import mounted_in
+from engine.media.mounts import Mounts, changes, mounts_of, table
 from engine.media.nesting import lies_in
 
 IN_MODIFY: Final = 0x2
@@ -65,7 +65,9 @@ class Inotify:
         self._lock = threading.Lock()
         self._roots: dict[int, tuple[bytes, int]] = {}
         self._inner: dict[int, frozenset[bytes]] = {}
-        self._mounted: dict[int, frozenset[bytes]] = {}
+        self._mounted: dict[int, Mounts | None] = {}
+        self._seen: dict[int, Mounts | None] = {}
+        self._changes = changes()
         self._places: dict[int, tuple[int, bytes]] = {}
         self._watches: dict[tuple[int, bytes], int] = {}
         threading.Thread(target=self._listen, name="inotify", daemon=True).start()
@@ -73,15 +75,28 @@ class Inotify:
     def add(self, library: int, root: bytes, inner: frozenset[bytes] = frozenset()) -> None:
         """Watches a root and all folders below it but ``inner``, where other libraries begin: a
         folder has one watch. Raises LimitError (then none is) or OSError."""
-        status = os.stat(root, follow_symlinks=False)
         with self._lock:
-            self._roots[library], self._inner[library] = (root, status.st_dev), inner
-            self._mounted.clear()
-            try:
-                self._add_tree(library, b"")
-            except LimitError:
-                self._remove(library)
-                raise
+            self._add(library, root, inner)
+
+    def _add(self, library: int, root: bytes, inner: frozenset[bytes]) -> None:
+        status = os.stat(root, follow_symlinks=False)
+        self._roots[library], self._inner[library] = (root, status.st_dev), inner
+        self._mounted.clear()
+        self._seen[library] = self._mounts(library)
+        try:
+            self._add_tree(library, b"")
+        except LimitError:
+            self._remove(library)
+            raise
+
+    def _add_again(self, library: int) -> None:
+        """Its root is another folder by now."""
+        (root, _device), inner = self._roots[library], self._inner[library]
+        self._remove(library)
+        try:
+            self._add(library, root, inner)
+        except (LimitError, OSError) as error:
+            self._told.failed(library, getattr(error, "strerror", None) or str(error))
 
     def renest(self, library: int, inner: frozenset[bytes]) -> bool:
         """Other libraries begin in this one than before. False where it is not watched."""
@@ -101,6 +116,7 @@ class Inotify:
     def _remove(self, library: int) -> None:
         self._roots.pop(library, None)
         self._inner.pop(library, None)
+        self._seen.pop(library, None)
         for owner, path in [key for key in self._watches if key[0] == library]:
             self._drop(owner, path)
 
@@ -117,7 +133,8 @@ class Inotify:
 
     def _add_tree(self, library: int, top: bytes) -> None:
         root, device = self._roots[library]
-        apart = self._inner[library] | self._mounts(library)
+        mounts = self._mounts(library)
+        apart = self._inner[library] | (mounts.places if mounts else frozenset())
         queue = [top]
         while queue:
             path = queue.pop()
@@ -138,14 +155,15 @@ class Inotify:
                 continue
             queue.extend(path + b"/" + name for name in names) if path else queue.extend(names)
 
-    def _mounts(self, library: int) -> frozenset[bytes]:
-        """Where something is mounted in it; folders that come together ask once."""
+    def _mounts(self, library: int) -> Mounts | None:
+        """What is mounted in it, and what it lies on itself; None where its root is away. Folders
+        that come together ask once."""
         if library not in self._mounted:
             try:
                 fd = os.open(self._roots[library][0], os.O_PATH | os.O_CLOEXEC)
             except OSError:
-                return frozenset()
-            self._mounted[library] = mounted_in(fd)
+                return None
+            self._mounted[library] = mounts_of(fd, table())
             os.close(fd)
         return self._mounted[library]
 
@@ -167,14 +185,45 @@ class Inotify:
     def _listen(self) -> None:
         ready = select.poll()
         ready.register(self._fd, select.POLLIN)
+        if self._changes >= 0:
+            ready.register(self._changes, select.POLLPRI)
         while True:
-            ready.poll()
+            told = {fd for fd, _what in ready.poll()}
             with self._lock:
-                self._take()
+                if self._changes in told:
+                    self._look_at_mounts()
+                if self._fd in told:
+                    self._take()
+
+    def _look_at_mounts(self) -> None:
+        """Something came to lie over folders, or went and let them be seen again: nothing within
+        tells of that."""
+        self._mounted.clear()
+        for library in list(self._roots):
+            before, after = self._seen[library], self._mounts(library)
+            self._seen[library] = after
+            if before is None or after is None or before.number != after.number:
+                if before != after:
+                    self._told.lost(library)
+                    self._add_again(library)
+            else:
+                self._uncover(library, before.places ^ after.places, after.places)
+
+    def _uncover(self, library: int, moved: frozenset[bytes], covered: frozenset[bytes]) -> None:
+        """Watches what is seen again at the places that ``moved``, and no more what is covered."""
+        for place in moved:
+            if lies_in(place, self._inner[library]):
+                continue
+            if place in covered:
+                self._drop_tree(library, place)
+            elif not self._extend(library, place):
+                return
+            self._told.hint(library, place)
 
     def drain(self) -> None:
         """Everything that happened until now is told when this returns."""
         with self._lock:
+            self._look_at_mounts()
             while self._take():
                 pass
 

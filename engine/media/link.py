@@ -52,6 +52,8 @@ class Budget:
 class Link:
     """While a command runs, a beat tells every half second how far it got, so that the engine can
     tell slow from stuck; what waits in batches goes out with it.
+
+    ``hashing``: whether a look hashes on its way. The engine may have it so, or not, at any time.
     """
 
     def __init__(self) -> None:
@@ -63,6 +65,7 @@ class Link:
         self._count = threading.Lock()
         self._ticks = self._files = self._bytes = self._met = 0
         self.where = ""
+        self.hashing = True
         self.budget = Budget()
         self.batches: list[Batch] = []
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
@@ -77,8 +80,11 @@ class Link:
                     self._free.set()
                 case "pace":
                     self.budget.set(command["mib_s"])
+                case "hashing":
+                    self.hashing = command["on"]
                 case _:
                     self.budget.set(command.get("mib_s", 0))
+                    self.hashing = command.get("hashing", True)
                     self.commands.put(command)
         os._exit(0)  # The engine is gone, or has no more use for this worker.
 

@@ -48,7 +48,7 @@ class Look:
     threads, hashes.
 
     ``elsewhere`` rows name files of other libraries that are links to files which differ here.
-    ``expect`` is the root's (dev, ino) at the last look; ``threads`` 0 leaves hashing for later.
+    ``expect`` is the root's (dev, ino) at the last look.
     Raises RootLostError where the root is not what is expected.
     """
 
@@ -69,7 +69,7 @@ class Look:
         self._others = self._beside()
         self._inner = frozenset(to_bytes(path) for path in command["inner"])
         self._walker = Walker(self._fd, device, to_bytes(command["skip"]), self._inner)
-        self._tasks = Tasks(command["threads"], 500) if command["threads"] else None
+        self._tasks = Tasks(command["threads"], 500)
         self._small: list[_Difference] = []
         self._slow = self._under_way = 0
         self._lock = threading.Lock()
@@ -105,8 +105,7 @@ class Look:
                 self._merge_at(path)
         self._links.tell_elsewhere(self._batches["elsewhere"])
         self._hash_small()
-        if self._tasks is not None:
-            self._tasks.finish()
+        self._tasks.finish()
         self._confirm_lost()
         for batch in self._batches.values():
             batch.flush()
@@ -275,23 +274,24 @@ class Look:
         Larger files go to the threads, while there is room. Small ones are read here (threads would
         only fight for the interpreter), as long as that is quick: not from a cold, turning disk.
         What has more names than one waits: later one reading serves them all. So does what is
-        large: it is mapped then, which may end the process, and a look must not end.
+        large: it is mapped then, which may end the process, and a look must not end. Under strain
+        all of it waits.
         """
         difference = (kind, found.path, identity)
-        if self._tasks is None:
+        if not self._link.hashing:
             self._put(*difference, None)
         elif identity.size <= SMALL:
             self._small.append(difference)
             if len(self._small) >= _CHUNK:
                 self._hash_small()
-        elif not self._now(identity) or not self._offer(self._tasks, difference):
+        elif not self._now(identity) or not self._offer(difference):
             self._put(*difference, None)
 
     @staticmethod
     def _now(identity: Identity) -> bool:
         return identity.nlink == 1 and identity.size < WINDOW
 
-    def _offer(self, tasks: Tasks, difference: _Difference) -> bool:
+    def _offer(self, difference: _Difference) -> bool:
         size = difference[2].size
         if self._under_way + size > _UNDER_WAY:
             return False
@@ -301,7 +301,7 @@ class Look:
             with self._lock:
                 self._under_way -= size
 
-        if not tasks.offer(work, wait=False):
+        if not self._tasks.offer(work, wait=False):
             return False
         with self._lock:
             self._under_way += size
@@ -323,7 +323,8 @@ class Look:
     def _hash(self, kind: str, path: bytes, identity: Identity) -> None:
         found: list[str] | None = None
         with suppress(OSError, ChangedError):  # It stays pending: that is tried again later.
-            found = digest(self._fd, path, identity, self._link, self._more)
+            if self._link.hashing:
+                found = digest(self._fd, path, identity, self._link, self._more)
         self._put(kind, path, identity, found)
 
     def _put(self, kind: str, path: bytes, identity: Identity, found: list[str] | None) -> None:

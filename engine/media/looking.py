@@ -214,7 +214,8 @@ class Reader:
     async def look(
         self, paths: Sequence[bytes] | None, pace: Pace = at_ease, *, hashing: bool = True
     ) -> Tally:
-        """Everything (None), or the files and folders at these relative paths.
+        """Everything (None), or the files and folders at these relative paths. ``hashing``: what
+        differs is hashed on the way, as far as that holds nothing up.
 
         Raises Lost where the root is not there, WorkerFailed, StoreFailed, and what ``pace`` does.
         """
@@ -228,9 +229,8 @@ class Reader:
             expect=known,
             skip=to_text(TRASH_FOLDER),
             inner=[to_text(path) for path in self._handover.nesting.inner(self._library.id)],
+            hashing=hashing,
         )
-        if not hashing:
-            command["threads"] = 0
         tally, started = Tally(), time.time_ns()
 
         def take(frame: Frame) -> Write | None:
@@ -347,6 +347,7 @@ class Reader:
                 tally.unreadable += len(rows)
                 room = MOST_PROBLEMS - len(tally.problems)
                 tally.problems.extend((to_bytes(row[0]), row[1]) for row in rows[:room])
+                return Write("unread", rows, partial(self._files.put_unread, self._library.id))
             case "done":
                 tally.left = frame["left"]
         return None

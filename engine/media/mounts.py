@@ -7,6 +7,7 @@ Linux lists it; elsewhere nothing is known. Standard library only.
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 _TABLE = "/proc/self/mountinfo"
 _MOST = 4 * 1024 * 1024
@@ -23,16 +24,38 @@ def table() -> bytes:
     return whole
 
 
-def mounted_in(fd: int) -> frozenset[bytes]:
-    """The places below an open folder at which something is mounted, relative to it."""
+def changes() -> int:
+    """A descriptor that ``poll`` tells of POLLPRI once for each change of the table; -1 where there
+    is none."""
+    try:
+        return os.open(_TABLE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+class Mounts(NamedTuple):
+    """The number of the mount that a folder lies on, b"" where that is not told, and the places
+    below the folder at which something is mounted, relative to it."""
+
+    number: bytes
+    places: frozenset[bytes]
+
+
+def mounts_of(fd: int, mounts: bytes) -> Mounts:
+    """Of an open folder, by the table."""
     try:
         folder = os.readlink(b"/proc/self/fd/%d" % fd)
         with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
             told = dict(line.split(maxsplit=1) for line in file if line.startswith(_MOUNT_ID))
     except OSError:
-        return frozenset()
-    mount = told.get(_MOUNT_ID, b"").strip()
-    return frozenset(places(table(), mount, folder)) if mount else frozenset()
+        return Mounts(b"", frozenset())
+    number = told.get(_MOUNT_ID, b"").strip()
+    return Mounts(number, frozenset(places(mounts, number, folder)) if number else frozenset())
+
+
+def mounted_in(fd: int) -> frozenset[bytes]:
+    """The places below an open folder at which something is mounted, relative to it."""
+    return mounts_of(fd, table()).places
 
 
 def places(mounts: bytes, mount: bytes, folder: bytes) -> set[bytes]:

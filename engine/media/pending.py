@@ -24,7 +24,7 @@ class Pending:
 
     A file that changed within ``settle_s`` seconds is left for later: it is still being written.
     Tells ``hashed`` rows, ``again`` rows (they are not what the catalogue knows: look again) and
-    ``unread`` rows. Raises RootLostError.
+    ``unread`` rows (path, why, identity). Raises RootLostError.
     """
 
     def __init__(self, command: Frame, link: Link) -> None:
@@ -92,7 +92,7 @@ class Pending:
                 kind = "again"
             except OSError as error:
                 kind = "again" if error.errno in GONE else "unread"
-                row.append(error.strerror or str(error))
+                row += [error.strerror or str(error), *identity[:5]]
             self._batches[kind].add(row, len(path))
             self._link.advance(1)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 
-from engine.contract.assets import Library, LibraryState, Unread, WatchState
+from engine.contract.assets import Library, LibraryState, ScanResult, Unread, WatchState
 from engine.contract.base import PathRef, visible
 from engine.contract.errors import Failed, StoreFailed
 from engine.media.catalogue import Files, Numbers, Stored
@@ -59,6 +59,7 @@ class Shelf:
             bytes=numbers.bytes,
             pending=numbers.pending,
             unreadable=numbers.unreadable,
+            unread=numbers.unread,
             damaged=numbers.damaged,
             drift=numbers.drift,
             last_scan_at=numbers.scanned_at,
@@ -100,6 +101,24 @@ class Shelf:
             self._scanning -= 1
             self.touch()
 
+    def scanned(self, walked: Tally, hashed: Tally, seconds: float) -> ScanResult:
+        """What a scan tells."""
+        return ScanResult(
+            library=self.stored.name,
+            files=self.numbers.files,
+            bytes=self.numbers.bytes,
+            added=walked.added,
+            changed=walked.changed,
+            removed=walked.removed,
+            moved=walked.moved,
+            hashed=walked.hashed + hashed.hashed,
+            hashed_bytes=walked.hashed_bytes + hashed.hashed_bytes,
+            unreadable=self.numbers.unreadable,
+            skipped=walked.skipped,
+            seconds=round(seconds, 3),
+            unread=self.unread,
+        )
+
     # --- what was found -------------------------------------------------------------------------
 
     def put_watch(self, state: WatchState, note: str) -> None:
@@ -120,9 +139,9 @@ class Shelf:
             await self._put_ok(whole=False)
 
     async def _put_ok(self, *, whole: bool) -> None:
-        unreadable = self._looked.unreadable + self._hashed.unreadable
-        note = _unreadable(unreadable, self.unread)
-        await self._files.put_state(self.stored.id, "ok", note, unreadable=unreadable, looked=whole)
+        note = _unreadable(self._looked.unreadable + self._hashed.unreadable, self.unread)
+        names = self._looked.unreadable if whole else None
+        await self._files.put_state(self.stored.id, "ok", note, unreadable=names, looked=whole)
         self.touch()
 
     def put_trouble(self, note: str) -> None:

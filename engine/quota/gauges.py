@@ -65,8 +65,10 @@ def _gauge(library: Library, limit: int | None, in_trash: int) -> Gauge:
     else:
         state = "over" if over else "ok"
     note = problem
-    if not problem and library.unreadable:
-        note = f"{words.files(library.unreadable)} could not be read and may not be counted"
+    # What is known and cannot be read is weighed all the same.
+    hidden = library.unreadable - library.unread
+    if not problem and hidden:
+        note = f"{words.files(hidden)} could not be read and may not be counted"
     return Gauge(
         library=library.name,
         machine=library.machine,

@@ -9,7 +9,8 @@ from datetime import timedelta
 from engine.contract.approvals import ApprovalState, Outcome
 from engine.contract.base import Json
 from engine.contract.call import Call
-from engine.contract.errors import Refused
+from engine.contract.errors import Refused, Unavailable
+from engine.contract.holding import GoneFile, Holders, Wanted
 from engine.contract.ports import Draft, Execution, StoredPlan
 from engine.contract.quota import PlanId
 from engine.ground import Ground
@@ -46,8 +47,22 @@ class PurgeActs:
                 f"No file in the trash of {row.id} is what was put there.",
                 "Look at the library's trash folder yourself.",
             )
+        wanted = await self._wanted(row, intact)
         hours = timedelta(hours=self._ground.config.approvals.expires_hours)
-        return await asyncio.to_thread(_draft, row, intact, hours.total_seconds())
+        return await asyncio.to_thread(_draft, row, intact, wanted, hours.total_seconds())
+
+    async def _wanted(self, row: PlanRow, items: Sequence[Item]) -> Wanted:
+        """What torrents would find again if it were brought back, where there is a client."""
+        clients = self._ground.config.media.clients
+        if not clients:
+            return Wanted()
+        try:
+            holders = self._ground.use(Holders)  # type: ignore[type-abstract]
+        except Unavailable:
+            return Wanted(unasked=tuple((one.name, "media is not running") for one in clients))
+        return await holders.wanted(
+            GoneFile(row.root.rstrip(b"/") + b"/" + i.path, i.identity.size, i.inode) for i in items
+        )
 
     async def check(self, plan: StoredPlan) -> list[str]:
         row = await self._book.plan(plan.payload["plan_id"])
@@ -122,7 +137,7 @@ def _keys(plan: StoredPlan) -> set[str]:
     return {item["key"] for item in plan.payload["items"]}
 
 
-def _draft(row: PlanRow, items: list[Item], ttl_s: float) -> Draft:
+def _draft(row: PlanRow, items: list[Item], wanted: Wanted, ttl_s: float) -> Draft:
     frees = sum(frees_of(items).values())
     library: Json = {"library": row.library, "folder": row.folder}
     return Draft(
@@ -131,6 +146,8 @@ def _draft(row: PlanRow, items: list[Item], ttl_s: float) -> Draft:
             "act": "purge",
             "plan_id": row.id,
             "items": [{"key": item.key} for item in items],
+            "wanted": [item.key for item in items if item.inode in wanted.by],
+            "unasked": [name for name, _why in wanted.unasked],
         },
         preconditions=(
             library,
@@ -144,7 +161,7 @@ def _draft(row: PlanRow, items: list[Item], ttl_s: float) -> Draft:
                 for item in items
             ),
         ),
-        card=words.purge_card(row, items, frees),
+        card=words.purge_card(row, items, frees, wanted),
         ttl_s=ttl_s,
     )
 

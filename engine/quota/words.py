@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from engine.contract.approvals import Card, CardItem, CardRow, Mark
 from engine.contract.base import PathRef
-from engine.contract.holding import HeldFiles
+from engine.contract.holding import HeldFiles, Inode, Wanted
 from engine.contract.quota import Plan, PlanItem, Staying
 from engine.contract.sources import TorrentClient
 from engine.quota.book import PlanRow, weigh
@@ -18,6 +18,7 @@ from engine.quota.in_use import InUse
 _SHARES_BLOCKS = frozenset({"btrfs", "zfs", "bcachefs", "apfs", "xfs", "ocfs2"})
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 _TOLD = 20
+_TORRENTS = 3
 OPEN, HELD = "is open in another program", "is held by a torrent client"
 _HOLDS = "a torrent client holds it"
 
@@ -139,7 +140,7 @@ def prune_card(
         subject=row.library,
         headline=f"{files(len(items))} · frees {size(row.frees_on_purge)}, on purge",
         rows=rows,
-        items=_card_items(items),
+        items=_card_items(items, {}),
         keepable=True,
     )
 
@@ -193,14 +194,19 @@ def _short(item: Item) -> str:
     return name if len(name) <= 24 else f"{name[:23]}…"
 
 
-def _card_items(items: Sequence[Item]) -> tuple[CardItem, ...]:
+def _card_items(items: Sequence[Item], wanted: Mapping[Inode, str]) -> tuple[CardItem, ...]:
     return tuple(
-        CardItem(key=item.key, text=item.display, size=item.identity.size, note=reason(item))
+        CardItem(
+            key=item.key,
+            text=item.display,
+            size=item.identity.size,
+            note=f"wanted by {whose}" if (whose := wanted.get(item.inode)) else reason(item),
+        )
         for item in items
     )
 
 
-def purge_card(row: PlanRow, items: Sequence[Item], frees: int) -> Card:
+def purge_card(row: PlanRow, items: Sequence[Item], frees: int, wanted: Wanted) -> Card:
     """What a person reads before a purge: it cannot be undone, so the count is asked for."""
     held = weigh(items) - frees
     text = f"{size(frees)}" + (f" ({size(held)} hardlinked elsewhere)" if held else "")
@@ -214,10 +220,30 @@ def purge_card(row: PlanRow, items: Sequence[Item], frees: int) -> Card:
             CardRow(label="DO", text=f"delete {total}, for good", mark=Mark.WARN),
             CardRow(label="FREES", text=text),
             CardRow(label="WHY", text=f"in the trash since {since} ({row.id})"),
-            CardRow(label="SAFE", text="each is what was put there", mark=Mark.OK),
-            CardRow(label="RISK", text="not known: other copies", mark=Mark.WARN),
+            CardRow(label="SAFE", text=_purge_safe(wanted), mark=Mark.OK),
+            CardRow(label="RISK", text=_purge_risk(items, wanted), mark=Mark.WARN),
             CardRow(label="UNDO", text="none: deleted is deleted", mark=Mark.WARN),
         ),
-        items=_card_items(items),
+        items=_card_items(items, wanted.by),
         confirm_count=len(items),
     )
+
+
+def _purge_safe(wanted: Wanted) -> str:
+    text = "each is what was put there"
+    if wanted.asked and not wanted.by:
+        text += f" · not wanted by {', '.join(wanted.asked)}"
+    return text
+
+
+def _purge_risk(items: Sequence[Item], wanted: Wanted) -> str:
+    missed = [f"what {name} still wants (not asked: {why})" for name, why in wanted.unasked]
+    text = f"not known: {', '.join(['other copies', *missed])}"
+    whose = [wanted.by[item.inode] for item in items if item.inode in wanted.by]
+    if whose:
+        verb = "is" if len(whose) == 1 else "are"
+        torrents = list(dict.fromkeys(whose))
+        more = f" and {len(torrents) - _TORRENTS:,} more" if len(torrents) > _TORRENTS else ""
+        named = f"{', '.join(torrents[:_TORRENTS])}{more}"
+        text = f"{files(len(whose))} {verb} still wanted by torrents: {named} · {text}"
+    return text

@@ -11,7 +11,7 @@ from engine.contract.errors import NotFound
 from engine.contract.jobs import JobState
 from tests.fakes.fake_world import World
 from tests.fakes.sample import lived_in
-from tests.tui.desk import desk
+from tests.tui.desk import Desk, desk
 from tests.tui.test_hostile import NASTY
 from tests.tui.test_media_files import _files
 
@@ -31,6 +31,36 @@ async def test_duplicates_stand_in_the_place_of_the_files() -> None:
         await it.answer("escape")
         await it.press("escape")
         await it.sees("FILES  films  1,412 files")
+
+
+def _keys(it: Desk) -> str:
+    return it.screen_text.rstrip("\n").split("\n")[-1]
+
+
+async def test_in_a_small_window_the_keys_are_those_of_groups() -> None:
+    world = lived_in()
+    world.shelves.add_group(1000, "a.jpg", "copies/a.jpg")
+    async with desk(world, size=(80, 24)) as it:
+        await _files(it)
+        files = _keys(it)
+        await it.press("d")
+        await it.sees("1 group")
+        for told in ("Enter open", "d duplicates", "D alike", "e export", "? help"):
+            assert told in _keys(it)
+        await it.press("escape")
+        await it.sees("FILES  films  1,412 files")
+        await it.until(lambda: _keys(it) == files)
+
+
+async def test_a_heading_that_is_cut_says_so() -> None:
+    world = lived_in()
+    world.shelves.add_group(1000, "a.jpg", "copies/a.jpg")
+    async with desk(world, size=(50, 24)) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("DUPLICATES  films  1 group")
+        [heading] = [line for line in it.screen_text.split("\n") if "DUPLICATES" in line]
+        assert heading.rstrip().endswith("…")
 
 
 async def test_e_writes_the_duplicates_that_are_listed() -> None:

@@ -34,6 +34,16 @@ def _our_keys(view: View) -> set[str]:
 
 
 @pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("width", [20, 40, 80])
+async def test_the_way_to_all_keys_stays_where_room_is_short(screen: str, width: int) -> None:
+    async with desk(size=(width, 24)) as it:
+        await _go(it, screen)
+        if screen == "agent":
+            await it.press("tab")  # On the line for a question it would be text.
+        await it.until(lambda: "? help" in it.screen_text.rstrip("\n").split("\n")[-1])
+
+
+@pytest.mark.parametrize("screen", SCREENS)
 async def test_every_key_is_in_the_help_and_in_the_palette(screen: str) -> None:
     async with desk() as it:
         view = await _go(it, screen)

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from arcanum_tui.keys import ALONE_S, COOL_S, CROWD, EARLY, SETTLED_S, KeyTimes
 from arcanum_tui.state import arrange, fold
 from arcanum_tui.state.grid import Column, Piece, Row, draw, fit, widths, wrap
+from arcanum_tui.state.media import library_row
 from arcanum_tui.state.model import Link, State
 from arcanum_tui.state.pages import KEPT, Pages
 from arcanum_tui.state.text import ago, bar, clean, number, size, spark, until
@@ -155,6 +156,19 @@ def test_a_library_that_no_list_has_shown_yet_appears_with_its_first_numbers() -
     assert [lib.name for lib in state.libraries] == ["films"]
     state, _ = fold.fold(state, media.LibraryRemoved(library="films", seq=1))
     assert state.libraries == ()
+
+
+def test_what_cannot_be_read_does_not_wait_to_be_hashed() -> None:
+    library = (
+        lived_in()
+        .libraries["films"]
+        .model_copy(update={"pending": 3, "unread": 3, "unreadable": 4, "note": ""})
+    )
+    told = library_row(library, None, State(), NOW).cells[-1].text
+    assert "! 4 unreadable" in told
+    assert "to hash" not in told
+    library = library.model_copy(update={"pending": 4})
+    assert "1 to hash" in library_row(library, None, State(), NOW).cells[-1].text
 
 
 def test_progress_is_forgotten_when_the_execution_ends() -> None:

@@ -40,7 +40,7 @@ WHERE library = ? AND dev = ? AND ino = ? AND size = ? AND mtime_ns = ? AND ctim
 """
 _LIST = """
 SELECT file.id, library, path, dev, ino, size, blake3, damage FROM file
-WHERE damage <> '' AND {where} ORDER BY file.id LIMIT ?
+WHERE damage IN ('rotten', 'unreadable') AND {where} ORDER BY file.id LIMIT ?
 """
 _SINCE = """
 SELECT at, size, blake3, note FROM history WHERE file = ? AND what IN ('rotten', 'unreadable')
@@ -102,7 +102,8 @@ class Checks:
 
     async def any_damaged(self, library: int) -> bool:
         rows = await self._db.read(
-            "SELECT 1 FROM file WHERE library = ? AND damage <> '' LIMIT 1", (library,)
+            "SELECT 1 FROM file WHERE library = ? AND damage IN ('rotten', 'unreadable') LIMIT 1",
+            (library,),
         )
         return bool(rows)
 
@@ -121,7 +122,7 @@ class Checks:
             _LIST.format(where=f"{asked} AND file.id > ?"), (*of, after, limit + 1)
         )
         [count] = await self._db.read(
-            f"SELECT count(*) FROM file WHERE damage <> '' AND {asked}",  # noqa: S608
+            f"SELECT count(*) FROM file WHERE damage IN ('rotten', 'unreadable') AND {asked}",  # noqa: S608
             of,
         )
         more = len(rows) > limit

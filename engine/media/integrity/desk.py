@@ -159,6 +159,7 @@ class Integrity:
             edited=found.edited,
             refused=found.refused,
             pending=library.pending,
+            unread=library.unread,
             damaged=await self.outside.offered(damaged),
             troubles=tuple(troubles),
             compared=compared,

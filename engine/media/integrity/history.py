@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.contract.base import PathRef
 from engine.contract.integrity import AskHistory, FileNow, Happening, History
+from engine.media.integrity.record import damage_of
 from engine.media.paging import when
 from engine.store import Database
 
@@ -75,7 +76,7 @@ class Histories:
             hashes={found["kind"]: found["value"].hex() for found in hashes},
             first_seen_at=when(row["first_seen_at"]),
             checked_at=None if row["checked_at"] is None else when(row["checked_at"]),
-            damage=row["damage"] or None,
+            damage=damage_of(row["damage"]),
         )
 
 

@@ -3,6 +3,9 @@
 A change is written down before the new bytes were read ('unread'). What the reading finds settles
 it: the old bytes, then nothing had changed but times; those of a file known as rotten, then it is
 so still, whatever its times say.
+
+``damage`` of a row is 'rotten' or 'unreadable' where it was read before, 'unread' where it could
+not be read since it is what it is: then nothing is known to be wrong with it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from engine.contract.integrity import Damage
 from engine.store import Database, Transaction
 
 KEPT = 250_000
@@ -50,6 +54,20 @@ DELETE FROM history WHERE note = 'unread' AND file IN (SELECT id {files})
     AND blake3 = (SELECT blake3 FROM file WHERE id = history.file)
 """
 _READ = "UPDATE history SET note = '' WHERE note = 'unread' AND file IN (SELECT id {files})"
+_BY_IDENTITY = """FROM temp.batch CROSS JOIN file INDEXED BY file_by_inode
+    ON library = v2 AND dev = v3 AND ino = v4 AND size = v5 AND mtime_ns = v6 AND ctime_ns = v7
+    WHERE blake3 IS NULL AND damage IN ('', 'unread')"""
+# Told once for each reason.
+_REFUSED = f"""
+INSERT INTO history (at, library, file, what, path, size, note)
+SELECT v1, library, id, 'unreadable', path, size, v8 {_BY_IDENTITY} AND (damage = '' OR v8 <> (
+    SELECT note FROM history AS last WHERE last.file = file.id AND last.what = 'unreadable'
+    ORDER BY last.id DESC LIMIT 1))
+"""  # noqa: S608
+_UNREAD = f"UPDATE file SET damage = 'unread' WHERE id IN (SELECT id {_BY_IDENTITY})"  # noqa: S608
+_READABLE = """
+UPDATE file SET damage = '' WHERE library = ? AND damage = 'unread' AND blake3 IS NOT NULL
+"""
 _DIGEST = """
 INSERT INTO digest (file, kind, value) SELECT id, {kind}, {value} {files}
 ON CONFLICT (file, kind) DO UPDATE SET value = excluded.value
@@ -120,6 +138,7 @@ async def was_read(
         (library,),
     )
     if known["damaged"]:
+        await tx.execute(_READABLE, (library,))
         await _settle_damage(tx, library, at)
     if known["unread"]:
         await tx.batch(places)
@@ -128,6 +147,20 @@ async def was_read(
     if known["gone"]:
         for start in range(0, len(hashes), _ASKED):
             await _take_back(tx, library, at, hashes[start : start + _ASKED])
+
+
+async def unread(tx: Transaction, values: Values) -> None:
+    """What could not be hashed: at, library, identity, why. All names of a hardlinked file."""
+    await tx.batch(values)
+    await tx.execute(_REFUSED)
+    await tx.execute(_UNREAD)
+
+
+def damage_of(stored: str) -> Damage | None:
+    """What is told of a row's ``damage``."""
+    if not stored:
+        return None
+    return "rotten" if stored == "rotten" else "unreadable"
 
 
 async def put_digests(tx: Transaction, files: str, values: Values) -> None:

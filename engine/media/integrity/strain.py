@@ -50,6 +50,23 @@ def _look() -> str:
     return "the machine is busy" if load > _BUSY * (psutil.cpu_count() or 1) + 1 else ""
 
 
+class Lightened:
+    """A pace of looks: while there is strain, nothing is hashed on the way."""
+
+    def __init__(self, strain: Strain) -> None:
+        self._strain, self._hashing = strain, True
+
+    async def first(self) -> bool:
+        """Whether to begin with hashing."""
+        self._hashing = not await self._strain.now()
+        return self._hashing
+
+    async def __call__(self, process: Process, _frame: Frame) -> None:
+        before, self._hashing = self._hashing, not await self._strain.now()
+        if before != self._hashing:
+            await process.send({"do": "hashing", "on": self._hashing})
+
+
 class Eased:
     """A pace that is slow while there is strain, and else ``full`` (MiB a second; 0: no limit)."""
 

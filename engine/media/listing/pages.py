@@ -16,6 +16,7 @@ from typing import Any
 from engine.contract.assets import AssetPage, ListAssets, ListedAsset
 from engine.contract.base import PathRef
 from engine.media.catalogue import Numbers
+from engine.media.integrity.record import damage_of
 from engine.media.listing import ways
 from engine.media.listing.aside import Aside, Reading
 from engine.media.listing.matching import (
@@ -310,5 +311,5 @@ def listed(row: Any, library: str) -> ListedAsset:
         type=row["type"],
         taken_at=None if row["taken_at"] is None else when(row["taken_at"]),
         camera=row["camera"] or "",
-        damage=row["damage"] or None,
+        damage=damage_of(row["damage"]),
     )

@@ -26,7 +26,9 @@ from engine.media.duplicates.snapshot import TOTALS
 from engine.media.paging import when
 
 _NONE = Amount()
-_STATES = ("month", "quarter", "year", "older", "unchecked", "pending", "rotten", "unreadable")
+_STATES = (
+    "month", "quarter", "year", "older", "unchecked", "pending", "unread", "rotten", "unreadable",
+)  # fmt: skip
 
 
 def _amount(rows: list[Any]) -> Amount:
@@ -152,7 +154,7 @@ def integrity(
     verdict: Literal["sound", "damaged", "unknown"] = "sound"
     if "rotten" in found or "unreadable" in found:
         verdict = "damaged"
-    elif away or names or "pending" in found or "unchecked" in found:
+    elif away or names or found.keys() & {"pending", "unread", "unchecked"}:
         verdict = "unknown"
     amounts = {state: found.get(state, _NONE) for state in _STATES}
     return Integrity(library=library.name, verdict=verdict, unreadable_names=names, **amounts)

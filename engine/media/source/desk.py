@@ -65,7 +65,7 @@ class SourceDesk:
 
     def holders(self, library: Callable[[str], int]) -> Holders:
         """For other rooms. ``library``: the id of one by its name; raises NotFound."""
-        return Holding(self._db, library, lambda: self._clients.states)
+        return Holding(self._db, library, self._clients)
 
     async def _tell(self, request: AskSources, _call: Call) -> SourceReport:
         return await self.sources.tell(request)

@@ -6,10 +6,11 @@ held is enough: whoever takes the inode away takes it from all of its names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
-from engine.contract.holding import HeldFile, HeldFiles, Inode
+from engine.contract.holding import GoneFile, HeldFile, HeldFiles, Inode, Wanted
 from engine.contract.sources import TorrentClient
+from engine.media.source.polling import Clients
 from engine.store import Database
 
 _ASKED = 500
@@ -43,7 +44,7 @@ class Holding:
         self,
         database: Database,
         library: Callable[[str], int],
-        clients: Callable[[], tuple[TorrentClient, ...]],
+        clients: Clients,
     ) -> None:
         self._db, self._library, self._clients = database, library, clients
 
@@ -66,5 +67,8 @@ class Holding:
         first = tuple(HeldFile(row["path"], row["size"]) for row in rows)
         return HeldFiles(rows[0]["files"], rows[0]["bytes"], first)
 
+    async def wanted(self, files: Iterable[GoneFile]) -> Wanted:
+        return await self._clients.wanted(files)
+
     def clients(self) -> tuple[TorrentClient, ...]:
-        return self._clients()
+        return self._clients.states

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
@@ -14,10 +15,12 @@ from typing import ClassVar
 from engine.config import ClientConfig
 from engine.contract.base import PathRef, visible
 from engine.contract.errors import ArcanumError, Failed
+from engine.contract.holding import GoneFile, Wanted
 from engine.contract.ports import Concern, Severity
 from engine.contract.sources import TorrentClient
 from engine.media.paging import when
 from engine.media.source.torrents import Heard, Torrents
+from engine.media.source.wanting import Wanting
 from engine.worker.frames import Frame
 from engine.worker.process import Worker
 
@@ -32,13 +35,15 @@ _MOST_SECRET = 4096
 class Pace:
     """In seconds. ``first``: until the first asking; ``every``: between two; ``whole``: how often
     the files are asked for anew while the libraries change; ``silent``: how long a client may say
-    nothing, and ``longest``: how long all of its answer may take."""
+    nothing, and ``longest``: how long all of its answer may take; ``waited``: how long a person
+    waits for all answers."""
 
     first: float = 20.0
     every: float = 300.0
     whole: float = 900.0
     silent: float = 30.0
     longest: float = 600.0
+    waited: float = 30.0
 
 
 class _Asker(Worker):
@@ -104,6 +109,24 @@ class Clients:
         await self._round(whole=True)
         return self.states
 
+    async def wanted(self, files: Iterable[GoneFile]) -> Wanted:
+        """Asks all of them, now, which of these files they want where they were."""
+        wanting = Wanting(files)
+        late = f"it took longer than {self._pace.waited:g} s"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.waited):
+                await self._round(whole=True, wanting=wanting)
+        names = [client.name for client in self._configured]
+        return Wanted(
+            wanting.found,
+            tuple(name for name in names if name in wanting.heard),
+            tuple(
+                (name, self._problems.get(name, late).partition(". ")[0].rstrip("."))
+                for name in names
+                if name not in wanting.heard
+            ),
+        )
+
     async def _run(self) -> None:
         await asyncio.sleep(self._pace.first)
         while True:
@@ -115,14 +138,14 @@ class Clients:
                 _log.error("torrent clients: a defect", exc_info=error)
             await asyncio.sleep(self._pace.every)
 
-    async def _round(self, *, whole: bool) -> None:
+    async def _round(self, *, whole: bool, wanting: Wanting | None = None) -> None:
         async with self._asking, asyncio.TaskGroup() as group:
             for client in self._configured:
-                group.create_task(self._one(client, whole=whole))
+                group.create_task(self._one(client, whole, wanting))
 
-    async def _one(self, client: ClientConfig, *, whole: bool) -> None:
+    async def _one(self, client: ClientConfig, whole: bool, wanting: Wanting | None) -> None:
         try:
-            await self._ask(client, whole=whole)
+            await self._ask(client, whole, wanting)
             self._problems.pop(client.name, None)
         except Failed as error:
             hint = f" {error.hint}" if error.hint else ""
@@ -148,7 +171,7 @@ class Clients:
 
     # --- one client -----------------------------------------------------------------------------
 
-    async def _ask(self, client: ClientConfig, *, whole: bool) -> None:
+    async def _ask(self, client: ClientConfig, whole: bool, wanting: Wanting | None) -> None:
         """Raises Failed: AskingFailed, WorkerFailed, Unavailable, StoreFailed."""
         hanging = self._hanging.get(client.name)
         if hanging is not None and hanging.alive:
@@ -160,7 +183,7 @@ class Clients:
         try:
             async with asyncio.timeout(self._pace.longest):
                 await process.send(self._command(client, password, known))
-                versions = await self._hear(client.name, process)
+                versions = await self._hear(client.name, process, wanting)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise AskingFailed("what asks it answered nonsense.") from None
         except TimeoutError:
@@ -194,7 +217,7 @@ class Clients:
             "known": known,
         }
 
-    async def _hear(self, client: str, process: _Asker) -> dict[str, str]:
+    async def _hear(self, client: str, process: _Asker, wanting: Wanting | None) -> dict[str, str]:
         """Takes in what is told; returns the versions of the torrents. Raises as ``_ask`` does."""
         at = time.time_ns()
         versions: dict[str, str] = {}
@@ -211,11 +234,15 @@ class Clients:
                     versions[str(told["infohash"])] = str(told["version"])
                 case {"k": "files", "rows": list(rows)} if heard:
                     await self._torrents.match(heard[-1], rows)
+                    if wanting is not None:
+                        await wanting.take(client, str(heard[-1].told["name"]), rows)
                 case {"k": "done"}:
                     await self._torrents.take(client, at, heard)
                     await self._torrents.complete(client, at)
                     await self._torrents.forget_old()
                     self._heard_at[client] = at
+                    if wanting is not None:
+                        wanting.heard.add(client)
                     return versions
                 case {"k": "failed", "message": str(message), "hint": str(hint)}:
                     raise AskingFailed(f"{visible(message)[:200]}.", visible(hint)[:200])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from engine.contract.base import PathRef
@@ -12,6 +12,7 @@ from engine.contract.errors import Invalid, NotFound
 from engine.contract.integrity import Happening, RemoteCopy
 from engine.contract.traits import AssetDetail, Elsewhere, ShowAsset, Traits
 from engine.media.catalogue import Stored
+from engine.media.integrity.record import damage_of
 from engine.media.paging import asset_of, when
 from engine.media.source.asking import Sources
 from engine.media.survey.process import Target
@@ -57,13 +58,15 @@ class Showing:
         names = await self._db.read(_NAMES, (row["dev"], row["ino"], file, _MOST))
         digests = await self._db.read("SELECT kind, value FROM digest WHERE file = ?", (file,))
         blake3 = row["blake3"].hex() if row["blake3"] else None
+        history = await self._history(file)
         remotes = await self._remotes(file, blake3, row["size"], PathRef.of(row["path"]))
         return AssetDetail(
             library=library.name,
             asset=asset_of(row),
             first_seen_at=when(row["first_seen_at"]),
             checked_at=when(row["checked_at"]) if row["checked_at"] is not None else None,
-            damage=row["damage"] or None,
+            damage=damage_of(row["damage"]),
+            reason=_reason(row["damage"], history),
             traits=await self._traits(file),
             hashes={digest["kind"]: digest["value"].hex() for digest in digests},
             sources=await self._sources.of_file(row),
@@ -71,7 +74,7 @@ class Showing:
             copies=self._elsewhere(same),
             copies_total=same[0]["total"] if same else 0,
             remotes=remotes,
-            history=await self._history(file),
+            history=history,
         )
 
     async def _find(self, request: ShowAsset) -> Any:
@@ -142,6 +145,14 @@ class Showing:
             for row in rows
             if row["library"] in libraries
         )
+
+
+def _reason(damage: str, history: Sequence[Happening]) -> str:
+    """What was said of a damaged file when it was found."""
+    found = next((one for one in history if one.what in {"rotten", "unreadable"}), None)
+    if not damage or found is None:
+        return ""
+    return f"its BLAKE3 was {found.note}" if found.what == "rotten" else found.note
 
 
 def traits_of(row: Any) -> Traits:

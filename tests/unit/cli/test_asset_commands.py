@@ -74,6 +74,14 @@ def test_all_that_is_known_is_told(arcanum: Arcanum) -> None:
     assert "70 files in all" in ran.out
 
 
+def test_what_cannot_be_read_says_why(arcanum: Arcanum) -> None:
+    unread = detail().asset.model_copy(update={"blake3": None})
+    found = detail(asset=unread, damage="unreadable", reason="Permission denied")
+    ran = arcanum("media", "show", "--id", "12", answers=Answers({"media.show": found}))
+    assert f"{'damage':<12}unreadable: Permission denied" in ran.out.splitlines()
+    assert f"{'BLAKE3':<12}none" in ran.out.splitlines()
+
+
 def test_what_was_not_looked_into_says_so(arcanum: Arcanum) -> None:
     answers = Answers({"media.show": detail(traits=None)})
     assert "not looked into yet" in arcanum("media", "show", "--id", "12", answers=answers).out

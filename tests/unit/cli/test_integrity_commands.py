@@ -57,6 +57,7 @@ def listed(**values: int) -> Compared:
         ({}, 0),
         ({"edited": 3, "mended": 1}, 0),
         ({"pending": 1}, 1),
+        ({"pending": 1, "unread": 1}, 1),
         ({"rotten": 1}, 2),
         ({"unreadable": 1}, 2),
         ({"refused": 1, "pending": 1}, 2),
@@ -69,6 +70,13 @@ def listed(**values: int) -> Compared:
 )
 def test_the_exit_code_says_how_it_stands(values: dict[str, Any], code: int) -> None:
     assert verified(result(**values)) == code
+
+
+def test_what_cannot_be_read_is_not_said_to_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    show_verified(result(pending=3, unread=2), Terminal())
+    told = capsys.readouterr().out
+    assert "2 files never could be read" in told
+    assert "1 file never hashed yet" in told
 
 
 def test_damage_is_shown_with_its_good_copy(capsys: pytest.CaptureFixture[str]) -> None:

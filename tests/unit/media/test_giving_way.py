@@ -13,7 +13,8 @@ from typing import cast
 import pytest
 
 from engine.home import Home
-from engine.media.integrity.strain import SLOW_MIB_S, Eased
+from engine.media.digest import SMALL
+from engine.media.integrity.strain import SLOW_MIB_S, Eased, Lightened
 from engine.media.process import Process
 from engine.worker.frames import Frame
 from tests.fakes.waiting import until
@@ -79,6 +80,47 @@ async def test_a_worker_that_takes_over_is_told_of_the_strain_too() -> None:
     for _ in range(2):
         await eased(cast(Process, second), {})
     assert (first.paces, second.paces) == ([SLOW_MIB_S], [SLOW_MIB_S])
+
+
+async def test_a_look_gives_way_as_soon_as_there_is_strain() -> None:
+    class Told:
+        def __init__(self) -> None:
+            self.frames: list[Frame] = []
+
+        async def send(self, frame: Frame) -> None:
+            self.frames.append(frame)
+
+    strain, process = StrainDouble(), Told()
+    pace = Lightened(strain)
+    assert await pace.first()
+    for why in ("", "on battery", "the machine is busy", "", ""):
+        strain.why = why
+        await pace(cast(Process, process), {})
+    assert process.frames == [{"do": "hashing", "on": on} for on in (False, True)]
+
+
+@pytest.mark.parametrize("strained", [True, False], ids=["it begins", "it ends"])
+async def test_strain_within_a_look(house: House, films: Path, strained: bool) -> None:
+    """What lies ahead is hashed on the way, or is not, from then on."""
+    for number in range(100):
+        sparse(films / str(number), 2 * SMALL)
+    await house.add(films)
+    async with house.room._workers.lend() as process:
+        await process.pause()  # It waits at the first file that it meets.
+    strain = StrainDouble()
+    strain.why = "" if strained else "on battery"
+    pace = Lightened(strain)
+    hashing = await pace.first()
+
+    async def within(process: Process, frame: Frame) -> None:
+        if frame["k"] == "root":
+            strain.why = "on battery" if strained else ""
+            await pace(process, frame)
+            await process.resume()
+
+    reader = house.room._indexers["films"]._reader
+    tally = await reader.look(None, within, hashing=hashing)
+    assert (tally.added, tally.hashed) == (100, 0 if strained else 100)
 
 
 async def test_drift_is_a_concern_until_a_look_finds_none(lively: House, films: Path) -> None:

@@ -135,3 +135,76 @@ async def test_events_are_told_at_the_place_where_a_file_is_the_librarys(
         await until(known, 10)
         assert watches() == 5
     assert await lively.events(DriftFound) == []
+
+
+@pytest.mark.system("mount")
+@pytest.mark.parametrize("when", ["before it is watched", "while it is watched"])
+async def test_what_a_mount_hid_is_watched_as_soon_as_it_is_gone(
+    lively: House, films: Path, when: str
+) -> None:
+    """Nothing within tells of that: the kernel's table does."""
+    hidden, other = films / "hidden", films / "other"
+    write(hidden / "below" / "film", b"hidden")
+    write(other / "film", b"bound over it")
+    if when == "while it is watched":
+        await lively.add(films)
+        await lively.until_live()
+        await lively.until_agrees(films)
+    with mounted("--bind", other, hidden):
+        if when == "before it is watched":
+            await lively.add(films)
+            await lively.until_live()
+        await until(lambda: watches() == 2, 10)
+        write(hidden / "new", b"the other folder's")
+
+        async def told() -> bool:
+            return b"other/new" in await lively.known()
+
+        await until(told, 10)
+    await lively.until_agrees(films)
+    write(hidden / "below" / "newer", b"newer")
+    await lively.until_agrees(films)
+    assert watches() == 4
+    assert await lively.events(DriftFound) == []
+
+
+@pytest.mark.system("mount")
+async def test_a_root_that_is_unmounted_is_missed_at_once_and_watched_when_it_comes_back(
+    lively: House, films: Path
+) -> None:
+    """A folder that is bound somewhere goes without a word: its disk is mounted still."""
+    write(films / "film", b"film")
+    twin = films.parent / "twin"
+    twin.mkdir()
+    with mounted("--bind", films, twin):
+        await lively.add(twin, "twin")
+        await lively.until_live("twin")
+        await until(lambda: lively.agrees(twin, "twin"), 10)
+
+    async def missing() -> bool:
+        return (await lively.library("twin")).state == "missing"
+
+    await until(missing, 10)
+    assert (await lively.library("twin")).files == 1
+    with mounted("--bind", films, twin):
+        await lively.until_live("twin")
+        write(films / "new", b"new")
+        await until(lambda: lively.agrees(twin, "twin"), 10)
+
+
+@pytest.mark.system("mount")
+async def test_another_folder_that_is_bound_over_the_root_is_watched(
+    lively: House, films: Path
+) -> None:
+    other = films.parent / "other"
+    write(films / "film", b"film")
+    write(other / "another", b"another")
+    await lively.add(films)
+    await lively.until_live()
+    with mounted("--bind", other, films):
+        await lively.until_agrees(films)
+        write(other / "new", b"new")
+        await lively.until_agrees(films)
+    await lively.until_agrees(films)
+    write(films / "newer", b"newer")
+    await lively.until_agrees(films)

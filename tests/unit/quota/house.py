@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -21,7 +21,7 @@ from engine.contract.base import Empty, PathRef, Wire, machine_name, now
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
 from engine.contract.errors import NotFound
-from engine.contract.holding import HeldFile, HeldFiles, Holders, Inode
+from engine.contract.holding import GoneFile, HeldFile, HeldFiles, Holders, Inode, Wanted
 from engine.contract.operation import Operation
 from engine.contract.ports import TRASH_FOLDER, Catalogue, CatalogueFile
 from engine.contract.sources import TorrentClient
@@ -44,6 +44,7 @@ class DiskCatalogue:
         self.refreshed: list[bytes] = []
         self.torrents: set[Inode] = set()
         self.torrent_clients: tuple[TorrentClient, ...] = ()
+        self.unreadable: dict[str, Any] = {}
 
     async def start(self) -> None:
         for name in self.roots:
@@ -95,6 +96,7 @@ class DiskCatalogue:
             files=len(files or {}),
             bytes=sum(sizes.values()),
             last_scan_at=None if files is None else now(),
+            **self.unreadable,
         )
 
     async def oldest_first(self, library: str) -> AsyncIterator[list[CatalogueFile]]:
@@ -119,6 +121,9 @@ class DiskCatalogue:
             and (until_ns is None or file.mtime_ns <= until_ns)
         ]
         return HeldFiles(len(found), sum(file.size for file in found), tuple(found[:most]))
+
+    async def wanted(self, files: Iterable[GoneFile]) -> Wanted:
+        return Wanted()
 
     def clients(self) -> tuple[TorrentClient, ...]:
         return self.torrent_clients

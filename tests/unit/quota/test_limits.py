@@ -28,6 +28,15 @@ async def test_check_is_no_while_over_and_while_unknown(house: House) -> None:
     assert (await house.call(quota.CHECK)).ok
 
 
+async def test_only_what_was_not_seen_may_not_be_counted(house: House) -> None:
+    """The size of a file that cannot be read is known."""
+    house.catalogue.unreadable = {"unreadable": 2, "pending": 2, "unread": 2}
+    assert (await house.gauge("films")).note == ""
+    house.catalogue.unreadable = {"unreadable": 3, "pending": 2, "unread": 2}
+    note = "1 file could not be read and may not be counted"
+    assert (await house.gauge("films")).note == note
+
+
 async def test_limits_outlive_the_engine_and_are_told(films: Path, tmp_path: Path) -> None:
     async with opened(tmp_path / "home", films=films) as house:
         assert (await house.gauge("films")).state == "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from engine.contract.client import Done
 from engine.core.engine import Engine
 from engine.home import Home
 from tests.fakes.waiting import until
-from tests.unit.media.source.servers import SERVERS, Fake
+from tests.unit.media.source.servers import SERVERS, Asked, Fake
 from tests.unit.quota.house import House, put, tree
 
 
@@ -108,3 +109,45 @@ async def test_what_a_torrent_client_holds_stays(kind: str, films: Path, tmp_pat
             rows = {row.label: row.text for row in card.rows}
             assert "no torrent client is known to hold one" in rows["SAFE"]
             assert rows["RISK"] == "not known: other copies"
+
+
+@pytest.mark.parametrize("kind", sorted(SERVERS))
+async def test_a_purge_says_what_torrents_still_want(
+    kind: str, films: Path, tmp_path: Path
+) -> None:
+    """Before the yes: a torrent may have been added since, and would be whole if it came back."""
+    async with SERVERS[kind]([]).running() as server:
+        client = ClientConfig.model_validate({"name": "box", "kind": kind, "url": server.url})
+        config = Config(media=MediaConfig(clients=(client,)))
+        async with _opened(tmp_path / "home", config) as house:
+            await _add(house, films)
+            await house.limit("films", 250)
+            await house.approve(await house.prune("films"))
+            rows, _notes = await _purge(house)
+            assert rows["SAFE"] == "each is what was put there · not wanted by box"
+            assert rows["RISK"] == "not known: other copies"
+
+            files = {"a.mkv": (100, True), "b/b.mkv": (99, True), "e.mkv": (100, True)}
+            server.torrents = [Fake(folder=str(films), files=files, name="Show\x1b")]
+            rows, notes = await _purge(house)
+            assert rows["SAFE"] == "each is what was put there"
+            assert rows["RISK"] == (
+                "1 file is still wanted by torrents: Show\\x1b (box) · not known: other copies"
+            )
+            assert notes["a.mkv"] == "wanted by Show\\x1b (box)"
+            assert notes["b/b.mkv"].startswith("oldest")  # Another size: it is another file.
+
+            server.misbehave = _hangs_up
+            rows, _notes = await _purge(house)
+            assert rows["SAFE"] == "each is what was put there"
+            assert "not known: other copies, what box still wants (not asked: " in rows["RISK"]
+
+
+async def _hangs_up(_writer: asyncio.StreamWriter, _asked: Asked) -> bool:
+    return True
+
+
+async def _purge(house: House) -> tuple[dict[str, str], dict[str, str]]:
+    """The rows of the card, and what is noted of each file."""
+    card = (await house.shown(await house.purge("p1"))).card
+    return {row.label: row.text for row in card.rows}, {i.text: i.note for i in card.items}

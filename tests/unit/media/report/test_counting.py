@@ -49,7 +49,7 @@ ROWS = st.lists(
         first_seen=SEEN,
         checked=st.none() | SEEN,
         blake3=st.none() | st.sampled_from([b"a" * 32, b"b" * 32]),
-        damage=st.sampled_from(["", "", "", "rotten", "unreadable"]),
+        damage=st.sampled_from(["", "", "", "rotten", "unreadable", "unread"]),
         kind=st.sampled_from(["", "image", "video"]),
         type=st.sampled_from(["image/jpeg", "video/mp4"]),
         camera=st.sampled_from(["", "\x1b[31m Cam", "Other"]),
@@ -115,7 +115,7 @@ def test_every_section_adds_up_to_the_catalogue(rows: list[Row], gone: list[Gone
         for one in found.integrity
         for amount in (
             *(one.month, one.quarter, one.year, one.older),
-            *(one.unchecked, one.pending, one.rotten, one.unreadable),
+            *(one.unchecked, one.pending, one.unread, one.rotten, one.unreadable),
         )
     ]
     assert (sum(a.files for a in states), sum(a.bytes for a in states)) == whole
@@ -244,6 +244,7 @@ def test_nothing_at_all() -> None:
         (Row(1, b"a", 1, 1, blake3=b"a" * 32, checked=NOW - 400 * DAY), {}, "sound"),
         (Row(1, b"a", 1, 1), {}, "unknown"),
         (Row(1, b"a", 1, 1, blake3=b"a" * 32), {}, "unknown"),
+        (Row(1, b"a", 1, 1, damage="unread"), {}, "unknown"),
         (Row(1, b"a", 1, 1, blake3=b"a" * 32, checked=NOW + 2 * DAY), {}, "unknown"),
         (Row(1, b"a", 1, 1, blake3=b"a" * 32, checked=NOW, damage="rotten"), {}, "damaged"),
         (Row(1, b"a", 1, 1, blake3=b"a" * 32, checked=NOW, damage="unreadable"), {}, "damaged"),
