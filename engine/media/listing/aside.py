@@ -96,7 +96,11 @@ class Aside:
         try:
             connection = self._opened()
             connection.set_progress_handler(stop.is_set, _STEPS)
-            return work(Reading(connection, stop))
+            connection.execute("BEGIN")  # All that it asks is of the same moment.
+            try:
+                return work(Reading(connection, stop))
+            finally:
+                connection.rollback()
         except StoppedError as stopped:
             raise self._shut() from stopped
         except sqlite3.Error as error:

@@ -23,8 +23,8 @@ _STATES = {
     "damaged": "f.damage = 'rotten'",
     "unreadable": "(f.damage <> '' AND f.damage <> 'rotten')",
 }
-# What makes SQLite see that an index of few files holds all that is looked for.
-_OF_INDEX = {"file_damaged": "f.damage <> ''", "file_pending": "f.blake3 IS NULL"}
+OF_INDEX = {"file_damaged": "f.damage <> ''", "file_pending": "f.blake3 IS NULL"}
+"""What makes SQLite see that an index of few files holds all that is looked for."""
 _UNKNOWN = "unknown"
 
 
@@ -35,7 +35,9 @@ class Match:
     for, if there is one. ``covered``: `file_facets` holds all that the conditions ask for.
     ``kinds``, ``types``, ``cameras``: those that are wanted, none: any; of ``kinds`` only where no
     file of an unknown kind is meant. ``dates``: what they lie between; ``least``: the least size;
-    ``sourced``: SELECTs, with their values, of the files that have a source that is wanted."""
+    ``sourced``: SELECTs, with their values, of the files that have a source that is wanted;
+    ``needle``: what the visible path contains. ``files``: at most so many fulfil it, where somebody
+    counted."""
 
     libraries: tuple[int, ...]
     where: tuple[str, ...] = ()
@@ -49,6 +51,8 @@ class Match:
     dates: tuple[int, int] | None = None
     least: int = 0
     sourced: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    needle: str = ""
+    files: int | None = None
 
     @property
     def everything(self) -> bool:
@@ -97,7 +101,7 @@ def match(libraries: Sequence[int], asked: Matching, *, without: str = "") -> Ma
     if asked.state and without != "state":
         made.beyond(f"({' OR '.join(_STATES[state] for state in asked.state)})")
         if index:
-            made.beyond(_OF_INDEX[index])
+            made.beyond(OF_INDEX[index])
     least = 0 if without == "larger" else int(asked.larger)
     if least:
         made.add("f.size >= ?", least)
@@ -105,7 +109,7 @@ def match(libraries: Sequence[int], asked: Matching, *, without: str = "") -> Ma
         tuple(libraries), tuple(made.where), tuple(made.values), below, index, made.covered,
         () if _UNKNOWN in looks["kind"] else looks["kind"],
         () if _UNKNOWN in looks["type"] else looks["type"], looks["camera"],
-        (min(spans)[0], max(spans)[1]) if spans else None, least, made.sourced,
+        (min(spans)[0], max(spans)[1]) if spans else None, least, made.sourced, needle,
     )  # fmt: skip
 
 
