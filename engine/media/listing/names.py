@@ -38,7 +38,7 @@ SELECT ?1, coalesce(CAST(group_concat(folded, x'0a') AS BLOB), x'')
 FROM file WHERE id BETWEEN ?1 << {_BITS} AND ((?1 + 1) << {_BITS}) - 1
 """  # noqa: S608
 _LAST = "SELECT coalesce(max(id), 0) >> ? FROM file"
-_HOLDING = "SELECT block FROM name_block WHERE instr(names, CAST(? AS BLOB))"
+_HOLDING = "SELECT block FROM name_block WHERE instr(names, CAST(? AS BLOB)) LIMIT ?"
 _ROWS = f"""
 SELECT id FROM file
 WHERE id BETWEEN ?1 << {_BITS} AND ((?1 + 1) << {_BITS}) - 1 AND instr(folded, ?2)
@@ -53,7 +53,7 @@ def holding(reading: Reading, needle: str, most: int) -> list[int] | None:
     blocks = [block for block in range(last + 1) if block not in known]
     if len(blocks) > _MOST_BLOCKS:
         return None
-    blocks += [block for (block,) in reading.all(_HOLDING, (needle,))]
+    blocks += [block for (block,) in reading.all(_HOLDING, (needle, _MOST_BLOCKS + 1))]
     if len(blocks) > _MOST_BLOCKS:
         return None
     found: list[int] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from engine.media.listing.aside import Reading
@@ -18,9 +19,6 @@ TOGETHER = 40
 _STEP = 10_000
 """Rows of an index between two looks at the time."""
 _LEAST = 1000
-_PATIENCE_S = 0.03
-"""Processor time that a walk may take: what finds a page of every fiftieth file, or one of what
-begins after a quarter of a million files that lie as they are listed."""
 
 Lane = tuple[str, tuple[Any, ...]]
 """FROM and WHERE for a part of the files that an index holds in an order, and the values."""
@@ -45,14 +43,17 @@ def along(
         more += f" AND {phase.where}"
     if behind:
         more += f" AND {phase.beyond}"
-    parts, values = [], tuple[Any, ...]()
-    for lane, of_lane in lanes(found, phase):
-        parts.append(
-            f"SELECT * FROM (SELECT f.id AS id, {phase.key} AS k FROM {lane}{more}"  # noqa: S608
-            f" ORDER BY {phase.order} LIMIT ?)"
-        )
-        values += (*of_lane, *ends, *behind, rows)
-    return f"SELECT id, k FROM ({' UNION ALL '.join(parts)}) ORDER BY {phase.order}", values  # noqa: S608
+    each = lanes(found, phase)
+    parts = [
+        f"SELECT f.id AS id, {phase.key} AS k FROM {lane}{more} ORDER BY {phase.order}"  # noqa: S608
+        for lane, _of_lane in each
+    ]
+    values = [(*of_lane, *ends, *behind) for _lane, of_lane in each]
+    if len(each) == 1:
+        return parts[0], values[0]
+    together = " UNION ALL ".join(f"SELECT * FROM ({part} LIMIT ?)" for part in parts)  # noqa: S608
+    bound = tuple(chain(*((*of_lane, rows) for of_lane in values)))
+    return f"SELECT id, k FROM ({together}) ORDER BY {phase.order}", bound  # noqa: S608
 
 
 def picked(
@@ -60,7 +61,7 @@ def picked(
 ) -> tuple[str, tuple[Any, ...]]:
     """A SELECT for those of them that match."""
     walk, values = along(found, phase, behind, rows)
-    where = " AND ".join((*found.where, phase.where or "1"))
+    where = f"{found.by_row} AND {phase.where or '1'}"
     sql = (
         f"SELECT p.id AS id, p.k AS k FROM ({walk} LIMIT ?) p"  # noqa: S608
         f" CROSS JOIN file f ON f.id = p.id WHERE {where} ORDER BY {phase.order} LIMIT ?"
@@ -69,13 +70,19 @@ def picked(
 
 
 def walk(
-    reading: Reading, found: Match, phases: Sequence[Phase], after: Mark | None, limit: int
+    reading: Reading,
+    found: Match,
+    phases: Sequence[Phase],
+    after: Mark | None,
+    *,
+    limit: int,
+    within_s: float,
 ) -> list[Mark] | None:
-    """The first rows that match. None: not enough of them were met in time."""
+    """The first rows that match. None: not enough of them were met within so much processor time."""
     if len(found.libraries) > TOGETHER:
         return None
     marks: list[Mark] = []
-    until = time.thread_time() + _PATIENCE_S
+    until = time.thread_time() + within_s
     begin = after.phase if after else 0
     for number, phase in enumerate(phases[begin:], begin):
         step = max(_LEAST, _STEP // len(lanes(found, phase)))

@@ -26,31 +26,39 @@ FEW_BY_PATH = 150_000
 """Files that are looked up by the index of facets, and sorted by path, in less time than a walk by
 path may take."""
 _FACETS = "file_facets"
+_SHARE = 5
+"""So many entries of it are read while one file is looked up."""
 
 # From one kind and type to the next that there is, by a step in the index.
 _NEXT_TYPE = "SELECT kind, type FROM trait WHERE kind = ? AND type > ? ORDER BY type LIMIT 1"
 _NEXT_KIND = "SELECT kind, type FROM trait WHERE kind > ? ORDER BY kind, type LIMIT 1"
 
 
-def narrowed(reading: Reading, found: Match, most: int | None = None) -> Match:
-    """The match with the way to it that holds the fewest files, if there are at most so many (by
-    default FEW): ``files``. Else with what makes the index of facets do."""
-    most = FEW if most is None else most
-    found = best = _told(reading, found)
-    if found.everything or found.files == 0:
+def narrowed(reading: Reading, found: Match, *, by_path: bool = False) -> Match:
+    """The match with the quickest way to few files, if there is one; else with what makes the index
+    of facets do. ``by_path``: paths are asked for."""
+    return quickest(reading, told(reading, found), FEW, by_path=by_path)
+
+
+def quickest(reading: Reading, found: Match, most: int, *, by_path: bool) -> Match:
+    """What was ``told`` with the way of the least effort, if that is at most ``most``."""
+    best = found
+    if found.everything or found.effort is not None:
         return found
     for way, sql, values in _ways(found):
-        files = _counted(reading, sql, values, most)
-        if files <= most:
-            best, most = replace(way, files=files), files
+        share = _SHARE if way.index == _FACETS and way.covered and not by_path else 1
+        limit = min(most * share, MANY)
+        files = _counted(reading, sql, values, limit)
+        if files <= limit:
+            most = files // share
+            best = replace(way, effort=most)
     if found.needle and most > 0:
         ids = names.holding(reading, found.needle, min(most, FEW))
         if ids is not None:
             where = (*found.where, "f.id IN (SELECT value FROM json_each(?))")
             values = (*found.values, json.dumps(ids))
-            best = replace(
-                found, where=where, values=values, index="", covered=False, files=len(ids)
-            )
+            by_id = replace(found, where=where, values=values, index="", covered=False)
+            best = replace(by_id, effort=len(ids))
     return best
 
 
@@ -68,11 +76,11 @@ def _ways(found: Match) -> Iterator[tuple[Match, str, tuple[Any, ...]]]:
         large = f"{index} file_by_size WHERE {of} AND f.size >= ?"
         yield replace(found, index="file_by_size"), large, (*libraries, found.least)
     if found.kinds:
-        told, values = f"{index} {_FACETS} WHERE {of}", libraries
+        like, values = f"{index} {_FACETS} WHERE {of}", libraries
         for name in ("kind", "type", "camera"):
             if wanted := getattr(found, f"{name}s"):
-                told, values = f"{told} AND f.{name} IN ({_marks(wanted)})", (*values, *wanted)
-        yield replace(found, index=_FACETS), told, values
+                like, values = f"{like} AND f.{name} IN ({_marks(wanted)})", (*values, *wanted)
+        yield replace(found, index=_FACETS), like, values
     if found.dates:
         dated = (
             f"{index} file_by_taken WHERE {of} AND f.taken_at BETWEEN ? AND ?"
@@ -83,7 +91,7 @@ def _ways(found: Match) -> Iterator[tuple[Match, str, tuple[Any, ...]]]:
         by_id = replace(found, where=where, values=(*found.values, *values), covered=False)
         yield by_id, dated, values
     for sourced in found.sourced:
-        yield found, *sourced
+        yield found, sourced.files, sourced.values
 
 
 def _counted(reading: Reading, sql: str, values: tuple[Any, ...], most: int) -> int:
@@ -91,7 +99,7 @@ def _counted(reading: Reading, sql: str, values: tuple[Any, ...], most: int) -> 
     return int(reading.all(f"SELECT count(*) FROM ({sql} LIMIT {most + 1})", values)[0][0])  # noqa: S608
 
 
-def _told(reading: Reading, found: Match) -> Match:
+def told(reading: Reading, found: Match) -> Match:
     """The match with the kinds and types that can fulfil it, where a type or a camera is wanted: so
     that the index is entered where they stand. A file's own are among those of `trait`."""
     if not (found.types or found.cameras):
@@ -113,7 +121,7 @@ def _told(reading: Reading, found: Match) -> Match:
         kinds=kinds,
         types=types,
         index=found.index if pairs else _FACETS,
-        files=None if pairs else 0,
+        effort=None if pairs else 0,
     )
 
 
@@ -141,7 +149,7 @@ def _marks(values: Sequence[Any]) -> str:
 
 def source(match: Match, where: str = "") -> str:
     """FROM and WHERE for all that matches, in no order; the values are ``match.bound``."""
-    index = match.index or (_FACETS if match.covered else "")
+    index = match.index or (_FACETS if match.covered else "file_by_path" if match.below else "")
     way = f"INDEXED BY {index}" if index else "NOT INDEXED"
     return f"FROM file f {way} WHERE {match.condition}{where}"
 
@@ -162,8 +170,6 @@ def rows(
         where += f" AND {phase.beyond}"
     if _in_order(reading, found, phase, by_index=by_index):
         return _merged(found, phase, lanes(found, phase), where, beyond)
-    if found.below and phase.column == "path":
-        found = replace(found, index=found.index or "file_by_path")
     sql = f"SELECT f.id AS id, {phase.key} AS k {source(found, where)} ORDER BY {phase.order}"
     return sql, (*found.bound, *beyond)
 
@@ -183,13 +189,10 @@ def _in_order(reading: Reading, found: Match, phase: Phase, *, by_index: bool) -
         return False
     if found.everything:
         return phase.exact or by_index
-    if phase.column != "path" or found.index or found.files is not None:
+    if phase.column != "path" or found.index or found.effort is not None or not found.covered:
         return False
-    if by_index:
-        return True
     most = FEW if found.kinds else FEW_BY_PATH
-    found_all = f"SELECT 1 {source(found)}"
-    return found.covered and _counted(reading, found_all, found.bound, most) > most
+    return _counted(reading, f"SELECT 1 {source(found)}", found.bound, most) > most  # noqa: S608
 
 
 def _merged(
