@@ -80,6 +80,11 @@ class Aside:
         self._stop: threading.Event | None = None
         self._closed = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether who comes now has to wait."""
+        return self._lock.locked()
+
     async def run(self, work: Callable[[Reading], T]) -> T:
         """Does it in a thread. Raises StoreFailed, and what ``work`` raises."""
         async with self._lock:

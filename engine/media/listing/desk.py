@@ -42,7 +42,7 @@ class Lists:
         self._pages = Pages(ground.catalogue, self._looking)
         self._names = Names(ground.catalogue)
         self._facets = Counting(self._counting)
-        self._trees = Trees(self._counting)
+        self._trees = Trees(self._looking, self._counting)
         self._exporting = Exporting(self._pages)
         self._thumbnails = Thumbnails(ground.catalogue)
 
