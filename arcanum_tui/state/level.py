@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 class Level:
     """``want`` is called where a row that is not here was looked for. ``counted``: all that matches
-    is counted; ``uncounted``: pages of folders without their numbers; ``handle``: the order that the engine remembers; ``bytes``: of all that matches."""
+    is counted; ``uncounted``: pages of folders without their numbers; ``handle``: the order that
+    the engine remembers; ``bytes``: of all that matches."""
 
     def __init__(self, asked: Narrowing, want: Callable[[], None]) -> None:
         self.asked = asked

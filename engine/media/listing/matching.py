@@ -30,7 +30,7 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
-    """``files``: a SELECT of the files with a source that is wanted; ``of_one``: whether one has it."""
+    """``files``: a SELECT of those with a source that is wanted; ``of_one``: whether one has it."""
 
     files: str
     of_one: str

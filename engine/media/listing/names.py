@@ -1,5 +1,5 @@
-"""The names of the files, block by block in one piece each: a name that few files have is looked for
-in a thirtieth of a second among a million, in a quarter of the time that their rows would take.
+"""The names of the files, block by block in one piece each: a name that few files have is looked
+for in a thirtieth of a second among a million, in a quarter of the time that their rows would take.
 
 A block is the names of 1,024 ids, made behind everything else and gone as soon as one of them is
 another (triggers of the migration see to that): where there is none, the rows are looked through.
@@ -30,8 +30,8 @@ WITH RECURSIVE complete (block) AS (
     SELECT block + 1 FROM complete WHERE (block + 2) << {_BITS} <=
         (SELECT seq FROM sqlite_sequence WHERE name = 'file') + 1
 )
-"""
-_MISSING = f"{_ALL} SELECT block FROM complete EXCEPT SELECT block FROM name_block"
+"""  # noqa: S608
+_MISSING = f"{_ALL} SELECT block FROM complete EXCEPT SELECT block FROM name_block"  # noqa: S608
 _MAKE = f"""
 INSERT OR REPLACE INTO name_block (block, names)
 SELECT ?1, coalesce(CAST(group_concat(folded, x'0a') AS BLOB), x'')

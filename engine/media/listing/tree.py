@@ -117,7 +117,7 @@ def _stepped(reading: Reading, library: int, under: bytes) -> _Known | None:
     span = between(under)
     begin, end = span or (b"", None)
     start, before = len(begin) + 1, "" if end is None else " AND path < ?5"
-    first = f"SELECT id FROM file INDEXED BY file_by_path WHERE library = ?1{before}"
+    first = f"SELECT id FROM file INDEXED BY file_by_path WHERE library = ?1{before}"  # noqa: S608
     # What comes behind a file, or right behind the slash of a folder.
     slash = "instr(substr(step.path, ?3), x'2f')"
     behind = (

@@ -1,7 +1,7 @@
 """Walking the index of an order, row by row, until enough of them match: for a page, not for all.
 
-A row that has to be looked up takes a microsecond, one that lies beside the one before it a sixth of
-that. So patience is a time, not a number of rows.
+A row that has to be looked up takes a microsecond, one that lies beside the one before it a sixth
+of that. So patience is a time, not a number of rows.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def walk(
     limit: int,
     within_s: float,
 ) -> list[Mark] | None:
-    """The first rows that match. None: not enough of them were met within so much processor time."""
+    """The first rows that match. None: too few of them were met within so much processor time."""
     if len(found.libraries) > TOGETHER:
         return None
     marks: list[Mark] = []

@@ -1,9 +1,9 @@
 """The way through the catalogue to all that matches, chosen by what is there. Blocking.
 
 Few files are looked up, if an index, a source or their names tell which. A walk over all rows takes
-a tenth of a second for a million, one over the index of facets somewhat less, and much less where it
-says which kinds there can be. Paths are not in it: so by path files are read as they lie, kind by
-kind if kinds are wanted.
+a tenth of a second for a million, one over the index of facets somewhat less, and much less where
+it says which kinds there can be. Paths are not in it: so by path files are read as they lie, kind
+by kind if kinds are wanted.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ def rows(
 
 
 def in_one(found: Match, phases: Sequence[Phase]) -> tuple[str, tuple[Any, ...]]:
-    """A SELECT for the ids and keys of two phases of what was ``narrowed``, one after the other, and
-    in which each is."""
+    """A SELECT for the ids and keys of two phases of what was ``narrowed``, one after the other,
+    and in which each is."""
     first, second = phases
     key = f"CASE WHEN {first.where} THEN {first.key} ELSE {second.key} END"
     sql = f"SELECT f.id AS id, {key} AS k, NOT ({first.where}) AS phase {source(found)}"
@@ -192,7 +192,7 @@ def _in_order(reading: Reading, found: Match, phase: Phase, *, by_index: bool) -
     if phase.column != "path" or found.index or found.effort is not None or not found.covered:
         return False
     most = FEW if found.kinds else FEW_BY_PATH
-    return _counted(reading, f"SELECT 1 {source(found)}", found.bound, most) > most  # noqa: S608
+    return _counted(reading, f"SELECT 1 {source(found)}", found.bound, most) > most
 
 
 def _merged(

@@ -138,7 +138,9 @@ def fits(film: Film, asked: dict[str, Any]) -> bool:
 
 
 NEVER, EVER = -1.0, 1e9
-WAYS = {
+Way = tuple[int, int, float]
+"""Rows looked at first, few files, patience in seconds."""
+WAYS: dict[str, Way] = {
     "frequent": (6000, 5, EVER),
     "walked": (5, 0, EVER),
     "given up": (5, 0, NEVER),
@@ -148,18 +150,12 @@ WAYS = {
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["one library", "all libraries"])
-@pytest.mark.parametrize(("peek", "few", "patience"), WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 async def test_narrowed_lists_hold_what_fits_and_nothing_else(
-    house: House,
-    films: Path,
-    tmp_path: Path,
-    several: bool,
-    peek: int,
-    few: int,
-    patience: float,
-    monkeypatch: pytest.MonkeyPatch,
+    house: House, tmp_path: Path, several: bool, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All ways to the rows: by a few of the order's index, by many, by what says which, by all."""
+    peek, few, patience = way
     for module, name, value in (
         *((pages, "_PEEK", peek), (walking, "_STEP", 7), (walking, "_LEAST", 3)),
         *((pages, "_PATIENCE_S", patience), (pages, "_HURRY_S", patience)),
@@ -167,7 +163,7 @@ async def test_narrowed_lists_hold_what_fits_and_nothing_else(
     ):
         monkeypatch.setattr(module, name, value)
     known = many()
-    await shelved(house, films, known)
+    await shelved(house, tmp_path / "films", known)
     if several:
         other = [replace(film, path=b"4/" + film.path, size=3) for film in known[::2]]
         await shelved(house, tmp_path / "other", other, "other")
