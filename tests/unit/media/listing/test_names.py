@@ -83,9 +83,9 @@ async def test_what_is_renamed_removed_or_new_is_told_at_once(house: House, film
     assert await made(house) == {0, 1}
     assert await names(house, filter="new name") == ["z"]
     await change(house, "DELETE FROM file WHERE id = 9")
-    assert await names(house, filter="film 00009") == []
     left = await house.ground.catalogue.read("SELECT block FROM name_block")
     assert [row["block"] for row in left] == [1]
+    assert await names(house, filter="film 00009") == []
     await put(house, [Film(b"film 00009 again", ino=3)])
     assert await names(house, filter="film 00009") == ["film 00009 again"]
 
