@@ -12,10 +12,17 @@ import pytest
 from engine.contract.base import PathRef
 from engine.contract.errors import StoreFailed
 from engine.media.listing import names as blocks
+from engine.media.listing import pages
 from tests.unit.media.house import House
 from tests.unit.media.listing.shelf import Film, names, page, put, shelved
 
 BLOCK = 1 << blocks._BITS
+
+
+@pytest.fixture(autouse=True)
+def no_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small library would be looked through by the order's index, and no name looked for."""
+    monkeypatch.setattr(pages, "_PEEK", 0)
 
 
 async def made(house: House) -> set[int]:
