@@ -76,7 +76,14 @@ def show_tree(found: FolderPage, terminal: Terminal) -> None:
     terminal.table(
         ("FILES", "SIZE", "FOLDER"),
         (Column(right=True), Column(right=True), Column(grow=True, least=20)),
-        ((number(f.files), size(f.bytes), f"{f.path.display}/") for f in found.folders),
+        (
+            (
+                "not yet" if f.files is None else number(f.files),
+                "" if f.bytes is None else size(f.bytes),
+                f"{f.path.display}/",
+            )
+            for f in found.folders
+        ),
     )
     terminal.note(
         f"{plural(found.total, 'folder')};"

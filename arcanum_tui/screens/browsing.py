@@ -100,6 +100,8 @@ class Browsing(Shelves):
                     await self._read_files(level, level.files.wanted)
                 elif not level.counted:
                     level.put_count(await self._page(level, limit=1, quick=False))
+                elif level.uncounted:
+                    await self._read_folders(level, min(level.uncounted), quick=False)
                 else:
                     break
                 self._took_s = time.monotonic() - began
@@ -113,7 +115,7 @@ class Browsing(Shelves):
         finally:
             level.reading = False
 
-    async def _read_folders(self, level: Level, at: int) -> None:
+    async def _read_folders(self, level: Level, at: int, *, quick: bool = True) -> None:
         _raw, shown = level.asked.folder or ("", "")
         request = AskTree(
             library=level.asked.library,
@@ -121,6 +123,7 @@ class Browsing(Shelves):
             sort="size" if level.asked.sort == "size" else "path",
             limit=rows.PAGE,
             at=at * rows.PAGE,
+            quick=quick,
         )
         level.put_folders(at, await self.control_center.engine.ask(media.TREE, request))
 

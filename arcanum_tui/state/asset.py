@@ -97,8 +97,10 @@ def length(milliseconds: int | None) -> str:
 
 
 def folder(found: Folder, library: str, width: int) -> list[Row]:
-    """A folder with all that lies below it."""
+    """A folder with all that lies below it, once it is counted."""
     rows = [*_pair("folder", found.path.display, width), *_pair("library", library, width)]
+    if found.files is None or found.bytes is None:
+        return rows
     rows += _pair("files", number(found.files), width)
     return rows + _pair("size", f"{size(found.bytes)} ({number(found.bytes)} bytes)", width)
 

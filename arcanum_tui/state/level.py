@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 class Level:
     """``want`` is called where a row that is not here was looked for. ``counted``: all that matches
-    is counted; ``handle``: the order that the engine remembers; ``bytes``: of all that matches."""
+    is counted; ``uncounted``: pages of folders without their numbers; ``handle``: the order that
+    the engine remembers; ``bytes``: of all that matches."""
 
     def __init__(self, asked: Narrowing, want: Callable[[], None]) -> None:
         self.asked = asked
@@ -29,6 +30,7 @@ class Level:
         self.files: Jumps[Entry] = Jumps(rows.PAGE, columns, self._row)
         self.rows: Joined[Entry] = Joined((self.folders, self.files), want)
         self.counted = False
+        self.uncounted: set[int] = set()
         self.handle = ""
         self.bytes = 0
         self.reading = False
@@ -52,7 +54,11 @@ class Level:
     def put_folders(self, at: int, page: FolderPage) -> None:
         """Where no file lies beside the folders, there is none to be asked for."""
         self.folders.put(at, page.folders, page.total)
-        self.bytes = page.bytes + sum(folder.bytes for folder in page.folders)
+        self.bytes = page.bytes + sum(folder.bytes or 0 for folder in page.folders)
+        if page.counted:
+            self.uncounted.discard(at)
+        else:
+            self.uncounted.add(at)
         if not page.files:
             self.files.put(0, (), 0)
             self.files.wanted, self.counted = None, True

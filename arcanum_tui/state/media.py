@@ -121,11 +121,13 @@ def asset_row(asset: ListedAsset, *, everywhere: bool, sort: str, below: str) ->
 
 
 def folder_row(folder: Folder) -> Row:
-    """A folder, with all that lies below it."""
+    """A folder, with all that lies below it, as far as it is counted."""
     name = folder.path.display.rpartition("/")[2]
+    files = "…" if folder.files is None else number(folder.files)
+    weight = muted("…") if folder.bytes is None else Piece(size(folder.bytes))
     return Row(
         (
-            Piece(size(folder.bytes)), muted(f"{number(folder.files):>10}"), muted("folder"),
+            weight, muted(f"{files:>10}"), muted("folder"),
             Piece(""),
             Piece(""), Piece(f"{name}/", "key"),
         ),

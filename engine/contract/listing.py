@@ -57,18 +57,21 @@ class AskTree(Wire):
     sort: Literal["path", "files", "size"] = Field("path", description="the order")
     limit: Annotated[int, Field(ge=1, le=5000, description="folders on a page")] = 500
     at: Annotated[int, Field(ge=0, description="the page from this folder on, from 0")] = 0
+    quick: bool = Field(False, description="by path: do not wait until what is below is counted")
 
 
 class Folder(Wire):
-    """``path`` below the library. Files and bytes of all that is below it; each name counts."""
+    """``path`` below the library. Files and bytes of all that is below it; each name counts. None:
+    not counted yet."""
 
     path: PathRef
-    files: int
-    bytes: int
+    files: int | None
+    bytes: int | None
 
 
 class FolderPage(Wire):
-    """``total`` folders there are; ``files`` and ``bytes`` lie directly in the folder itself."""
+    """``total`` folders there are; ``files`` and ``bytes`` lie directly in the folder itself.
+    ``counted`` False: what lies below each of them is not counted yet."""
 
     library: str
     under: PathRef
@@ -76,6 +79,7 @@ class FolderPage(Wire):
     total: int
     files: int
     bytes: int
+    counted: bool = True
 
 
 class ExportAssets(Matching):

@@ -121,14 +121,18 @@ class Shelves:
                 heads[head] = heads.get(head, 0) + 1
         before = below + b"/" if below else b""
         found = [
-            listing.Folder(path=PathRef.of(before + head), files=n, bytes=n * GB)
+            listing.Folder(
+                path=PathRef.of(before + head),
+                files=None if request.quick else n,
+                bytes=None if request.quick else n * GB,
+            )
             for head, n in sorted(heads.items())
         ]
         here = sum(1 for name in rest if b"/" not in name)
         return listing.FolderPage(
             library=request.library, under=PathRef.of(below),
             folders=tuple(found[request.at : request.at + request.limit]), total=len(found),
-            files=here, bytes=here * GB,
+            files=here, bytes=here * GB, counted=not request.quick,
         )  # fmt: skip
 
     async def facets(self, request: listing.AskFacets) -> listing.Facets:

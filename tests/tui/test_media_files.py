@@ -117,6 +117,14 @@ async def test_a_tree_is_gone_into_and_out_of() -> None:
         await it.sees("FILES  photos  13 files", "2019/Alps/0.jpg")
 
 
+async def test_folders_are_shown_before_they_are_counted() -> None:
+    async with desk(_shelved()) as it:
+        await _files(it, "photos")
+        await it.press("t")
+        await it.until(lambda: "6.0 GB" in _line(it, "2019/"))
+        assert [r.quick for r in it.engine.requests(media.TREE)] == [True, False]
+
+
 async def test_escape_goes_up_and_only_then_away() -> None:
     async with desk(_shelved()) as it:
         await _files(it, "photos")

@@ -80,6 +80,11 @@ class Aside:
         self._stop: threading.Event | None = None
         self._closed = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether who comes now has to wait."""
+        return self._lock.locked()
+
     async def run(self, work: Callable[[Reading], T]) -> T:
         """Does it in a thread. Raises StoreFailed, and what ``work`` raises."""
         async with self._lock:
@@ -96,7 +101,11 @@ class Aside:
         try:
             connection = self._opened()
             connection.set_progress_handler(stop.is_set, _STEPS)
-            return work(Reading(connection, stop))
+            connection.execute("BEGIN")  # All that it asks is of the same moment.
+            try:
+                return work(Reading(connection, stop))
+            finally:
+                connection.rollback()
         except StoppedError as stopped:
             raise self._shut() from stopped
         except sqlite3.Error as error:

@@ -23,9 +23,22 @@ _STATES = {
     "damaged": "f.damage = 'rotten'",
     "unreadable": "(f.damage <> '' AND f.damage <> 'rotten')",
 }
-# What makes SQLite see that an index of few files holds all that is looked for.
-_OF_INDEX = {"file_damaged": "f.damage <> ''", "file_pending": "f.blake3 IS NULL"}
+OF_INDEX = {"file_damaged": "f.damage <> ''", "file_pending": "f.blake3 IS NULL"}
+"""What makes SQLite see that an index of few files holds all that is looked for."""
 _UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """``files``: a SELECT of those with a source that is wanted; ``of_one``: whether one has it."""
+
+    files: str
+    of_one: str
+    values: tuple[str, ...]
+
+    @property
+    def condition(self) -> str:
+        return f"f.id IN ({self.files})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,9 @@ class Match:
     for, if there is one. ``covered``: `file_facets` holds all that the conditions ask for.
     ``kinds``, ``types``, ``cameras``: those that are wanted, none: any; of ``kinds`` only where no
     file of an unknown kind is meant. ``dates``: what they lie between; ``least``: the least size;
-    ``sourced``: SELECTs, with their values, of the files that have a source that is wanted."""
+    ``sourced``: of each condition on sources how it is asked of a file, and the SELECT, with its
+    values, of all that fulfil it; ``needle``: what the visible path contains. ``effort``: so many
+    files are to be looked up at most, where somebody counted."""
 
     libraries: tuple[int, ...]
     where: tuple[str, ...] = ()
@@ -48,7 +63,9 @@ class Match:
     cameras: tuple[str, ...] = ()
     dates: tuple[int, int] | None = None
     least: int = 0
-    sourced: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    sourced: tuple[Sourced, ...] = ()
+    needle: str = ""
+    effort: int | None = None
 
     @property
     def everything(self) -> bool:
@@ -60,6 +77,12 @@ class Match:
         """All conditions, with the libraries; ``bound`` are its values."""
         marks = ", ".join("?" * len(self.libraries))
         return " AND ".join((f"f.library IN ({marks})", *self.where))
+
+    @property
+    def by_row(self) -> str:
+        """All conditions beyond the library, as a few files are asked; with the same ``values``."""
+        of_one = {sourced.condition: sourced.of_one for sourced in self.sourced}
+        return " AND ".join(of_one.get(condition, condition) for condition in self.where) or "1"
 
     @property
     def bound(self) -> tuple[Any, ...]:
@@ -92,12 +115,17 @@ def match(libraries: Sequence[int], asked: Matching, *, without: str = "") -> Ma
             marks = ", ".join("?" * len(wanted))
             # Asked from the sources' side: most files have none.
             files = f"SELECT s.file FROM source s WHERE {column} IN ({marks})"  # noqa: S608
-            made.beyond(f"f.id IN ({files})", *wanted)
-            made.sourced += ((files, tuple(wanted)),)
+            of_one = (
+                "EXISTS (SELECT 1 FROM source s INDEXED BY source_by_file"  # noqa: S608
+                f" WHERE s.file = f.id AND {column} IN ({marks}))"
+            )
+            sourced = Sourced(files, of_one, tuple(wanted))
+            made.beyond(sourced.condition, *wanted)
+            made.sourced += (sourced,)
     if asked.state and without != "state":
         made.beyond(f"({' OR '.join(_STATES[state] for state in asked.state)})")
         if index:
-            made.beyond(_OF_INDEX[index])
+            made.beyond(OF_INDEX[index])
     least = 0 if without == "larger" else int(asked.larger)
     if least:
         made.add("f.size >= ?", least)
@@ -105,7 +133,7 @@ def match(libraries: Sequence[int], asked: Matching, *, without: str = "") -> Ma
         tuple(libraries), tuple(made.where), tuple(made.values), below, index, made.covered,
         () if _UNKNOWN in looks["kind"] else looks["kind"],
         () if _UNKNOWN in looks["type"] else looks["type"], looks["camera"],
-        (min(spans)[0], max(spans)[1]) if spans else None, least, made.sourced,
+        (min(spans)[0], max(spans)[1]) if spans else None, least, made.sourced, needle,
     )  # fmt: skip
 
 
@@ -114,7 +142,7 @@ class _Made:
         self.where: list[str] = []
         self.values: list[Any] = []
         self.covered = True
-        self.sourced: tuple[tuple[str, tuple[str, ...]], ...] = ()
+        self.sourced: tuple[Sourced, ...] = ()
 
     def add(self, condition: str, *values: Any) -> None:
         self.where.append(condition)

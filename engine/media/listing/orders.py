@@ -104,8 +104,9 @@ class Orders:
 
 def _read(reading: Reading, ask: Ask, version: int) -> Ordered:
     ids: array[int] = array("q")
+    found = ways.narrowed(reading, ask.match, by_path=ask.sort == "path")
     for phase in ask.phases:
-        ids.extend(reading.ids(*ways.rows(reading, ask.match, phase)))
+        ids.extend(reading.ids(*ways.rows(reading, found, phase)))
     return Ordered(secrets.token_hex(8), ask, ids, version)
 
 

@@ -2,7 +2,8 @@
 
 1. Whole libraries: the index has them in order, and a jump counts its way through it.
 2. Narrowed: a few thousand rows of the index are looked at; mostly that fills a page.
-3. What is rare, or lies far behind, is not found so: ``ways`` knows better ones, aside.
+3. Aside, what few files have is looked up, if ``ways`` knows where; else a ``walk`` goes on.
+4. What lies far behind is not found so: all that matches is looked for, and sorted.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from engine.contract.assets import AssetPage, ListAssets, ListedAsset
 from engine.contract.base import PathRef
 from engine.media.catalogue import Numbers
 from engine.media.integrity.record import damage_of
-from engine.media.listing import ways
+from engine.media.listing import walking, ways
 from engine.media.listing.aside import Aside, Reading
 from engine.media.listing.matching import (
     Mark,
@@ -33,11 +35,11 @@ from engine.media.paging import when
 from engine.store import Database
 
 _PEEK = 6_000
-"""Rows of an index that are looked at before all that matches is looked for: about 20 ms."""
-_GLANCE = 3_000
-"""Of one that the index of facets can narrow, which is soon walked."""
-_DEEP = 30_000
-"""And of one that is narrowed to a source that many files have: these are met soon in it."""
+"""Rows of an index that are looked at before it is said what would be better: 1 to 5 ms."""
+_PATIENCE_S = 0.025
+"""Processor time for a longer walk where files mostly lie as they are listed: 100,000 of them."""
+_HURRY_S = 0.01
+"""Where each row has to be looked up, or the index of facets answers as soon."""
 _AT_ONCE = 50
 """So many rows are made before others have their turn: about a millisecond."""
 _SKIPPED = 4
@@ -157,16 +159,22 @@ class Pages:
         """None: the page could not be filled by a few thousand rows of the index."""
         found: list[Mark] = []
         begin = after.phase if after else 0
-        small = all(library.numbers.files <= _PEEK for library in libraries)
+        small = sum(library.numbers.files for library in libraries) <= _PEEK
         for number, phase in enumerate(ask.phases[begin:], begin):
-            mark = after if after and after.phase == number else None
-            peek = min(_GLANCE, _PEEK) if ask.match.covered and not small else _PEEK
-            sql, values = _first(ask.match, phase, mark, limit - len(found), peek)
-            rows = await self._db.read(sql, values)
-            found += [Mark(number, row["k"], row["id"]) for row in rows]
+            behind = (after.key, after.id) if after and after.phase == number else ()
+            whole = ask.match.everything and phase.exact
+            if not whole and len(libraries) > walking.TOGETHER:
+                return None
+            left = limit - len(found)
+            if whole:
+                sql, values = walking.along(ask.match, phase, behind, left)
+                sql, values = f"{sql} LIMIT ?", (*values, left)
+            else:
+                sql, values = walking.picked(ask.match, phase, behind, _PEEK, left)
+            found += [Mark(number, r["k"], r["id"]) for r in await self._db.read(sql, values)]
             if len(found) >= limit:
                 return found
-            if not (small or (ask.match.everything and phase.exact)):
+            if not (small or whole):
                 return None
         return found
 
@@ -207,25 +215,31 @@ async def _made(rows: Sequence[Any], names: Mapping[int, str]) -> tuple[ListedAs
 
 def _beyond(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[Mark]:
     """The first rows behind a row, or from the beginning on, of all that there is."""
-    found: list[Mark] = []
+    told, by_path = ways.told(reading, ask.match), ask.sort == "path"
+    found = ways.quickest(reading, told, ways.MANY, by_path=by_path)
+    if found.effort is None or found.effort > ways.FEW:
+        within_s = _HURRY_S
+        if by_path and found.effort is None:
+            within_s = inf  # It is met as it lies: there is no better way.
+        elif by_path or (ask.sort == "added" and not found.covered):
+            within_s = _PATIENCE_S
+        walked = walking.walk(reading, told, ask.phases, after, limit=limit, within_s=within_s)
+        if walked is not None:
+            return walked
+    marks: list[Mark] = []
     begin = after.phase if after else 0
-    if ways.many_sources(reading, ask.match):
-        sql, values = _first(ask.match, ask.phases[begin], after, limit, _DEEP)
-        rows = reading.all(sql, values)
-        if len(rows) >= limit:
-            return [Mark(begin, key, id_) for id_, key in rows]
-    if after is None and len(ask.phases) > 1 and not ask.match.everything:
-        sql, values = ways.in_one(reading, ask.match, ask.phases)
+    if after is None and len(ask.phases) > 1 and not found.everything:
+        sql, values = ways.in_one(found, ask.phases)
         rows = reading.all(f"{sql} LIMIT ?", (*values, limit))
         return [Mark(number, key, id_) for id_, key, number in rows]
     for number, phase in enumerate(ask.phases[begin:], begin):
         behind = (after.key, after.id) if after and after.phase == number else ()
-        sql, values = ways.rows(reading, ask.match, phase, behind)
-        rows = reading.all(f"{sql} LIMIT ?", (*values, limit - len(found)))
-        found += [Mark(number, key, id_) for id_, key in rows]
-        if len(found) >= limit:
+        sql, values = ways.rows(reading, found, phase, behind)
+        rows = reading.all(f"{sql} LIMIT ?", (*values, limit - len(marks)))
+        marks += [Mark(number, key, id_) for id_, key in rows]
+        if len(marks) >= limit:
             break
-    return found
+    return marks
 
 
 def _skip(reading: Reading, ask: Ask, at: int, limit: int, total: int) -> list[Mark] | None:
@@ -260,39 +274,6 @@ def _dated(reading: Reading, found: Match, phase: Phase) -> int:
         f" WHERE f.library = ? AND {phase.where}"
     )
     return sum(reading.all(one, (library,))[0][0] for library in found.libraries)
-
-
-def _first(
-    found: Match, phase: Phase, after: Mark | None, limit: int, peek: int
-) -> tuple[str, tuple[Any, ...]]:
-    """The first rows of a phase, by its index in each library; of a list that is narrowed only as
-    far as ``peek`` rows of each go."""
-    whole = found.everything and phase.exact
-    parts: list[str] = []
-    values: list[Any] = []
-    for library in found.libraries:
-        more, ends = phase.between(found)
-        where = f"f.library = ?{more}"
-        values += (library, *ends)
-        if phase.where and phase.exact:
-            where += f" AND {phase.where}"
-        if after is not None:
-            where += f" AND {phase.beyond}"
-            values += [after.key, after.id]
-        parts.append(
-            f"SELECT * FROM (SELECT f.id AS id, {phase.key} AS k FROM file f"  # noqa: S608
-            f" INDEXED BY {phase.index} WHERE {where} ORDER BY {phase.order} LIMIT ?)"
-        )
-        values.append(limit if whole else peek)
-    rows = " UNION ALL ".join(parts)
-    if not whole:
-        where = " AND ".join((*found.where, phase.where or "1"))
-        rows = (
-            f"SELECT p.id AS id, p.k AS k FROM ({rows}) p"  # noqa: S608
-            f" CROSS JOIN file f ON f.id = p.id WHERE {where}"
-        )
-        values += found.values
-    return f"SELECT id, k FROM ({rows}) ORDER BY {phase.order} LIMIT ?", (*values, limit)  # noqa: S608
 
 
 def listed(row: Any, library: str) -> ListedAsset:

@@ -1,4 +1,8 @@
-"""The folders directly below one, with what lies below each: made aside, kept while it holds."""
+"""The folders directly below one, with what lies below each: made aside, kept while it holds.
+
+Which folders there are is told at once: the index of paths is left, behind a folder's first file,
+for what comes behind the folder.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +18,41 @@ from engine.media.listing.matching import between, folder_of
 _KEPT_FOLDERS = 400_000
 _KEPT = 64
 _AT_ONCE = 500
+_STEPS = 20_000
+"""So many folders, and files beside them, are stepped over in a few hundredths of a second."""
 
-Level = list[tuple[bytes, int, int]]
+Level = list[tuple[bytes, int | None, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """``folders``: name, files, bytes, by name. The other numbers are of the folder itself."""
+    """``folders``: name, files, bytes, by name; ``version`` None: these are not counted. The other
+    numbers are of the folder itself."""
 
-    version: int
+    version: int | None
     folders: Level
     files: int
     bytes: int
 
 
 class Trees:
-    def __init__(self, aside: Aside) -> None:
-        self._aside = aside
+    """``looking`` for what somebody waits for, ``counting`` for numbers."""
+
+    def __init__(self, looking: Aside, counting: Aside) -> None:
+        self._looking, self._aside = looking, counting
         self._kept: OrderedDict[tuple[int, bytes], _Known] = OrderedDict()
 
     async def page(self, library: int, asked: AskTree) -> FolderPage:
         """Raises Invalid, StoreFailed."""
         under = folder_of(asked.under.raw) if asked.under else b""
-        known = await self._level(library, under)
+        known = await self._names(library, under) if asked.quick and asked.sort == "path" else None
+        known = known or await self._level(library, under)
         folders = known.folders
-        if asked.sort == "files":
-            folders = await asyncio.to_thread(sorted, folders, key=lambda f: (-f[1], f[0]))
-        elif asked.sort == "size":
-            folders = await asyncio.to_thread(sorted, folders, key=lambda f: (-f[2], f[0]))
+        if asked.sort != "path":
+            by = 1 if asked.sort == "files" else 2
+            folders = await asyncio.to_thread(
+                sorted, folders, key=lambda folder: (-(folder[by] or 0), folder[0])
+            )
         before = under + b"/" if under else b""
         made: list[Folder] = []
         for name, files, size in folders[asked.at : asked.at + asked.limit]:
@@ -55,7 +66,16 @@ class Trees:
             total=len(folders),
             files=known.files,
             bytes=known.bytes,
+            counted=known.version is not None,
         )
+
+    async def _names(self, library: int, under: bytes) -> _Known | None:
+        """What can be told at once. None: all of it, or too little."""
+        if (library, under) in self._kept and not self._aside.busy:
+            kept, version = self._kept[library, under], await self._aside.version()
+            if kept.version == version:
+                return kept
+        return await self._looking.run(lambda reading: _stepped(reading, library, under))
 
     async def _level(self, library: int, under: bytes) -> _Known:
         version = await self._aside.version()
@@ -90,3 +110,36 @@ def _read(reading: Reading, library: int, under: bytes, version: int) -> _Known:
     folders = [(bytes(name), files, size) for name, files, size in rows if name is not None]
     files, size = here[0][1:] if here else (0, 0)
     return _Known(version, folders, files, size)
+
+
+def _stepped(reading: Reading, library: int, under: bytes) -> _Known | None:
+    """The folders without numbers; None where there are too many steps from one to the next."""
+    span = between(under)
+    begin, end = span or (b"", None)
+    start, before = len(begin) + 1, "" if end is None else " AND path < ?5"
+    first = f"SELECT id FROM file INDEXED BY file_by_path WHERE library = ?1{before}"  # noqa: S608
+    # What comes behind a file, or right behind the slash of a folder.
+    slash = "instr(substr(step.path, ?3), x'2f')"
+    behind = (
+        f"CAST(iif({slash} = 0, step.path || x'00',"
+        f" substr(step.path, 1, ?3 + {slash} - 2) || x'30') AS BLOB)"
+    )
+    sql = (
+        "WITH RECURSIVE step (path, size) AS ("  # noqa: S608
+        f" SELECT path, size FROM file WHERE id = ({first} AND path >= ?4 ORDER BY path LIMIT 1)"
+        " UNION ALL SELECT f.path, f.size FROM step CROSS JOIN file f"
+        f" ON f.id = ({first} AND path >= {behind} ORDER BY path LIMIT 1)"
+        " LIMIT ?2) SELECT path, size FROM step"
+    )
+    rows = reading.all(sql, (library, _STEPS + 1, start, begin, *([end] if end else [])))
+    if len(rows) > _STEPS:
+        return None
+    folders: Level = []
+    files = weight = 0
+    for path, size in rows:
+        name, inside, _rest = path[start - 1 :].partition(b"/")
+        if inside:
+            folders.append((name, None, None))
+        else:
+            files, weight = files + 1, weight + size
+    return _Known(None, sorted(folders), files, weight)

@@ -1,73 +1,105 @@
 """The way through the catalogue to all that matches, chosen by what is there. Blocking.
 
-A walk over a million rows takes half a second, one over the index of facets a tenth of that, and
-less where it says which kinds there can be. Paths are not in it: so by path few files are found
-there and looked up, many are read kind by kind, as they lie.
+Few files are looked up, if an index, a source or their names tell which. A walk over all rows takes
+a tenth of a second for a million, one over the index of facets somewhat less, and much less where
+it says which kinds there can be. Paths are not in it: so by path files are read as they lie, kind
+by kind if kinds are wanted.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from engine.media.listing import names
 from engine.media.listing.aside import Reading
-from engine.media.listing.matching import Match, Phase
+from engine.media.listing.matching import OF_INDEX, Match, Phase
+from engine.media.listing.walking import TOGETHER, Lane, lanes
 
 FEW = 20_000
 """Files that are looked up one by one in less time than any walk takes."""
+MANY = 150_000
+"""Files that are looked up where a walk by the order has met too few: mostly these lie together."""
 FEW_BY_PATH = 150_000
 """Files that are looked up by the index of facets, and sorted by path, in less time than a walk by
 path may take."""
-TOGETHER = 40
-"""Indexes of so many libraries are merged; of more the rows are sorted instead."""
 _FACETS = "file_facets"
+_SHARE = 5
+"""So many entries of it are read while one file is looked up."""
 
 # From one kind and type to the next that there is, by a step in the index.
 _NEXT_TYPE = "SELECT kind, type FROM trait WHERE kind = ? AND type > ? ORDER BY type LIMIT 1"
 _NEXT_KIND = "SELECT kind, type FROM trait WHERE kind > ? ORDER BY kind, type LIMIT 1"
 
 
-def narrowed(reading: Reading, found: Match) -> Match:
-    """The match with the index that holds little else, or with what makes the one of facets do."""
-    found = _told(reading, found)
-    if found.index or found.everything:
+def narrowed(reading: Reading, found: Match, *, by_path: bool = False) -> Match:
+    """The match with the quickest way to few files, if there is one; else with what makes the index
+    of facets do. ``by_path``: paths are asked for."""
+    return quickest(reading, told(reading, found), FEW, by_path=by_path)
+
+
+def quickest(reading: Reading, found: Match, most: int, *, by_path: bool) -> Match:
+    """What was ``told`` with the way of the least effort, if that is at most ``most``."""
+    best = found
+    if found.everything or found.effort is not None:
         return found
-    if found.below and _few(
-        reading,
-        "SELECT 1 FROM file INDEXED BY file_by_path WHERE library = ? AND path >= ? AND path < ?",
-        (*found.libraries, *found.below),
-    ):
-        return replace(found, index="file_by_path")
-    of = f"library IN ({_marks(found.libraries)})"
-    large = f"SELECT 1 FROM file INDEXED BY file_by_size WHERE {of} AND size >= ?"  # noqa: S608
-    if found.least and _few(reading, large, (*found.libraries, found.least)):
-        return replace(found, index="file_by_size")
-    dated = (
-        f"SELECT id FROM file INDEXED BY file_by_taken WHERE {of} AND taken_at BETWEEN ? AND ?"  # noqa: S608
-        f" UNION ALL SELECT id FROM file INDEXED BY file_by_age WHERE {of} AND mtime_ns"
-        " BETWEEN ? AND ?"
-    )
-    values = (*found.libraries, *(found.dates or ())) * 2
-    if found.dates and _few(reading, dated, values):
-        where, values = (*found.where, f"f.id IN ({dated})"), (*found.values, *values)
-        return replace(found, where=where, values=values, covered=False)
-    return found
+    for way, sql, values in _ways(found):
+        share = _SHARE if way.index == _FACETS and way.covered and not by_path else 1
+        limit = min(most * share, MANY)
+        files = _counted(reading, sql, values, limit)
+        if files <= limit:
+            most = files // share
+            best = replace(way, effort=most)
+    if found.needle and most > 0:
+        ids = names.holding(reading, found.needle, min(most, FEW))
+        if ids is not None:
+            where = (*found.where, "f.id IN (SELECT value FROM json_each(?))")
+            values = (*found.values, json.dumps(ids))
+            by_id = replace(found, where=where, values=values, index="", covered=False)
+            best = replace(by_id, effort=len(ids))
+    return best
 
 
-def _few(reading: Reading, sql: str, values: tuple[Any, ...], most: int | None = None) -> bool:
-    """Whether a SELECT finds so few rows."""
-    most = FEW if most is None else most
-    counted = f"SELECT count(*) FROM ({sql} LIMIT {most + 1})"  # noqa: S608
-    return bool(reading.all(counted, values)[0][0] <= most)
+def _ways(found: Match) -> Iterator[tuple[Match, str, tuple[Any, ...]]]:
+    """The match that takes a way, and a SELECT with a row for each file that this one leads to."""
+    libraries, of = found.libraries, f"f.library IN ({_marks(found.libraries)})"
+    index = "SELECT f.id FROM file f INDEXED BY"
+    if found.index:
+        yield found, f"{index} {found.index} WHERE {of} AND {OF_INDEX[found.index]}", libraries
+        return
+    if found.below:
+        below = f"{index} file_by_path WHERE {of} AND f.path >= ? AND f.path < ?"
+        yield replace(found, index="file_by_path"), below, (*libraries, *found.below)
+    if found.least:
+        large = f"{index} file_by_size WHERE {of} AND f.size >= ?"
+        yield replace(found, index="file_by_size"), large, (*libraries, found.least)
+    if found.kinds:
+        like, values = f"{index} {_FACETS} WHERE {of}", libraries
+        for name in ("kind", "type", "camera"):
+            if wanted := getattr(found, f"{name}s"):
+                like, values = f"{like} AND f.{name} IN ({_marks(wanted)})", (*values, *wanted)
+        yield replace(found, index=_FACETS), like, values
+    if found.dates:
+        dated = (
+            f"{index} file_by_taken WHERE {of} AND f.taken_at BETWEEN ? AND ?"
+            f" UNION ALL {index} file_by_age WHERE {of} AND f.mtime_ns BETWEEN ? AND ?"
+        )
+        values = (*libraries, *found.dates) * 2
+        where = (*found.where, f"f.id IN ({dated})")
+        by_id = replace(found, where=where, values=(*found.values, *values), covered=False)
+        yield by_id, dated, values
+    for sourced in found.sourced:
+        yield found, sourced.files, sourced.values
 
 
-def many_sources(reading: Reading, found: Match) -> bool:
-    """Whether so many files have a source that is wanted that a walk meets enough of them soon."""
-    return bool(found.sourced) and not all(_few(reading, *wanted) for wanted in found.sourced)
+def _counted(reading: Reading, sql: str, values: tuple[Any, ...], most: int) -> int:
+    """How many rows a SELECT finds; of more than ``most`` one more."""
+    return int(reading.all(f"SELECT count(*) FROM ({sql} LIMIT {most + 1})", values)[0][0])  # noqa: S608
 
 
-def _told(reading: Reading, found: Match) -> Match:
+def told(reading: Reading, found: Match) -> Match:
     """The match with the kinds and types that can fulfil it, where a type or a camera is wanted: so
     that the index is entered where they stand. A file's own are among those of `trait`."""
     if not (found.types or found.cameras):
@@ -88,6 +120,8 @@ def _told(reading: Reading, found: Match) -> Match:
         values=(*found.values, *kinds, *types),
         kinds=kinds,
         types=types,
+        index=found.index if pairs else _FACETS,
+        effort=None if pairs else 0,
     )
 
 
@@ -115,7 +149,7 @@ def _marks(values: Sequence[Any]) -> str:
 
 def source(match: Match, where: str = "") -> str:
     """FROM and WHERE for all that matches, in no order; the values are ``match.bound``."""
-    index = match.index or (_FACETS if match.covered else "")
+    index = match.index or (_FACETS if match.covered else "file_by_path" if match.below else "")
     way = f"INDEXED BY {index}" if index else "NOT INDEXED"
     return f"FROM file f {way} WHERE {match.condition}{where}"
 
@@ -128,59 +162,45 @@ def rows(
     *,
     by_index: bool = False,
 ) -> tuple[str, tuple[Any, ...]]:
-    """A SELECT for the ids and keys (``k``) of a phase, in its order; with ``beyond`` only of what
-    comes behind that key and id. ``by_index``: few are wanted, so of whole libraries the index of
-    the order will do though it holds others, too."""
+    """A SELECT for the ids and keys (``k``) of a phase of what was ``narrowed``, in its order; with
+    ``beyond`` only of what comes behind that key and id. ``by_index``: few are wanted, so the index
+    of the order will do though it holds others, too."""
     where = f" AND {phase.where}" if phase.where else ""
     if beyond:
         where += f" AND {phase.beyond}"
-    found = narrowed(reading, found)
-    if (lanes := _lanes(reading, found, phase, by_index=by_index)) is not None:
-        return _merged(found, phase, lanes, where, beyond)
-    if found.below and phase.column == "path":
-        found = replace(found, index=found.index or "file_by_path")
+    if _in_order(reading, found, phase, by_index=by_index):
+        return _merged(found, phase, lanes(found, phase), where, beyond)
     sql = f"SELECT f.id AS id, {phase.key} AS k {source(found, where)} ORDER BY {phase.order}"
     return sql, (*found.bound, *beyond)
 
 
-def in_one(reading: Reading, found: Match, phases: Sequence[Phase]) -> tuple[str, tuple[Any, ...]]:
-    """A SELECT for the ids and keys of two phases, one after the other, and in which each is."""
-    found = narrowed(reading, found)
+def in_one(found: Match, phases: Sequence[Phase]) -> tuple[str, tuple[Any, ...]]:
+    """A SELECT for the ids and keys of two phases of what was ``narrowed``, one after the other,
+    and in which each is."""
     first, second = phases
     key = f"CASE WHEN {first.where} THEN {first.key} ELSE {second.key} END"
     sql = f"SELECT f.id AS id, {key} AS k, NOT ({first.where}) AS phase {source(found)}"
     return f"{sql} ORDER BY phase, {first.order}", found.bound
 
 
-def _lanes(
-    reading: Reading, found: Match, phase: Phase, *, by_index: bool
-) -> list[tuple[str, tuple[Any, ...]]] | None:
-    """Parts that an index holds in this order already, if it is better to merge these."""
-    libraries = [(library,) for library in found.libraries]
-    parts: list[tuple[Any, ...]] = [*libraries]
-    one = f"file f INDEXED BY {phase.index} WHERE f.library = ?"
-    if not (found.everything and (phase.exact or by_index)):
-        if found.everything or phase.column != "path" or not found.covered or found.index:
-            return None
-        most = FEW if found.kinds else FEW_BY_PATH
-        if _few(reading, f"SELECT 1 {source(found)}", found.bound, most):
-            return None
-        if found.kinds:
-            parts = [(*library, kind) for library in libraries for kind in found.kinds]
-            one = "file f INDEXED BY file_by_kind WHERE f.library = ? AND f.kind = ?"
-    return [(one, part) for part in parts] if len(parts) <= TOGETHER else None
+def _in_order(reading: Reading, found: Match, phase: Phase, *, by_index: bool) -> bool:
+    """Whether it is better to merge parts that an index holds in this order already."""
+    if len(lanes(found, phase)) > TOGETHER:
+        return False
+    if found.everything:
+        return phase.exact or by_index
+    if phase.column != "path" or found.index or found.effort is not None or not found.covered:
+        return False
+    most = FEW if found.kinds else FEW_BY_PATH
+    return _counted(reading, f"SELECT 1 {source(found)}", found.bound, most) > most
 
 
 def _merged(
-    found: Match,
-    phase: Phase,
-    lanes: Sequence[tuple[str, tuple[Any, ...]]],
-    where: str,
-    beyond: tuple[Any, ...],
+    found: Match, phase: Phase, parts: Sequence[Lane], where: str, beyond: tuple[Any, ...]
 ) -> tuple[str, tuple[Any, ...]]:
     conditions = "".join(f" AND {condition}" for condition in found.where)
-    parts, values = [], tuple[Any, ...]()
-    for lane, of_lane in lanes:
-        parts.append(f"SELECT f.id AS id, {phase.key} AS k FROM {lane}{conditions}{where}")  # noqa: S608
+    merged, values = [], tuple[Any, ...]()
+    for lane, of_lane in parts:
+        merged.append(f"SELECT f.id AS id, {phase.key} AS k FROM {lane}{conditions}{where}")  # noqa: S608
         values += (*of_lane, *found.values, *beyond)
-    return f"SELECT id, k FROM ({' UNION ALL '.join(parts)}) ORDER BY {phase.order}", values  # noqa: S608
+    return f"SELECT id, k FROM ({' UNION ALL '.join(merged)}) ORDER BY {phase.order}", values  # noqa: S608

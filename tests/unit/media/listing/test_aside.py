@@ -63,6 +63,21 @@ async def test_the_version_moves_with_every_change(path: Path) -> None:
     await aside.close()
 
 
+async def test_what_is_asked_together_is_of_one_moment(path: Path) -> None:
+    aside, other = Aside(path), sqlite3.connect(path, check_same_thread=False)
+
+    def twice(reading: Reading) -> list[int]:
+        before = reading.all("SELECT count(*) FROM x")[0][0]
+        other.execute("INSERT INTO x VALUES (1)")
+        other.commit()
+        return [before, reading.all("SELECT count(*) FROM x")[0][0]]
+
+    assert await aside.run(twice) == [0, 0]
+    assert await aside.run(lambda reading: reading.all("SELECT count(*) FROM x")) == [(1,)]
+    other.close()
+    await aside.close()
+
+
 async def test_a_list_of_ids_comes_whole_and_in_order(path: Path) -> None:
     aside = Aside(path)
     many = "WITH RECURSIVE n(id) AS (SELECT -3 UNION ALL SELECT id + 1 FROM n LIMIT 50000)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from engine.contract import media
 from engine.contract.base import PathRef
 from engine.contract.errors import Invalid, NotFound
 from engine.contract.listing import AskFacets, AskTree, FolderPage
+from engine.media.listing import tree as tree_module
 from tests.unit.media.house import House
 from tests.unit.media.listing.shelf import YEAR, Film, put, shelved
 from tests.unit.media.listing.test_lists import fits, many
@@ -118,3 +120,41 @@ async def test_a_folder_that_is_none(house: House, films: Path) -> None:
         await tree(house, b"../up")
     with pytest.raises(NotFound):
         await tree(house, library="none")
+
+
+async def test_folders_are_there_before_their_numbers(house: House, films: Path) -> None:
+    paths = [
+        *(b"a/1", b"a/b/2", b"a/b/c/3", b"a b/4", b"a.5", b"a", b"a/\xff/6", b"caf\xe9/6"),
+        *(b"a0/7", b"z/\xff/7", b"8", b"9", b"\xff\xff/0", b"\xff/1"),
+    ]
+    await shelved(house, films, [Film(path, size=n) for n, path in enumerate(paths)])
+    for folder in (b"", b"a", b"a/b", b"a/b/c", b"z", b"\xff", b"nowhere"):
+        quick = await tree(house, folder, quick=True)
+        whole = await tree(house, folder)
+        assert [one.path for one in quick.folders] == [one.path for one in whole.folders]
+        assert (quick.total, quick.files, quick.bytes) == (whole.total, whole.files, whole.bytes)
+        assert (quick.counted, whole.counted) == (False, True)
+        assert {(one.files, one.bytes) for one in quick.folders} <= {(None, None)}
+        assert all(one.files is not None for one in whole.folders)
+        assert await tree(house, folder, quick=True) == whole  # It is known by now.
+    await put(house, [Film(b"new/1", ino=5)])
+    assert [one.path.display for one in (await tree(house, quick=True)).folders].count("new") == 1
+
+
+async def test_very_many_folders_are_counted_instead(
+    house: House, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree_module, "_STEPS", 5)
+    await shelved(house, films, [Film(f"{n}/1".encode()) for n in range(5)])
+    assert not (await tree(house, quick=True)).counted
+    await put(house, [Film(b"6", ino=9)])
+    assert (await tree(house, quick=True)).counted
+    assert (await tree(house, quick=True, sort="size")).counted
+
+
+async def test_folders_do_not_wait_while_something_is_counted(house: House, films: Path) -> None:
+    await shelved(house, films, [Film(b"a/1")])
+    await tree(house)
+    asides = house.room._lists
+    async with asides._counting._lock, asyncio.timeout(5):
+        assert (await tree(house, quick=True)).total == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from engine.contract import media
 from engine.contract.assets import ListAssets, ListedAsset
 from engine.contract.base import PathRef
 from engine.contract.errors import Invalid, NotFound
-from engine.media.listing import orders, pages, ways
+from engine.media.listing import orders, pages, walking, ways
 from tests.unit.media.house import House
 from tests.unit.media.listing.shelf import SECOND, YEAR, Film, names, page, put, shelved, through
 
@@ -100,6 +101,7 @@ FIELDS = st.fixed_dictionaries(
     {},
     optional={
         "filter": st.sampled_from(["film", "1", "2/1", "nothing", "FILM 3"]),
+        "type": st.sampled_from([("image/x",), ("video/x", "no/such"), ("no/such",)]),
         "kind": st.sampled_from([("image",), ("video", "archive"), ("unknown",)]),
         "year": st.sampled_from([(2010,), (2012, 2015), (1999,)]),
         "camera": st.sampled_from([("Camera 0",), ("Camera 0", "Camera 3")]),
@@ -124,6 +126,7 @@ def fits(film: Film, asked: dict[str, Any]) -> bool:
     return (
         asked.get("filter", "").lower() in film.path.decode()
         and (film.kind or "unknown") in asked.get("kind", (film.kind or "unknown",))
+        and ("type" not in asked or f"{film.kind}/x" in asked["type"])
         and year in asked.get("year", (year,))
         and film.camera in asked.get("camera", (film.camera,))
         and state in asked.get("state", (state,))
@@ -134,38 +137,64 @@ def fits(film: Film, asked: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("peek", [0, 6000], ids=["rare", "frequent"])
-async def test_narrowed_lists_hold_what_fits_and_nothing_else(
-    house: House, films: Path, peek: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both ways to the rows: through a few of the index, and through all that matches."""
-    monkeypatch.setattr(pages, "_PEEK", peek)
-    monkeypatch.setattr(ways, "FEW", 5)
-    monkeypatch.setattr(ways, "FEW_BY_PATH", 5)
-    known = many()
-    await shelved(house, films, known)
+NEVER, EVER = -1.0, 1e9
+Way = tuple[int, int, float]
+"""Rows looked at first, few files, patience in seconds."""
+WAYS: dict[str, Way] = {
+    "frequent": (6000, 5, EVER),
+    "walked": (5, 0, EVER),
+    "given up": (5, 0, NEVER),
+    "few": (0, 1000, NEVER),
+    "some": (0, 5, NEVER),
+}
 
-    async def look(asked: dict[str, Any], sort: str, limit: int) -> None:
+
+@pytest.mark.parametrize("several", [False, True], ids=["one library", "all libraries"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+async def test_narrowed_lists_hold_what_fits_and_nothing_else(
+    house: House, tmp_path: Path, several: bool, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All ways to the rows: by a few of the order's index, by many, by what says which, by all."""
+    peek, few, patience = way
+    for module, name, value in (
+        *((pages, "_PEEK", peek), (walking, "_STEP", 7), (walking, "_LEAST", 3)),
+        *((pages, "_PATIENCE_S", patience), (pages, "_HURRY_S", patience)),
+        *((ways, "FEW", few), (ways, "MANY", 3 * few), (ways, "FEW_BY_PATH", few)),
+    ):
+        monkeypatch.setattr(module, name, value)
+    known = many()
+    await shelved(house, tmp_path / "films", known)
+    if several:
+        other = [replace(film, path=b"4/" + film.path, size=3) for film in known[::2]]
+        await shelved(house, tmp_path / "other", other, "other")
+        known += other
+
+    async def look(asked: dict[str, Any], sort: str, reverse: bool, limit: int) -> None:
+        if several:
+            asked = {"library": None, **{n: v for n, v in asked.items() if n != "under"}}
+        order: dict[str, Any] = {"sort": sort, "reverse": reverse}
         wanted = sorted(film.path for film in known if fits(film, asked))
-        found = await through(house, sort=sort, limit=limit, **asked)
+        found = await through(house, limit=limit, **order, **asked)
         assert sorted(asset.path.data for asset in found) == wanted
-        assert found == sorted(found, key=lambda asset: key_of(sort, asset))
-        first = await page(house, sort=sort, limit=limit, **asked)
+        ordered = sorted(found, key=lambda asset: key_of(sort, asset), reverse=reverse)
+        if sort == "taken" and reverse:
+            ordered.sort(key=lambda asset: asset.taken_at is None)
+        assert found == ordered
+        first = await page(house, limit=limit, **order, **asked)
         assert first.total == len(wanted)
         assert first.bytes == sum(film.size for film in known if fits(film, asked))
-        jumped = await page(house, sort=sort, limit=3, at=2, **asked)
+        jumped = await page(house, limit=3, at=2, **order, **asked)
         assert list(jumped.assets) == found[2:5]
 
-    chance = random.Random(peek)
-    tried: list[tuple[dict[str, Any], str, int]] = []
+    tried: list[tuple[dict[str, Any], str, bool, int]] = []
 
     @settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
-    @given(FIELDS, st.sampled_from(SORTS), st.sampled_from([1, 4, 500]))
-    def choose(asked: dict[str, Any], sort: str, limit: int) -> None:
-        tried.append((asked, sort, limit))
+    @given(FIELDS, st.sampled_from(SORTS), st.booleans(), st.sampled_from([1, 4, 500]))
+    def choose(asked: dict[str, Any], sort: str, reverse: bool, limit: int) -> None:
+        tried.append((asked, sort, reverse, limit))
 
     choose()
-    for case in chance.sample(tried, min(len(tried), 40)):
+    for case in random.Random(peek).sample(tried, min(len(tried), 40)):
         await look(*case)
 
 
