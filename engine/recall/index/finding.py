@@ -17,7 +17,8 @@ import numpy as np
 
 from engine.recall.index import lexicon, moments, narrow, pool
 from engine.recall.index.columns import Columns, among
-from engine.recall.index.lexicon import Lexicon, Term
+from engine.recall.index.lexicon import Lexicon, Space, Term
+from engine.recall.index.middle import Middle, Middles
 from engine.recall.index.moments import Event, Window
 from engine.recall.index.pool import Pool
 from engine.recall.index.shelf import SHARED, Shelf, key_of
@@ -82,13 +83,14 @@ class Finder:
 
     def __init__(self, shelf: Shelf, weights: Weights = SHIPPED) -> None:
         self._shelf, self._weights = shelf, weights
-        self._lexicon = Lexicon(shelf)
+        self._lexicon = Lexicon(shelf, weights.rarity)
         self._columns = Columns(shelf)
+        self._middles = Middles()
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        return self._lexicon.size + self._columns.size
+        return self._lexicon.size + self._columns.size + self._middles.size
 
     def _catch_up(self) -> None:
         added, self._shelf.added = self._shelf.added, []
@@ -96,6 +98,7 @@ class Finder:
         if added or taken:
             self._lexicon.forget()
             self._columns.follow(added, taken)
+            self._middles.follow([*added, *taken])
 
     # --- one search -----------------------------------------------------------------------------
 
@@ -123,7 +126,7 @@ class Finder:
         """The time of what an event's words tell of: it is searched for by itself."""
         best: tuple[float, float] | None = None
         for found in self._scored_spaces(Query(event.words, query.space, 1, query.now), None):
-            telling = np.where(found.asks > 0, 0.0, found.lexical)
+            telling = np.where(found.asks == pool.TELLS, found.lexical, 0.0)
             at = int(np.argmax(telling))
             if telling[at] > 0 and (best is None or telling[at] > best[0]):
                 best = (float(telling[at]), float(found.at[at]))
@@ -145,15 +148,15 @@ class Finder:
         try:  # While other threads look for what is near in meaning.
             terms = self._lexicon.terms(counted, tokens, _reach(keys, allowed), typing=query.typing)
             worded = self._worded(keys, terms, allowed)
-            found = self._pool(worded, terms, counted.average, query, vectors)
+            found = self._pool(worded, terms, counted, query, vectors)
         finally:
             close = near()
         others = np.setdiff1d(close, worded, assume_unique=True)
-        found = pool.merged(found, self._pool(others, terms, counted.average, query, vectors))
+        found = pool.merged(found, self._pool(others, terms, counted, query, vectors))
         if len(found) < len(keys):
             best = np.argsort(-found.own)[:_SEEDS]
             around = np.setdiff1d(_around(keys, found.keys[best], self._weights), found.keys)
-            more = self._pool(around, terms, counted.average, query, vectors)
+            more = self._pool(around, terms, counted, query, vectors)
             found = pool.merged(found, more)
         if not len(found):
             return None
@@ -215,7 +218,7 @@ class Finder:
         self,
         keys: np.ndarray,
         terms: list[Term],
-        average: float,
+        space: Space,
         query: Query,
         vectors: Vectors | None,
     ) -> Pool:
@@ -225,34 +228,36 @@ class Finder:
         found = Pool(
             np.asarray(numbers, np.int64),
             np.asarray(at, np.float64),
-            _asking(asks, kinds, self._weights),
+            _asking(asks, kinds),
             list(speakers),
             list(sources),
-            lexicon.scores(terms, texts, words, average),
+            lexicon.scores(terms, texts, words, space.average),
             np.zeros(len(rows)),
         )
         if query.vector is not None and vectors is not None and len(rows):
-            close = _cosines(found.keys & 0xFFFF_FFFF, query.vector, vectors)
-            found.dense = self._weights.dense * close
+            middle = self._middles.of(space.id, self._columns.keys(space.id), vectors)
+            if middle is not None:
+                close = _cosines(found.keys & 0xFFFF_FFFF, query.vector, vectors, middle)
+                found.dense = self._weights.dense * close
         return found
 
 
-def _asking(asks: Sequence[int], kinds: Sequence[str], weights: Weights) -> np.ndarray:
-    """What each loses for asking."""
-    found = np.asarray(asks, np.float64)
+def _asking(asks: Sequence[int], kinds: Sequence[str]) -> np.ndarray:
+    found = np.asarray(asks, np.int64)
     for row in np.flatnonzero(found).tolist():
-        found[row] *= weights.asked_here if kinds[row] == "turn" else weights.asks
+        found[row] = pool.ASKED_HERE if kinds[row] == "turn" else pool.ASKS
     return found
 
 
-def _cosines(ids: np.ndarray, vector: np.ndarray, vectors: Vectors) -> np.ndarray:
+def _cosines(
+    ids: np.ndarray, vector: np.ndarray, vectors: Vectors, middle: Middle
+) -> np.ndarray:
     """What has no vector yet is taken to be as near as the middle of the rest."""
     known, found = vectors.of(ids.tolist())
     if not len(known):
         return np.zeros(len(ids))
-    close = found @ vector
-    middle = float(np.median(close))
-    result = np.full(len(ids), middle)
+    close = middle.cosines(found, vector)
+    result = np.full(len(ids), float(np.median(close)))
     # Both are in the order of the numbers.
     result[np.searchsorted(ids, known)] = close
     return result
@@ -266,7 +271,7 @@ def _weighed(
     named = {
         name for name in set(found.speakers) - {""} if words & {stem(word) for word in split(name)}
     }
-    entities = 0.0 - found.asks
+    entities = 0.0 - np.asarray([0.0, weights.asks, weights.asked_here])[found.asks]
     if len(named) == 1:
         entities += weights.named * np.asarray([speaker in named for speaker in found.speakers])
     time = np.zeros(len(found)) if when is None else _in_time(when, found.at, weights)

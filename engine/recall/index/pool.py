@@ -16,12 +16,14 @@ TOP = 3
 """The best of a sitting, which tell what was talked about then."""
 TOGETHER_S = 3600.0
 """Neighbours of one source, and those of one sitting, were told within it."""
+TELLS, ASKS, ASKED_HERE = 0, 1, 2
+"""What a memory does; the last was asked of a model here by its person."""
 
 
 @dataclass(slots=True)
 class Pool:
-    """``own``: what a memory scores by its own words and meaning. ``asks``: what it loses for
-    asking instead of telling, else 0."""
+    """``own``: what a memory scores by its own words and meaning. ``asks``: TELLS, ASKS or
+    ASKED_HERE."""
 
     keys: np.ndarray
     at: np.ndarray
@@ -68,6 +70,9 @@ class Pool:
                     & (np.abs(self.at[beside] - self.at) <= TOGETHER_S)
                 )
                 total += share * np.where(near, own[beside], 0.0)
+                if step == -1 and distance == 1:
+                    answers = near & (self.asks[beside] == ASKS)
+                    total += weights.answers * np.where(answers, own[beside], 0.0)
         self.neighbours = total + weights.sitting * self._of_sittings(codes, own)
 
     def _of_sittings(self, codes: np.ndarray, own: np.ndarray) -> np.ndarray:
