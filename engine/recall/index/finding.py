@@ -249,9 +249,7 @@ def _asking(asks: Sequence[int], kinds: Sequence[str]) -> np.ndarray:
     return found
 
 
-def _cosines(
-    ids: np.ndarray, vector: np.ndarray, vectors: Vectors, middle: Middle
-) -> np.ndarray:
+def _cosines(ids: np.ndarray, vector: np.ndarray, vectors: Vectors, middle: Middle) -> np.ndarray:
     """What has no vector yet is taken to be as near as the middle of the rest."""
     known, found = vectors.of(ids.tolist())
     if not len(known):

@@ -1,4 +1,4 @@
-"""The middle of a space: the mean of its vectors, which is what all that is told there have in common.
+"""The middle of a space, the mean of its vectors: what all that is told there has in common.
 
 What lies near it is near every query, and says little of any. So a cosine counts less by what a
 memory has of the middle (Mu and Viswanath, All-but-the-Top, ICLR 2018). A sample of a large space
