@@ -312,7 +312,7 @@ def test_a_rare_word_is_worth_more_than_some_common_ones(truth: IndexHouse) -> N
         hits = truth.found(work, "quiet evening walk theremin", vector="")["hits"]
         lexical = {hit[0]: hit[1] for hit in hits}
         assert hits[0][0] == rare
-        assert lexical[hits[1][0]] < 0.6 * lexical[rare]
+        assert lexical[hits[1][0]] < 0.28 * lexical[rare]  # By the idf alone 0.35.
 
 
 def test_where_it_comes_from_is_found_too(truth: IndexHouse) -> None:

@@ -10,7 +10,7 @@ from engine.recall.index.finding import Finder
 from engine.recall.index.middle import Middle, Middles
 from engine.recall.index.shelf import key_of
 from engine.recall.index.worker import Work
-from tests.unit.recall.index_house import DIMENSIONS, IndexHouse, vector
+from tests.unit.recall.index_house import DIMENSIONS, IndexHouse, packed, vector
 
 
 def middle_of(work: Work, middles: Middles, space: int) -> Middle | None:
@@ -27,6 +27,18 @@ def test_what_is_near_everything_counts_less() -> None:
     query = (common + special) / np.sqrt(2)
     ordinary, telling = Middle(0.6 * common, 1.0).cosines(np.stack([common, special]), query)
     assert telling > ordinary + 0.5
+
+
+def test_a_search_lets_it_count_less(truth: IndexHouse) -> None:
+    ordinary = [truth.note("Red boat.", speaker=f"S{number}") for number in range(60)]
+    special = truth.note("Moon.")
+    query = vector("red boat") + vector("moon")
+    with truth.work() as work:
+        truth.settle(work)
+        sent = packed([query / np.linalg.norm(query)])
+        hits = truth.found(work, "qqqq", vector=sent, limit=100)["hits"]
+        dense = {hit[0]: hit[2] for hit in hits}
+        assert dense[special] > max(dense.get(number, 0.0) for number in ordinary) + 0.3
 
 
 def test_of_a_single_memory_the_cosine_stays_what_it_is(truth: IndexHouse) -> None:
