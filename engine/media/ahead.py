@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from engine.media.walk import Found, Identity, Range, Walker
+from engine.media.walk import Found, Identity, Range, Walker, numbers_of
 
 _MOST_FILES = 500
 _WAIT_S = 0.25
@@ -26,19 +26,19 @@ _PIPE = 1024 * 1024
 
 
 class Walked:
-    """Files that were met one after the other."""
+    """Files that were met one after the other: their paths, and all numbers of their identities."""
 
-    __slots__ = ("_numbers", "_paths")
+    __slots__ = ("numbers", "paths")
 
     def __init__(self, paths: bytes, numbers: bytes) -> None:
-        self._paths, self._numbers = paths.split(b"\0"), array("q", numbers)
+        self.paths, self.numbers = paths.split(b"\0"), array("q", numbers)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
     def __iter__(self) -> Iterator[Found]:
-        six = [iter(self._numbers)] * _NUMBERS
-        for path, identity in zip(self._paths, zip(*six, strict=True), strict=True):
+        six = [iter(self.numbers)] * _NUMBERS
+        for path, identity in zip(self.paths, zip(*six, strict=True), strict=True):
             yield tuple.__new__(Found, (path, tuple.__new__(Identity, identity), False))
 
     def are(self, rows: Sequence[Sequence[Any]]) -> bool:
@@ -47,8 +47,8 @@ class Walked:
         if len(rows) != len(self):
             return False
         _ids, paths, *identity, _links = zip(*rows, strict=True)
-        return paths == (*self._paths,) and all(
-            array("q", column) == self._numbers[place::_NUMBERS]
+        return paths == (*self.paths,) and all(
+            array("q", column) == self.numbers[place::_NUMBERS]
             for place, column in enumerate(identity)
         )
 
@@ -117,13 +117,13 @@ class _Out:
 
     def everything(self, walker: Walker) -> None:
         paths, numbers = self._paths, self._numbers
-        for path, identity, folder in walker.everything():
-            if identity is None:
+        for path, status, folder in walker.met():
+            if status is None:
                 self._flush()
                 self._send("unseen", path, folder)
                 continue
             paths.append(path)
-            numbers.extend(identity)
+            numbers.extend(numbers_of(status))
             if len(paths) >= _MOST_FILES or time.monotonic() - self._sent > _WAIT_S:
                 self._flush()
         self._flush()

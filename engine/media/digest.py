@@ -27,7 +27,8 @@ WINDOW = 32 * 1024 * 1024
 """From this size on (bytes) a file may be mapped, so much of it at a time."""
 
 _PIECE = 4 * 1024 * 1024
-"""After so much of a mapped file it is told that work goes on: a slow disk is none that hangs."""
+"""After so much of a mapped file, for each thread, it is told that work goes on: a slow disk is
+none that hangs."""
 _BUFFER = 512 * 1024
 _LOOK_EVERY = 128 * _BUFFER
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -50,12 +51,13 @@ def digest(
     *,
     fresh: bool = False,
     mapped: bool = False,
+    threads: int = 1,
 ) -> list[str]:
     """The file's BLAKE3 (hex), and ``more`` hashes of hashlib, in one reading.
 
-    ``fresh``: from the disk and not from memory. ``mapped``: this process may die of it. Raises
-    OSError, and ChangedError where it is another file than ``identity``: so it is, too, behind a
-    folder that was swapped for a link.
+    ``fresh``: from the disk and not from memory. ``mapped``: this process may die of it; so many
+    ``threads`` hash it then. Raises OSError, and ChangedError where it is another file than
+    ``identity``: so it is, too, behind a folder that was swapped for a link.
     """
     try:
         fd = os.open(path, _FLAGS | _NO_ATIME, dir_fd=root_fd)
@@ -65,8 +67,9 @@ def digest(
         _expect(fd, identity)
         if fresh:
             _forget(fd)
+        mapped = mapped and identity.size >= WINDOW
         hashers: list[Any] = [
-            blake3(),
+            blake3(max_threads=threads if mapped else 1),
             *(hashlib.new(kind, usedforsecurity=False) for kind in more),
         ]
         if identity.size <= SMALL:
@@ -75,8 +78,8 @@ def digest(
                 hasher.update(data)
             link.advance(0, identity.size)
         else:
-            if mapped and identity.size >= WINDOW:
-                _read_mapped(fd, identity, link, hashers)
+            if mapped:
+                _read_mapped(fd, identity, link, hashers, _PIECE * threads)
             _read_large(fd, identity, link, hashers)
         _expect(fd, identity)
         if fresh:  # It was read for this alone: others need the memory more.
@@ -86,7 +89,9 @@ def digest(
     return [hasher.hexdigest() for hasher in hashers]
 
 
-def _read_mapped(fd: int, identity: Identity, link: Link, hashers: list[Any]) -> None:
+def _read_mapped(
+    fd: int, identity: Identity, link: Link, hashers: list[Any], piece_size: int
+) -> None:
     """As much as can be mapped; what is left is still to be read."""
     for start in range(0, identity.size, WINDOW):
         size = min(WINDOW, identity.size - start)
@@ -96,8 +101,8 @@ def _read_mapped(fd: int, identity: Identity, link: Link, hashers: list[Any]) ->
             break
         _will_need(fd, start + size)
         with window, memoryview(window) as view:
-            for at in range(0, size, _PIECE):
-                with view[at : at + _PIECE] as piece:
+            for at in range(0, size, piece_size):
+                with view[at : at + piece_size] as piece:
                     for hasher in hashers:
                         hasher.update(piece)
                     link.advance(0, len(piece))

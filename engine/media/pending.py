@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine.media.digest import SMALL, ChangedError, Tasks, digest
 from engine.media.link import Batch, Link
@@ -35,7 +35,8 @@ class Pending:
         self._mapped: bool = command["mapped"]
         self._fd, _identity, _device = open_root(to_bytes(command["root"]))
         self._db = open_catalogue(command["catalogue"])
-        self._tasks = Tasks(command["threads"], 16)
+        self._threads: int = command["threads"]
+        self._tasks = Tasks(self._threads, 16)
         self._batches = {kind: Batch(link, kind) for kind in ("hashed", "again", "unread")}
         self._left = 0
         self._links: set[Identity] = set()
@@ -43,15 +44,15 @@ class Pending:
     def run(self) -> Frame:
         """Hashes all of it; returns the closing frame."""
         small: list[_Item] = []
+        large: list[_Item] = []
         for item in self._items():
-            if item[1].size > SMALL:
-                self._offer([item])
-                continue
-            small.append(item)
-            if len(small) == _CHUNK:
-                self._offer(small)
-                small = []
+            chunk = large if item[1].size > SMALL else small
+            if chunk is large or len(small) == _CHUNK:
+                self._offer(chunk)
+                chunk.clear()
+            chunk.append(item)
         self._offer(small)
+        self._offer(large, self._threads)  # Nothing comes after it that would keep them busy.
         self._tasks.finish()
         for batch in self._batches.values():
             batch.flush()
@@ -76,15 +77,16 @@ class Pending:
                         self._links.add(identity)
                     yield path, identity
 
-    def _offer(self, items: list[_Item]) -> None:
-        self._tasks.offer(lambda: self._hash(items), wait=True)
+    def _offer(self, items: Sequence[_Item], threads: int = 1) -> None:
+        chunk = tuple(items)
+        self._tasks.offer(lambda: self._hash(chunk, threads), wait=True)
 
-    def _hash(self, items: list[_Item]) -> None:
+    def _hash(self, items: Sequence[_Item], threads: int) -> None:
         for path, identity in items:
             self._link.where = to_text(path)
             row: list[object] = [to_text(path)]
             try:
-                row = [*identity[:5], *self._digest(path, identity)]
+                row = [*identity[:5], *self._digest(path, identity, threads)]
                 kind = "hashed"
             except ChangedError:
                 kind = "again"
@@ -94,5 +96,6 @@ class Pending:
             self._batches[kind].add(row, len(path))
             self._link.advance(1)
 
-    def _digest(self, path: bytes, identity: Identity) -> list[str]:
-        return digest(self._fd, path, identity, self._link, self._more, mapped=self._mapped)
+    def _digest(self, path: bytes, identity: Identity, threads: int) -> list[str]:
+        link, more, mapped = self._link, self._more, self._mapped
+        return digest(self._fd, path, identity, link, more, mapped=mapped, threads=threads)

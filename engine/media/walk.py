@@ -42,14 +42,18 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
-        dev, ino = status.st_dev, status.st_ino
-        mtime_ns, ctime_ns = status.st_mtime_ns, status.st_ctime_ns
-        if not (dev < _BOUND > ino and -_BOUND < mtime_ns < _BOUND > ctime_ns > -_BOUND):
-            dev, ino = signed(dev), signed(ino)
-            mtime_ns, ctime_ns = bounded(mtime_ns), bounded(ctime_ns)
         # Twice as fast as to call the class, a million times in a walk.
-        numbers = (dev, ino, status.st_size, mtime_ns, ctime_ns, status.st_nlink)
-        return tuple.__new__(cls, numbers)
+        return tuple.__new__(cls, numbers_of(status))
+
+
+def numbers_of(status: os.stat_result) -> tuple[int, int, int, int, int, int]:
+    """Those of an identity, in order."""
+    dev, ino = status.st_dev, status.st_ino
+    mtime_ns, ctime_ns = status.st_mtime_ns, status.st_ctime_ns
+    if not (dev < _BOUND > ino and -_BOUND < mtime_ns < _BOUND > ctime_ns > -_BOUND):
+        dev, ino = signed(dev), signed(ino)
+        mtime_ns, ctime_ns = bounded(mtime_ns), bounded(ctime_ns)
+    return dev, ino, status.st_size, mtime_ns, ctime_ns, status.st_nlink
 
 
 class Found(NamedTuple):
@@ -63,12 +67,21 @@ class Found(NamedTuple):
     folder: bool = False
 
 
+Met = tuple[bytes, os.stat_result | None, bool]
+"""What ``Found`` is made of."""
+
 Range = tuple[bytes, bytes | None]
 """Names in the root, those of folders with a slash: from the first on, up to but without the
 second; None: to the end."""
 
 Level = tuple[int, bytes, Iterator[bytes]]
 """An open folder, its relative path with a slash at the end, and the names still to look at."""
+
+
+def _found(met: Met) -> Found:
+    path, status, folder = met
+    identity = None if status is None else Identity.of(status)
+    return tuple.__new__(Found, (path, identity, folder))
 
 
 def _another() -> OSError:
@@ -104,6 +117,10 @@ class Walker:
 
     def everything(self) -> Iterator[Found]:
         """The whole library. Raises OSError where the root itself cannot be listed."""
+        return map(_found, self.met())
+
+    def met(self) -> Iterator[Met]:
+        """Everything, for whoever makes something else of it: that takes a tenth less."""
         yield from self._folder(self._open(self.root_fd, b"."), b"")
 
     def add(self, unreadable: int, skipped: int, problems: list[tuple[bytes, str]]) -> None:
@@ -114,6 +131,9 @@ class Walker:
 
     def at(self, path: bytes) -> Iterator[Found]:
         """The file or the folder at one relative path; nothing where there is none."""
+        return map(_found, self._at(path))
+
+    def _at(self, path: bytes) -> Iterator[Met]:
         *parents, name = path.split(b"/")
         if self.skip in {*parents, name} or lies_in(path, self.inner):
             return
@@ -129,7 +149,7 @@ class Walker:
             if stat.S_ISDIR(status.st_mode):
                 yield from self._folder(self._open(fd, name), path + b"/")
             elif stat.S_ISREG(status.st_mode):
-                yield Found(path, Identity.of(status))
+                yield path, status, False
             else:
                 self.skipped += 1
         except OSError as error:
@@ -146,9 +166,9 @@ class Walker:
             raise _another()
         return below
 
-    def _folder(self, top: int, prefix: bytes) -> Iterator[Found]:
+    def _folder(self, top: int, prefix: bytes) -> Iterator[Met]:
         stack: list[Level] = [self._list(top, prefix)]
-        mounted = self._mounted
+        mounted, look, is_file = self._mounted, os.stat, stat.S_ISREG
         try:
             while stack:
                 fd, prefix, names = stack[-1]
@@ -157,7 +177,7 @@ class Walker:
                         if mounted and (prefix + name).rstrip(b"/") in mounted:
                             raise _another()
                         if name[-1] != _SLASH:
-                            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                            status = look(name, dir_fd=fd, follow_symlinks=False)
                         elif name[:-1] == self.skip:
                             continue
                         else:
@@ -168,8 +188,8 @@ class Walker:
                         path = prefix + name.rstrip(b"/")
                         yield from self._unseen(path, error, folder=name[-1] == _SLASH)
                         continue
-                    if stat.S_ISREG(status.st_mode):
-                        yield tuple.__new__(Found, (prefix + name, Identity.of(status), False))
+                    if is_file(status.st_mode):
+                        yield prefix + name, status, False
                     else:
                         self.skipped += 1
                 else:
@@ -198,7 +218,7 @@ class Walker:
         names.sort()
         return fd, prefix, iter(names)
 
-    def _unseen(self, path: bytes, error: OSError, *, folder: bool) -> Iterator[Found]:
+    def _unseen(self, path: bytes, error: OSError, *, folder: bool) -> Iterator[Met]:
         """What is gone is nothing; what lies on another file system is left alone."""
         if error.errno in GONE:
             return
@@ -208,4 +228,4 @@ class Walker:
             self.unreadable += 1
             if len(self.problems) < MOST_PROBLEMS:
                 self.problems.append((path, error.strerror or str(error)))
-        yield Found(path, None, folder)
+        yield path, None, folder

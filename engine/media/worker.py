@@ -68,7 +68,7 @@ def _answer(command: Frame, link: Link) -> Frame:
 
 
 def main() -> None:
-    be_quiet()
+    be_quiet(unasked=True)
     sys.setswitchinterval(0.0005)  # Threads that hash need the interpreter often, and briefly.
     link = Link()
     while True:

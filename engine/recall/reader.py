@@ -193,7 +193,7 @@ def _batches(rows: Iterable[Any], weight: Callable[[Any], int]) -> Iterator[list
 
 
 def main() -> None:
-    be_quiet()
+    be_quiet(unasked=True)
     limit(int(sys.argv[1]), _OPEN_FILES)
     logging.disable(logging.CRITICAL)  # What pypdf thinks of a file is in the answer.
     warnings.simplefilter("ignore")

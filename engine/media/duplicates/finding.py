@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from engine.media import mounts
-from engine.media.ahead import ahead
+from engine.media.ahead import Walked, ahead
 from engine.media.duplicates.describing import Describer, Libraries, Member, Name, Place, facts_of
 from engine.media.duplicates.extents import Layout, never_share, shared_spans, weigh
 from engine.media.duplicates.reader import Reader
@@ -22,7 +22,6 @@ from engine.media.walk import Identity, Walker
 from engine.worker.files import open_below
 from engine.worker.frames import Frame, to_bytes
 
-_CHUNK = 256
 _CANDIDATES = """
 SELECT id, library, path, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3 FROM file
 WHERE library IN ({asked}) AND damage = '' AND size IN (
@@ -104,15 +103,10 @@ class Find:
             fd = place.fd or 0
             self._sieve.root(fd)
             walker = Walker(fd, os.fstat(fd).st_dev, self._skip)
-            met = 0
-            for _range, some in ahead(walker, [(b"", None)]):
-                for found in some:
-                    if found.identity is not None:
-                        self._sieve.add(found.path, found.identity)
-                        met += 1
-                        if met % _CHUNK == 0:
-                            self._link.advance(_CHUNK)
-            self._link.advance(met % _CHUNK)
+            for _range, met in ahead(walker, [(b"", None)]):
+                if isinstance(met, Walked):
+                    self._sieve.add_all(met.paths, met.numbers)
+                    self._link.advance(len(met))
             self._unreadable += walker.unreadable
             self._skipped += walker.skipped
 
@@ -247,7 +241,7 @@ class Sift:
                 self._library.append(last)
             if row["blake3"] is not None:
                 self._known[len(self._sieve)] = row["blake3"]
-            self._sieve.add(row["path"], Identity(*[*row][3:9]))
+            self._sieve.add(row["path"], row[3:9])
 
     def _is_open(self, same: Same) -> bool:
         return any(number not in self._known for number in same)

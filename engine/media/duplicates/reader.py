@@ -13,6 +13,7 @@ import os
 import struct
 import sys
 import threading
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -22,8 +23,8 @@ from engine.media.walk import GONE, Identity
 
 OK, CHANGED, UNREADABLE = range(3)
 ANSWER = struct.Struct("=BQ32s")
-_REQUEST = struct.Struct("=iI5q")
-_BATCH = struct.Struct("=II")
+_BATCH = struct.Struct("=iII")
+_WIDTH = len(Identity._fields)
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Reading a file must not make it look used: rules go by when a file was last played.
 _NO_ATIME = getattr(os, "O_NOATIME", 0)
@@ -57,23 +58,33 @@ class Reader:
             cwd="/",
             pipesize=_PIPE,
         )
-        self._batch = bytearray()
-        self._waiting = self.asked = 0
+        self._folder, self._paths, self._numbers = 0, list[bytes](), array("q")
+        self.asked = 0
         self.answers = bytearray()
         self._listener = threading.Thread(target=self._listen, name="reader", daemon=True)
         self._listener.start()
 
     def ask(self, folder: int, path: bytes, identity: Sequence[int]) -> int:
-        """Wants a file read; the number of its answer, -1 where too much waits for one already."""
-        if self.asked - self._waiting - len(self.answers) // ANSWER.size > _AHEAD:
-            return -1
-        self._batch += _REQUEST.pack(folder, len(path), *identity[:5])
-        self._batch += path
-        self._waiting += 1
-        if self._waiting == _TOGETHER:
+        """Wants a file read; the number of its answer."""
+        if folder != self._folder:
+            self.flush()
+            self._folder = folder
+        self._paths.append(path)
+        self._numbers.extend(identity)
+        if len(self._paths) == _TOGETHER:
             self.flush()
         self.asked += 1
         return self.asked - 1
+
+    @property
+    def busy(self) -> bool:
+        """Whether too much waits for an answer already."""
+        return self.asked - len(self._paths) - self.answered > _AHEAD
+
+    @property
+    def answered(self) -> int:
+        """So many files."""
+        return len(self.answers) // ANSWER.size
 
     def answer(self, number: int) -> tuple[int, int, bytes] | None:
         """How it went, what it takes, its BLAKE3; None where the process ended before."""
@@ -92,12 +103,16 @@ class Reader:
 
     def flush(self) -> None:
         """Sends what was asked for."""
+        if not self._paths:
+            return
         assert self._child.stdin is not None
+        paths, numbers = b"\0".join(self._paths), self._numbers.tobytes()
         with suppress(OSError):  # It ended: what it did not answer is read here.
-            self._child.stdin.write(_BATCH.pack(self._waiting, len(self._batch)) + self._batch)
+            head = _BATCH.pack(self._folder, len(paths), len(numbers))
+            self._child.stdin.write(head + paths + numbers)
             self._child.stdin.flush()
-        self._batch.clear()
-        self._waiting = 0
+        self._paths.clear()
+        del self._numbers[:]
 
     def _listen(self) -> None:
         assert self._child.stdout is not None
@@ -124,7 +139,7 @@ def read(folder: int, path: bytes, numbers: tuple[int, ...]) -> bytes:
         or status.st_size != numbers[2]
         or status.st_ino != numbers[1]
         or status.st_dev != numbers[0]
-    ) and Identity.of(status)[:5] != numbers:
+    ) and Identity.of(status)[:5] != numbers[:5]:
         return ANSWER.pack(CHANGED, 0, b"")
     return ANSWER.pack(OK, status.st_blocks * 512, blake3(data).digest())
 
@@ -133,16 +148,13 @@ def main() -> None:
     # It gives way as the first process does, whose child it is, and ends when that closes the pipe.
     stream = sys.stdin.buffer
     while len(head := stream.read(_BATCH.size)) == _BATCH.size:
-        count, size = _BATCH.unpack(head)
-        if len(body := stream.read(size)) < size:
+        folder, *sizes = _BATCH.unpack(head)
+        paths, numbers = (stream.read(size) for size in sizes)
+        if len(numbers) < sizes[1]:
             return
-        answers, at = bytearray(), 0
-        for _ in range(count):
-            folder, length, *numbers = _REQUEST.unpack_from(body, at)
-            start = at + _REQUEST.size
-            at = start + length
-            answers += read(folder, body[start:at], tuple(numbers))
-        sys.stdout.buffer.write(answers)
+        six = [iter(array("q", numbers))] * _WIDTH
+        met = zip(paths.split(b"\0"), zip(*six, strict=True), strict=True)
+        sys.stdout.buffer.write(b"".join([read(folder, *one) for one in met]))
         sys.stdout.buffer.flush()
 
 

@@ -78,33 +78,56 @@ class Sieve:
         self._roots.append(fd)
         self._starts.append(len(self._paths))
 
-    def add(self, path: bytes, identity: Identity) -> None:
-        size = identity.size
-        if not size:
-            self.empty += 1
-            return
-        number = len(self._paths)
-        self._paths.append(path)
-        self._numbers.extend(identity)
-        same = self._by_size.setdefault(size, number)
-        reader = self._reader if size <= _AT_ONCE else None
-        if self._reader is not None:
-            self._asked.append(-1)
-        if same == number:
-            return
-        if isinstance(same, list):
-            same.append(number)
-        else:
-            self._by_size[size] = [same, number]
-            if reader is not None and self.identity(same).nlink == 1:
-                self._asked[same] = self._ask(reader, same)
-        # What has more names than one is read once, later.
-        if reader is not None and identity.nlink == 1:
-            self._asked[number] = reader.ask(self._roots[-1], path, identity)
+    def add(self, path: bytes, identity: Sequence[int]) -> None:
+        self.add_all([path], array("q", identity))
 
-    def _ask(self, reader: Reader, number: int) -> int:
-        root = self._roots[self.place(number)]
-        return reader.ask(root, self._paths[number], self.identity(number))
+    def add_all(self, paths: Sequence[bytes], numbers: array[int]) -> None:
+        """``numbers``: those of the files' identities, one after the other."""
+        sizes = numbers[2::_WIDTH]
+        if 0 in sizes:
+            self._add_full(paths, numbers, sizes)
+            return
+        first = len(self._paths)
+        self._paths += paths
+        self._numbers += numbers
+        reader, root, by_size = self._reader, self._roots[-1], self._by_size
+        if reader is not None:
+            self._asked += array("q", [-1]) * len(paths)
+        for number, size in enumerate(sizes, first):
+            same = by_size.setdefault(size, number)
+            if same == number:
+                continue
+            small = size <= _AT_ONCE
+            if isinstance(same, list):
+                same.append(number)
+            else:
+                by_size[size] = [same, number]
+                if reader is not None and small and self._links(same) == 1:
+                    self._ask(reader, self._roots[self.place(same)], same)
+            # What has more names than one is read once, later.
+            if reader is not None and small and self._links(number) == 1:
+                self._ask(reader, root, number)
+
+    def _add_full(self, paths: Sequence[bytes], numbers: array[int], sizes: array[int]) -> None:
+        """Those that are not empty."""
+        full = [at for at, size in enumerate(sizes) if size]
+        self.empty += len(paths) - len(full)
+        kept = array("q")
+        for at in full:
+            kept += numbers[at * _WIDTH : (at + 1) * _WIDTH]
+        self.add_all([paths[at] for at in full], kept)
+
+    def _links(self, number: int) -> int:
+        return self._numbers[number * _WIDTH + 5]
+
+    def _ask(self, reader: Reader, root: int, number: int) -> bool:
+        """Whether the other process reads it."""
+        if reader.busy:
+            return False
+        at = number * _WIDTH
+        identity = self._numbers[at : at + _WIDTH]
+        self._asked[number] = reader.ask(root, self._paths[number], identity)
+        return True
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -144,31 +167,42 @@ class Sieve:
 
     def sift(self, alike: list[Same]) -> Iterator[tuple[bytes, Same]]:
         """Of files of one size those with the same bytes, with their BLAKE3."""
-        if self._reader is not None:
-            self._share(self._reader, alike)
+        small = [same for same in alike if self._size(same) <= _AT_ONCE]
+        for same in small if self._reader is None else self._shared(self._reader, small):
+            yield from self._small(same)
         large: list[Same] = []
         for same in alike:
-            if self._size(same) <= _AT_ONCE:
-                yield from self._small(same)
-            else:
+            if self._size(same) > _AT_ONCE:
                 large.extend(self._by_parts(same))
         yield from self._whole(large)
 
     def _size(self, same: Same) -> int:
         return self._numbers[same[0] * _WIDTH + 2]
 
-    def _share(self, reader: Reader, alike: list[Same]) -> None:
-        """Reads what the other process was not asked for; as it gets on it takes some of that."""
+    def _shared(self, reader: Reader, small: list[Same]) -> Iterator[Same]:
+        """The same, as they are read: reads what the other process was not asked for; as that gets
+        on, it takes some of it."""
         reader.flush()
-        small = (same for same in alike if self._size(same) <= _AT_ONCE)
         left = deque(number for same in small for number in same if self._asked[number] < 0)
-        while left:
-            number = left.popleft()
-            self._read_here[number] = self._read(number, self.identity(number).size)
-            self._link.advance()
-            while left and (asked := self._ask(reader, left[-1])) >= 0:
-                self._asked[left.pop()] = asked
+        later: list[Same] = []
+        for same in small:
+            for number in same:
+                if self._asked[number] < 0:
+                    left.popleft()
+                    self._read_here[number] = self._read(number, self._size(same))
+                    self._link.advance()
+                    self._hand_over(reader, left)
+            self._hand_over(reader, left)
+            if max(self._asked[number] for number in same) < reader.answered:
+                yield same
+            else:
+                later.append(same)
         reader.finish()
+        yield from later
+
+    def _hand_over(self, reader: Reader, left: deque[int]) -> None:
+        while left and self._ask(reader, self._roots[self.place(left[-1])], left[-1]):
+            left.pop()
 
     def _small(self, same: Same) -> Iterator[tuple[bytes, Same]]:
         found: dict[bytes, Same] = {}

@@ -112,7 +112,7 @@ def _expect(fd: int, identity: list[int]) -> None:
 
 
 def main() -> None:
-    be_quiet()
+    be_quiet(unasked=True)
     limit(int(sys.argv[1]), _OPEN_FILES)
     worker = Worker(output := Output(keep_stdout()))
     logging.disable(logging.CRITICAL)  # What a parser thinks of a file is in the answer.

@@ -9,8 +9,10 @@ import mmap
 import os
 import random
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -19,11 +21,16 @@ import pytest
 from blake3 import blake3
 
 from engine.contract.errors import Cancelled, Failed
+from engine.media import pending
 from engine.media.digest import WINDOW, ChangedError, digest
 from engine.media.link import Link
+from engine.media.pending import Pending
 from engine.media.walk import Identity
+from engine.store import schema
+from engine.worker.frames import Frame
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
+from tests.unit.media.duplicates.test_find import Heard
 from tests.unit.media.house import House, children, sparse, write
 
 
@@ -39,12 +46,13 @@ class Steps:
         self._after(self.done)
 
 
-def hashed(file: Path, steps: Steps, *, mapped: bool = True) -> list[str]:
+def hashed(file: Path, steps: Steps, *, mapped: bool = True, threads: int = 1) -> list[str]:
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         identity = Identity.of(file.stat())
         name = os.fsencode(file.name)
-        return digest(folder, name, identity, cast(Link, steps), ["md5"], mapped=mapped)
+        link = cast(Link, steps)
+        return digest(folder, name, identity, link, ["md5"], mapped=mapped, threads=threads)
     finally:
         os.close(folder)
 
@@ -53,6 +61,11 @@ def film(path: Path, size: int) -> bytes:
     content = random.Random(size).randbytes(size)
     write(path, content)
     return content
+
+
+def film_of(path: Path, blocks: int) -> os.stat_result:
+    film(path, blocks * 64 * 1024)
+    return path.lstat()
 
 
 def hashes(content: bytes) -> list[str]:
@@ -65,6 +78,13 @@ def test_a_mapped_file_has_the_hashes_of_its_bytes(films: Path, size: int) -> No
     assert hashed(films / "film", steps) == hashes(content)
     assert hashed(films / "film", Steps(), mapped=False) == hashes(content)
     assert steps.done == size
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_many_threads_make_the_same_hashes_of_one_file(films: Path, mapped: bool) -> None:
+    content, steps = film(films / "film", 2 * WINDOW + 12345), Steps()
+    assert hashed(films / "film", steps, mapped=mapped, threads=3) == hashes(content)
+    assert steps.done == len(content)
 
 
 @pytest.mark.parametrize("size", [0, WINDOW, WINDOW + 5, 3 * WINDOW])
@@ -114,6 +134,35 @@ async def stopped_in(worker: psutil.Process, file: Path) -> None:
         return False
 
     await until(caught, 20)
+
+
+@pytest.mark.parametrize("sizes", [[9, 5], [3, 9, 2, 5], [9, 1, 2], [1, 2], []])
+def test_the_last_large_file_has_all_threads(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int]
+) -> None:
+    """No other keeps them busy any more. Sizes here are in units of 64 KiB: up to 2 is small."""
+    catalogue = tmp_path / "catalogue.db"
+    schema.prepare(catalogue, "catalogue")
+    numbers = [Identity.of(film_of(films / f"{at}", size)) for at, size in enumerate(sizes)]
+    with closing(sqlite3.connect(catalogue)) as db, db:
+        db.execute("INSERT INTO library (id, root) VALUES (1, ?)", (os.fsencode(films),))
+        db.executemany(
+            "INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns, nlink,"
+            " seen_at) VALUES (1, ?, '', ?, ?, ?, ?, ?, ?, 0)",
+            [(b"%d" % at, *identity) for at, identity in enumerate(numbers)],
+        )
+    met: dict[int, int] = {}
+
+    def count(_root: int, path: bytes, *_more: object, threads: int, **_how: object) -> list[str]:
+        met[int(path)] = threads
+        return ["00" * 32]
+
+    monkeypatch.setattr(pending, "digest", count)
+    command = {"catalogue": catalogue.as_uri(), "library": 1, "root": str(films), "threads": 3}
+    more: Frame = {"settle_s": 0, "hashes": [], "mapped": True}
+    Pending(command | more, Heard()).run()
+    large = [at for at, size in enumerate(sizes) if size > 2]
+    assert met == {at: 3 if [at] == large[-1:] else 1 for at in range(len(sizes))}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has mapped")

@@ -319,6 +319,9 @@ async def test_a_worker_gives_way_and_is_not_in_our_session(house: House, films:
     scan, job = await house.reads()
     [worker] = children()
     assert worker.nice() >= 10
+    group = Path(f"/proc/{worker.pid}/autogroup")
+    if group.exists():
+        assert group.read_text().endswith("nice 10\n")
     assert os.getsid(worker.pid) == worker.pid
     job.cancel()
     with pytest.raises(Cancelled):

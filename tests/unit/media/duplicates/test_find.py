@@ -59,6 +59,7 @@ class Heard(Link):
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
+        self.batches = []
         self.where = ""
 
     def send(self, frame: Frame) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from array import array
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,42 @@ def test_what_is_left_after_the_walk_is_read_by_both(
     assert asked_ahead < reader.asked < len(files)
     assert reader.asked + len(read_here) == len(files) == sieve.read_bytes
     assert tuple(sieve.left) == (0, 0)
+
+
+def test_groups_are_told_while_the_other_process_still_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "tree"
+    for number in range(1200):
+        write(root / f"{number}", b"x" * (1 + number // 400))
+    files = [(b"%d" % n, Identity.of((root / f"{n}").lstat())) for n in range(1200)]
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    monkeypatch.setattr(reading, "_AHEAD", 0)
+    reader = Reader([folder])
+    reader._child.send_signal(signal.SIGSTOP)
+    sieve = sifted(root, reader, folder, files)
+    asked, groups = reader.asked, sieve.sift(sieve.alike())
+    first = [same for _value, same in (next(groups), next(groups))]
+    assert (asked, reader.answered) == (256, 0)
+    assert first == [[*range(400, 800)], [*range(800, 1200)]]  # Of the first 256 it was asked.
+    reader._child.send_signal(signal.SIGCONT)
+    assert [same for _value, same in groups] == [[*range(400)]]
+    os.close(folder)
+
+
+def test_many_at_once_are_the_same_as_one_after_the_other(tmp_path: Path) -> None:
+    sieve, other = Sieve(Heard(), 1), Sieve(Heard(), 1)
+    identities = [Identity(1, n, n % 3, n, n, 1) for n in range(20)]
+    paths = [b"%d" % n for n in range(20)]
+    for one in (sieve, other):
+        one.root(0)
+    for path, identity in zip(paths, identities, strict=True):
+        sieve.add(path, identity)
+    for some in (slice(1), slice(1, 20), slice(20, 20)):
+        numbers = array("q", [number for one in identities[some] for number in one])
+        other.add_all(paths[some], numbers)
+    assert (len(sieve), sieve.empty) == (len(other), other.empty) == (13, 7)
+    for number in range(13):
+        assert sieve.identity(number) == other.identity(number)
+        assert sieve.path(number) == other.path(number) == b"%d" % sieve.identity(number).ino
+    assert sieve.alike() == other.alike() != []
