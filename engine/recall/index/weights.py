@@ -1,7 +1,7 @@
 """What each part of a memory's score weighs.
 
-The numbers were chosen by cross-validation over conversations (``python -m bench.crossval``);
-docs/memory.md tells what each is worth.
+The numbers were chosen by cross-validation over conversations (``python -m bench.recall`` with
+``--cross-validate``); docs/memory.md tells what each is worth.
 """
 
 from __future__ import annotations
