@@ -35,6 +35,7 @@ GROUPS = {
     "boundary": "what an answer costs besides the model",
     "recall": "what is recalled of real conversations, beside FTS5 alone and vectors alone",
     "scale": "memories by the ten thousand: adding, indexing, searching, starting",
+    "intake": "memories taken in from a file, against bare SQLite",
     "door": "a call through the front door, against a bare socket",
 }
 """What can be measured; the module beside this one has the same name."""

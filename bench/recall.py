@@ -16,7 +16,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from statistics import fmean
@@ -28,6 +28,7 @@ from bench.table import Aim, Plan, Row, percentile
 from engine.contract import recall
 from engine.contract.base import Empty, Wire
 from engine.contract.client import Done, EngineClient
+from engine.contract.jobs import FOLLOW, Job, JobId
 from engine.contract.memories import Note, Stats
 from engine.contract.operation import Operation
 
@@ -47,6 +48,11 @@ class Memories:
         if not isinstance(answer, Done):
             raise CannotMeasure(f"{operation.name} waits for an answer")
         return answer.result
+
+    async def followed(self, job: JobId) -> list[Job]:
+        """What became of a job, to its end."""
+        async with self._client.stream(FOLLOW, job) as changes:
+            return [change async for change in changes]
 
     async def add(self, namespace: str, notes: Sequence[Note]) -> None:
         for start in range(0, len(notes), _BATCH):
@@ -107,8 +113,6 @@ def notes_of(conversation: Conversation) -> list[Note]:
 
 async def measure_recall(found: Iterable[Conversation], ks: Sequence[int]) -> dict[str, Any]:
     """The figures as they are printed: recall in per cent, times in milliseconds."""
-    scored: list[tuple[str, list[float]]] = []
-    times: list[float] = []
     found = list(found)
     async with memories() as memory:
         started = time.perf_counter()
@@ -117,16 +121,7 @@ async def measure_recall(found: Iterable[Conversation], ks: Sequence[int]) -> di
         added = time.perf_counter() - started
         stats = await memory.indexed()
         ready = time.perf_counter() - started
-        for conversation in found:
-            for question in conversation.questions:
-                began = time.perf_counter()
-                request = recall.Search(
-                    query=question.text, namespace=conversation.name, limit=max(ks)
-                )
-                hits = (await memory.do(recall.SEARCH, request)).hits
-                times.append((time.perf_counter() - began) * 1000)
-                refs = [hit.ref for hit in hits]
-                scored.append((question.category, shares(refs, question.evidence, ks)))
+        scored, times = await searched(memory, found, ks)
     turns = sum(len(one.turns) for one in found)
     return {
         "conversations": len(found),
@@ -143,12 +138,33 @@ async def measure_recall(found: Iterable[Conversation], ks: Sequence[int]) -> di
     }
 
 
+Scored = list[tuple[str, list[float]]]
+"""For each question its category, and the share of its evidence among the first k, for each k."""
+
+
+async def searched(
+    memory: Memories, found: Iterable[Conversation], ks: Sequence[int]
+) -> tuple[Scored, list[float]]:
+    """All questions, asked by the public operation; and the milliseconds that each took."""
+    scored: Scored = []
+    times: list[float] = []
+    for conversation in found:
+        for question in conversation.questions:
+            began = time.perf_counter()
+            request = recall.Search(query=question.text, namespace=conversation.name, limit=max(ks))
+            hits = (await memory.do(recall.SEARCH, request)).hits
+            times.append((time.perf_counter() - began) * 1000)
+            refs = [hit.ref for hit in hits]
+            scored.append((question.category, shares(refs, question.evidence, ks)))
+    return scored, times
+
+
 def shares(refs: Sequence[str], evidence: frozenset[str], ks: Sequence[int]) -> list[float]:
     """How much of the evidence is among the first k, for each k."""
     return [len(evidence & set(refs[:k])) / len(evidence) for k in ks]
 
 
-def averages(scored: Sequence[tuple[str, list[float]]], ks: Sequence[int]) -> dict[str, Any]:
+def averages(scored: Scored, ks: Sequence[int]) -> dict[str, Any]:
     """Per cent, overall and per category: ``{"overall": {"5": …}, "multi-hop": …}``."""
     groups = {"overall": [values for _, values in scored]}
     for category in sorted({category for category, _ in scored}):
@@ -232,10 +248,24 @@ async def meaning_alone(found: Sequence[Conversation], ks: Sequence[int]) -> dic
     """The bundled model's vectors, compared one by one."""
     import numpy as np
 
+    scored = []
+    async with bundled() as embed:
+        for conversation in found:
+            texts = [f"{turn.speaker}: {turn.text}" for turn in conversation.turns]
+            turns = np.asarray(await embed(texts))
+            asked = np.asarray(await embed([q.text for q in conversation.questions]))
+            for question, close in zip(conversation.questions, asked @ turns.T, strict=True):
+                refs = [conversation.turns[i].ref for i in np.argsort(-close)[: max(ks)]]
+                scored.append((question.category, shares(refs, question.evidence, ks)))
+    return {"recall": averages(scored, ks)}
+
+
+@asynccontextmanager
+async def bundled() -> AsyncIterator[Callable[[Sequence[str]], Awaitable[list[list[float]]]]]:
+    """What makes vectors by the bundled model."""
     from backends.registry import Catalog, ModelSettings
     from engine.contract.backend import Embeds
 
-    scored = []
     with tempfile.TemporaryDirectory(prefix="arc-", dir="/tmp") as base:
         catalog = Catalog(ModelSettings(Path(base), made=Path(base) / "made"))
         await catalog.prepare()
@@ -243,15 +273,8 @@ async def meaning_alone(found: Sequence[Conversation], ks: Sequence[int]) -> dic
         embeds = backend.extra(Embeds)  # type: ignore[type-abstract]
         if embeds is None:
             raise CannotMeasure("the bundled model makes no embeddings")
-        for conversation in found:
-            texts = [f"{turn.speaker}: {turn.text}" for turn in conversation.turns]
-            turns = np.asarray(await embeds.embed(texts))
-            asked = np.asarray(await embeds.embed([q.text for q in conversation.questions]))
-            for question, close in zip(conversation.questions, asked @ turns.T, strict=True):
-                refs = [conversation.turns[i].ref for i in np.argsort(-close)[: max(ks)]]
-                scored.append((question.category, shares(refs, question.evidence, ks)))
+        yield embeds.embed
         await backend.unload()
-    return {"recall": averages(scored, ks)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -260,6 +283,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--k", default=",".join(map(str, KS)), help="first hits that count (5,10,25)"
     )
+    parser.add_argument(
+        "--cross-validate",
+        action="store_true",
+        help="recall on each conversation with weights that the others chose: minutes",
+    )
     options = parser.parse_args(arguments)
     given = [int(k) for k in options.k.split(",") if k.strip().isdigit()]
     ks = sorted(set(given))
@@ -267,7 +295,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--k takes numbers from 1 to 100, parted by commas, not {options.k!r}")
     try:
         found = conversations(options.path)
-        print(json.dumps(asyncio.run(measure_recall(found, ks)), indent=1))
+        if options.cross_validate:
+            from bench.crossval import cross_validate
+
+            figures = cross_validate(found, ks)
+        else:
+            figures = asyncio.run(measure_recall(found, ks))
+        print(json.dumps(figures, indent=1))
     except CannotMeasure as error:
         print(f"bench.recall: {error}", file=sys.stderr)
         return 2

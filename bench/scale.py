@@ -31,7 +31,7 @@ DIMENSIONS, LATENT = 384, 48
 _WORDS = 30_000
 _BATCH = 250
 _QUERIES = 200
-_BEGUN = datetime(2020, 1, 1, tzinfo=UTC)
+BEGUN = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class MadeUp:
@@ -87,7 +87,7 @@ class Talk:
         return tuple(
             Note(
                 text=" ".join(next(drawn) for _ in range(14)),
-                at=_BEGUN + timedelta(minutes=number),
+                at=BEGUN + timedelta(minutes=number),
                 speaker="Ann" if number % 2 else "Bob",
                 source="talk",
             )
@@ -190,7 +190,7 @@ async def _search(memory: Memories, talk: Talk, found: Found) -> None:
     for _ in range(_QUERIES):
         request = recall.Search(query=talk.query(), namespace="talk")
         found.search.append(1000 * await _timed(memory.do(recall.SEARCH, request)))
-        since = _BEGUN + timedelta(minutes=found.size // 2)
+        since = BEGUN + timedelta(minutes=found.size // 2)
         narrowed = request.model_copy(
             update={"since": since, "until": since + timedelta(minutes=found.size // 10)}
         )

@@ -199,6 +199,7 @@ def _add_notes(parser: Parser) -> None:
         "--namespace", default=DEFAULT, metavar="NAMESPACE", help=f"where it belongs ({DEFAULT})"
     )
     parser.add_argument("--speaker", default="", metavar="SPEAKER", help="who said it")
+    parser.add_argument("--source", default="", metavar="SOURCE", help="where it is from")
     parser.add_argument("--at", default=None, metavar="AT", help="when it was said; by default now")
     parser.add_argument("--pinned", action="store_true", help="seen from every namespace")
 
@@ -322,6 +323,7 @@ COMMANDS = (
         examples=(
             'arcanum memory add "My bike is turquoise."',
             'arcanum memory add --at 2026-05-04 --speaker Marta "The cat weighs seven kilos."',
+            'arcanum memory add --source "doctor\'s letter" "Twice a day, after meals."',
             "arcanum memory add - --namespace house < notes.txt",
         ),
     ),

@@ -1,12 +1,11 @@
 """One search: candidates by words and by meaning, then one score from exact parts.
 
-    score = lexical + DENSE · cosine + neighbours + time + entities
+    score = lexical + dense · cosine + neighbours + time + entities
 
 ``lexical`` is BM25 in units of one unique word (``lexicon``). ``neighbours`` are shares of what the
 memories right before and after it score, since an answer stands behind its question, and of the
 best of the same sitting (``pool``). ``entities``: who is named in the query is asked about; what
-asks tells nothing. The numbers were chosen by cross-validation over conversations; docs/memory.md
-has the table, and what each part is worth.
+asks tells nothing. What each part weighs stands in ``weights``.
 """
 
 from __future__ import annotations
@@ -18,19 +17,17 @@ import numpy as np
 
 from engine.recall.index import lexicon, moments, narrow, pool
 from engine.recall.index.columns import Columns, among
-from engine.recall.index.lexicon import Lexicon, Term
+from engine.recall.index.lexicon import Lexicon, Space, Term
+from engine.recall.index.middle import Middle, Middles
 from engine.recall.index.moments import Event, Window
 from engine.recall.index.pool import Pool
 from engine.recall.index.shelf import SHARED, Shelf, key_of
 from engine.recall.index.vectors import Vectors, normal
+from engine.recall.index.weights import SHIPPED, Weights
 from engine.recall.index.words import asked, split, stem
 
-DENSE = 1.7
-NAMED = 0.45
-ASKS, _ASKING = 0.25, {"turn": 2.0}
-"""What asks tells little; what its person asked of a model here tells nothing."""
-IN_TIME, SOON_AFTER, SOON_S = 0.5, 0.25, 7 * 86_400.0
-"""What was told within the time that is asked for, or within a week of it."""
+SOON_S = 7 * 86_400.0
+"""So shortly after the time that is asked for it is still told of."""
 
 POOL = 800
 """A space of no more memories is scored whole."""
@@ -84,15 +81,16 @@ class Finder:
     """Holds what of the spaces that were searched is needed again (``columns``), and who holds the
     words that were asked for last."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-        self._lexicon = Lexicon(shelf)
+    def __init__(self, shelf: Shelf, weights: Weights = SHIPPED) -> None:
+        self._shelf, self._weights = shelf, weights
+        self._lexicon = Lexicon(shelf, weights.rarity)
         self._columns = Columns(shelf)
+        self._middles = Middles()
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        return self._lexicon.size + self._columns.size
+        return self._lexicon.size + self._columns.size + self._middles.size
 
     def _catch_up(self) -> None:
         added, self._shelf.added = self._shelf.added, []
@@ -100,6 +98,7 @@ class Finder:
         if added or taken:
             self._lexicon.forget()
             self._columns.follow(added, taken)
+            self._middles.follow([*added, *taken])
 
     # --- one search -----------------------------------------------------------------------------
 
@@ -112,7 +111,7 @@ class Finder:
                 query = replace(query, words=query.text.lower().replace(event.words, " "))
         best: dict[int, tuple[float, Hit]] = {}
         for found in self._scored_spaces(query, vectors):
-            for score, hit in _weighed(found, query, when):
+            for score, hit in _weighed(found, query, when, self._weights):
                 if hit[0] not in best or score > best[hit[0]][0]:
                     best[hit[0]] = (score, hit)
         order = sorted(best.values(), key=lambda one: (-one[0], -one[1][0]))
@@ -127,7 +126,7 @@ class Finder:
         """The time of what an event's words tell of: it is searched for by itself."""
         best: tuple[float, float] | None = None
         for found in self._scored_spaces(Query(event.words, query.space, 1, query.now), None):
-            telling = np.where(found.asks > 0, 0.0, found.lexical)
+            telling = np.where(found.asks == pool.TELLS, found.lexical, 0.0)
             at = int(np.argmax(telling))
             if telling[at] > 0 and (best is None or telling[at] > best[0]):
                 best = (float(telling[at]), float(found.at[at]))
@@ -149,19 +148,19 @@ class Finder:
         try:  # While other threads look for what is near in meaning.
             terms = self._lexicon.terms(counted, tokens, _reach(keys, allowed), typing=query.typing)
             worded = self._worded(keys, terms, allowed)
-            found = self._pool(worded, terms, counted.average, query, vectors)
+            found = self._pool(worded, terms, counted, query, vectors)
         finally:
             close = near()
         others = np.setdiff1d(close, worded, assume_unique=True)
-        found = pool.merged(found, self._pool(others, terms, counted.average, query, vectors))
+        found = pool.merged(found, self._pool(others, terms, counted, query, vectors))
         if len(found) < len(keys):
             best = np.argsort(-found.own)[:_SEEDS]
-            around = np.setdiff1d(_around(keys, found.keys[best]), found.keys)
-            more = self._pool(around, terms, counted.average, query, vectors)
+            around = np.setdiff1d(_around(keys, found.keys[best], self._weights), found.keys)
+            more = self._pool(around, terms, counted, query, vectors)
             found = pool.merged(found, more)
         if not len(found):
             return None
-        found.share(keys)
+        found.share(keys, self._weights)
         return found if allowed is None else found.only(among(found.keys, allowed))
 
     def _worded(
@@ -219,7 +218,7 @@ class Finder:
         self,
         keys: np.ndarray,
         terms: list[Term],
-        average: float,
+        space: Space,
         query: Query,
         vectors: Vectors | None,
     ) -> Pool:
@@ -232,49 +231,51 @@ class Finder:
             _asking(asks, kinds),
             list(speakers),
             list(sources),
-            lexicon.scores(terms, texts, words, average),
+            lexicon.scores(terms, texts, words, space.average),
             np.zeros(len(rows)),
         )
         if query.vector is not None and vectors is not None and len(rows):
-            found.dense = DENSE * _cosines(found.keys & 0xFFFF_FFFF, query.vector, vectors)
+            middle = self._middles.of(space.id, self._columns.keys(space.id), vectors)
+            if middle is not None:
+                close = _cosines(found.keys & 0xFFFF_FFFF, query.vector, vectors, middle)
+                found.dense = self._weights.dense * close
         return found
 
 
 def _asking(asks: Sequence[int], kinds: Sequence[str]) -> np.ndarray:
-    """What each loses for asking."""
-    found = np.asarray(asks, np.float64)
+    found = np.asarray(asks, np.int64)
     for row in np.flatnonzero(found).tolist():
-        found[row] *= _ASKING.get(kinds[row], ASKS)
+        found[row] = pool.ASKED_HERE if kinds[row] == "turn" else pool.ASKS
     return found
 
 
-def _cosines(ids: np.ndarray, vector: np.ndarray, vectors: Vectors) -> np.ndarray:
+def _cosines(ids: np.ndarray, vector: np.ndarray, vectors: Vectors, middle: Middle) -> np.ndarray:
     """What has no vector yet is taken to be as near as the middle of the rest."""
     known, found = vectors.of(ids.tolist())
     if not len(known):
         return np.zeros(len(ids))
-    close = found @ vector
-    middle = float(np.median(close))
-    result = np.full(len(ids), middle)
+    close = middle.cosines(found, vector)
+    result = np.full(len(ids), float(np.median(close)))
     # Both are in the order of the numbers.
     result[np.searchsorted(ids, known)] = close
     return result
 
 
-def _weighed(found: Pool, query: Query, when: Window | None) -> list[tuple[float, Hit]]:
+def _weighed(
+    found: Pool, query: Query, when: Window | None, weights: Weights
+) -> list[tuple[float, Hit]]:
     """Those that bear on the query, with their scores, at most so many as are asked for."""
     words = {stem(word) for word in split(query.text)}
     named = {
         name for name in set(found.speakers) - {""} if words & {stem(word) for word in split(name)}
     }
-    entities = 0.0 - found.asks
+    entities = 0.0 - np.asarray([0.0, weights.asks, weights.asked_here])[found.asks]
     if len(named) == 1:
-        entities += NAMED * np.asarray([speaker in named for speaker in found.speakers])
-    time = np.zeros(len(found)) if when is None else _in_time(when, found.at)
+        entities += weights.named * np.asarray([speaker in named for speaker in found.speakers])
+    time = np.zeros(len(found)) if when is None else _in_time(when, found.at, weights)
     score = found.own + found.neighbours + time + entities
-    bears = (
-        (found.lexical > 0) | (found.dense >= DENSE * _BEARS) | (found.neighbours >= DENSE * _BEARS)
-    )
+    enough = weights.dense * _BEARS
+    bears = (found.lexical > 0) | (found.dense >= enough) | (found.neighbours >= enough)
     order = np.lexsort((-found.keys, -score))
     order = order[bears[order]][: query.limit]
     columns = (found.lexical, found.dense, found.neighbours, time, entities)
@@ -286,13 +287,13 @@ def _weighed(found: Pool, query: Query, when: Window | None) -> list[tuple[float
     ]
 
 
-def _in_time(when: Window, at: np.ndarray) -> np.ndarray:
+def _in_time(when: Window, at: np.ndarray, weights: Weights) -> np.ndarray:
     since = float("-inf") if when.since is None else when.since
     until = float("inf") if when.until is None else when.until
-    found = np.where((at >= since) & (at < until), IN_TIME, 0.0)
+    found = np.where((at >= since) & (at < until), weights.in_time, 0.0)
     if when.since is None or when.until is None:
         return found
-    return np.where((at >= until) & (at < until + SOON_S), SOON_AFTER, found)
+    return np.where((at >= until) & (at < until + SOON_S), weights.soon_after, found)
 
 
 def _reach(keys: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:
@@ -303,9 +304,9 @@ def _reach(keys: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:
     return keys[first : last + 1]
 
 
-def _around(keys: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+def _around(keys: np.ndarray, seeds: np.ndarray, weights: Weights) -> np.ndarray:
     """The keys right before and after these: those that they have of, and that have of them."""
-    reach = max(len(pool.BEFORE), len(pool.AFTER))
+    reach = max(len(weights.before), len(weights.after))
     steps = np.asarray([step for step in range(-reach, reach + 1) if step])
     places = np.unique((np.searchsorted(keys, seeds)[:, None] + steps[None, :]).ravel())
     return keys[places[(places >= 0) & (places < len(keys))]]

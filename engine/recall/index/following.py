@@ -21,6 +21,8 @@ from engine.recall.index.vectors import Vectors
 from engine.recall.index.words import dated, tokens
 
 _MOST_TOKENS = 4_000
+_PLAIN = frozenset({"", "chat", "note"})
+"""Sources that tell nothing: those of what was said or noted here."""
 _SEEN = frozenset({"live", "archived"})
 
 
@@ -45,7 +47,7 @@ class Changed:
 
     def entries(self) -> list[Entry]:
         words = f"{self.speaker} {dated(self.at)} {self.text}"
-        if self.kind == "document":
+        if self.source not in _PLAIN:
             words = f"{self.source} {words}"
         stems = tuple(tokens(words)[:_MOST_TOKENS])
         asks = self.text.rstrip().endswith("?")

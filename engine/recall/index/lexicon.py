@@ -6,7 +6,8 @@ space alone: what others remember changes no score here.
 
 BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009) with the
 idf that is never negative, divided by the idf of a token that only one memory holds: a score of 1
-is one such token, however many memories there are.
+is one such token, however many memories there are. A power of it makes several common words worth
+less than one rare word.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ class Lexicon:
     """Who holds a token. What was read is kept until something changes: who types asks for the same
     words again with every letter."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, shelf: Shelf, rarity: float) -> None:
+        self._shelf, self._rarity = shelf, rarity
         self._read: OrderedDict[tuple[str, int, int, int], np.ndarray] = OrderedDict()
 
     @property
@@ -104,7 +105,7 @@ class Lexicon:
             for term in sorted((t for t in found if not t.whole), key=lambda t: t.held)[:2]:
                 found[found.index(term)] = self._term(space, term.token, keys, MOST)
         for term in found:
-            term.idf = idf(term.held, space.entries) / space.rarest
+            term.idf = (idf(term.held, space.entries) / space.rarest) ** self._rarity
         return found
 
     def _term(self, space: Space, token: str, keys: np.ndarray, limit: int) -> Term:

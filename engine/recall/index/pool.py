@@ -10,18 +10,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-BEFORE, AFTER = (0.4, 0.2), (0.2,)
-"""Shares of the scores of those before and after, nearest first."""
-SITTING, TOP = 0.3, 3
-"""A share of the mean of the best three of the same sitting: what was talked about then."""
+from engine.recall.index.weights import Weights
+
+TOP = 3
+"""The best of a sitting, which tell what was talked about then."""
 TOGETHER_S = 3600.0
 """Neighbours of one source, and those of one sitting, were told within it."""
+TELLS, ASKS, ASKED_HERE = 0, 1, 2
+"""What a memory does; the last was asked of a model here by its person."""
 
 
 @dataclass(slots=True)
 class Pool:
-    """``own``: what a memory scores by its own words and meaning. ``asks``: what it loses for
-    asking instead of telling, else 0."""
+    """``own``: what a memory scores by its own words and meaning. ``asks``: TELLS, ASKS or
+    ASKED_HERE."""
 
     keys: np.ndarray
     at: np.ndarray
@@ -53,12 +55,12 @@ class Pool:
             self.neighbours[numbers] if len(self.neighbours) else self.neighbours,
         )
 
-    def share(self, keys: np.ndarray) -> None:
+    def share(self, keys: np.ndarray, weights: Weights) -> None:
         """Fills in what each has of its neighbours; ``keys``: all of the space, in order."""
         places, own = np.searchsorted(keys, self.keys), self.own
         codes = _codes(self.sources)
         total = np.zeros(len(self))
-        for shares, step in ((BEFORE, -1), (AFTER, 1)):
+        for shares, step in ((weights.before, -1), (weights.after, 1)):
             for distance, share in enumerate(shares, 1):
                 beside = np.searchsorted(places, places + step * distance)
                 beside = np.minimum(beside, len(self) - 1)
@@ -68,7 +70,10 @@ class Pool:
                     & (np.abs(self.at[beside] - self.at) <= TOGETHER_S)
                 )
                 total += share * np.where(near, own[beside], 0.0)
-        self.neighbours = total + SITTING * self._of_sittings(codes, own)
+                if step == -1 and distance == 1:
+                    answers = near & (self.asks[beside] == ASKS)
+                    total += weights.answers * np.where(answers, own[beside], 0.0)
+        self.neighbours = total + weights.sitting * self._of_sittings(codes, own)
 
     def _of_sittings(self, codes: np.ndarray, own: np.ndarray) -> np.ndarray:
         """For each row the mean of the best of what was told in one go with it, from one source."""

@@ -17,7 +17,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-VERSION = 3
+VERSION = 4
 SHARED = 0
 """The space that everybody sees."""
 

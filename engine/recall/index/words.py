@@ -28,6 +28,10 @@ STOP = frozenset(
     """)
 )
 
+# Words of a query that only stand for others.
+_STAND_IN = frozenset({"am", "been", "being", "he", "her", "hers", "him", "his"})
+_SHORTENED = re.compile(r"['\u2019](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
+
 
 def fold(text: str) -> str:
     """Lower case, without marks on letters: ``Café`` and ``cafe`` are one word."""
@@ -75,9 +79,9 @@ def tokens(text: str) -> list[str]:
 
 
 def asked(query: str) -> list[str]:
-    """The telling tokens of a query, each once. A query of nothing else keeps its empty words."""
-    words = split(query)
-    telling = [word for word in words if word not in STOP]
+    """The telling tokens of a query, each once: none where there are only empty words."""
+    words = split(_SHORTENED.sub(" ", query))
+    telling = [word for word in words if word not in STOP and word not in _STAND_IN]
     return list(dict.fromkeys(map(stem, telling)))[:_MOST_IN_A_QUERY]
 
 

@@ -207,13 +207,14 @@ def test_a_note_is_added_with_who_said_it_and_when(arcanum: Arcanum) -> None:
     answers = Answers({"recall.add": added})
     ran = arcanum(
         "memory", "add", "My", "bike.", "--namespace", "b", "--speaker", "Marta",
-        "--at", "2026-05-01T10:00:00Z", "--pinned", answers=answers,
+        "--source", "diary", "--at", "2026-05-01T10:00:00Z", "--pinned", answers=answers,
     )  # fmt: skip
     assert ran.out == "✓ 1 note in b: memory 7\n"
     [(_, request)] = answers.requests
     assert request["namespace"] == "b"
     [note] = request["notes"]
     assert (note["text"], note["speaker"], note["pinned"]) == ("My bike.", "Marta", True)
+    assert note["source"] == "diary"
     assert note["at"] == "2026-05-01T10:00:00Z"
     for words in (("x", "--at", "soon"), ("x", "--namespace", "-"), ()):
         assert arcanum("memory", "add", *words, answers=answers).code == 64

@@ -290,6 +290,48 @@ def test_an_answer_is_found_behind_its_question(truth: IndexHouse) -> None:
         assert answer in truth.search(work, "go diving")[:2]
 
 
+def test_what_was_asked_right_before_tells_more_than_what_was_told(truth: IndexHouse) -> None:
+    at = {"told": 0.0, "asked": 10 * DAY}
+    truth.note("We talked of diving off Madeira.", at=at["told"])
+    beside = truth.note("Yes.", at=at["told"] + 1)
+    truth.note("Did you talk of diving off Madeira?", at=at["asked"])
+    answer = truth.note("No.", at=at["asked"] + 1)
+    with truth.work() as work:
+        truth.settle(work)
+        scores = {hit[0]: hit[3] for hit in truth.found(work, "diving Madeira")["hits"]}
+        assert scores[answer] > 1.2 * scores[beside]
+
+
+def test_a_rare_word_is_worth_more_than_some_common_ones(truth: IndexHouse) -> None:
+    told(truth, *[f"A quiet evening walk, the {number}th." for number in range(30)])
+    told(truth, *[f"An evening of songs, the {number}th." for number in range(30)])
+    rare = truth.note("The theremin concert.")
+    with truth.work(model=False) as work:
+        while work.go_on():
+            pass
+        hits = truth.found(work, "quiet evening walk theremin", vector="")["hits"]
+        lexical = {hit[0]: hit[1] for hit in hits}
+        assert hits[0][0] == rare
+        assert lexical[hits[1][0]] < 0.28 * lexical[rare]  # By the idf alone 0.35.
+
+
+def test_where_it_comes_from_is_found_too(truth: IndexHouse) -> None:
+    letter = truth.note("Twice a day, after meals.", source="doctor's letter")
+    plan = truth.note("Blue for the hall.", source="house-plan.md", kind="document")
+    truth.note("Call the plumber.", source="note")
+    truth.note("We had a chat about the note.", source="chat", kind="turn")
+    other = truth.note("Another.", namespace="b", source="doctor's letter")
+    with truth.work(model=False) as work:
+        while work.go_on():
+            pass
+        assert truth.search(work, "what did the doctor's letter say", vector="") == [letter]
+        assert truth.search(work, "house plan", vector="") == [plan]
+        assert len(truth.search(work, "chat note", vector="")) == 1  # No source of that name tells.
+        assert truth.search(work, "letter", namespace="b", vector="") == [other]
+        truth.change(letter, source="recipe")
+        assert truth.search(work, "letter", vector="") == []
+
+
 def test_a_large_space_finds_what_a_whole_comparison_finds(
     truth: IndexHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

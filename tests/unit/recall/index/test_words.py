@@ -17,6 +17,10 @@ def test_forms_of_a_word_are_one_token() -> None:
 def test_a_query_keeps_what_tells() -> None:
     assert asked("What colour is my bike?") == ["colour", "bike"]
     assert asked("what is the") == []
+    assert asked("Didn't he tell her of Jon's bike, and who\u2019s it been?") == [
+        "didn", "jon", "bike"
+    ]  # fmt: skip
+    assert asked("vitamin d") == ["vitamin", "d"]
 
 
 def test_writing_without_spaces_is_found_in_parts() -> None:
