@@ -42,6 +42,7 @@ class Grouping(Beside):
         super().__init__()
         self._groups: Pages[Any] | None = None
         self._alike = False
+        self._by = next(iter(groups.SORTS))
         self._wanted: int | None = None
 
     @property
@@ -71,6 +72,31 @@ class Grouping(Beside):
             self._groups = None
             self.query_one("#keys", KeysLine).leave_out(frozenset())
             self.reload(goal=0)
+
+    def action_sort(self) -> None:
+        """Of files, or of the groups that stand in their place."""
+        if self._groups is None:
+            super().action_sort()
+        elif self._alike:
+            self.control_center.tell(
+                "Pictures that look alike have one order: the largest groups first."
+            )
+        else:
+            sorts = [*groups.SORTS]
+            self._by = sorts[(sorts.index(self._by) + 1) % len(sorts)]
+            self.read_groups_again(top=True)
+
+    def action_reverse(self) -> None:
+        if self._groups is None:
+            super().action_reverse()
+        else:
+            self.control_center.tell(
+                "Groups have no other way round; s puts them in another order."
+            )
+
+    def action_tree(self) -> None:
+        self.leave_groups()
+        super().action_tree()
 
     def action_compare_pictures(self) -> None:
         """Of all libraries: a comparison takes the place of the one before."""
@@ -121,7 +147,8 @@ class Grouping(Beside):
         where, engine = ", ".join(self.grouped) or "all libraries", self.control_center.engine
         if self._alike:
             return groups.alike(await engine.ask(media.NEAR, AskNear(**how)), where)
-        return groups.same(await engine.ask(media.DUPLICATES, AskDuplicates(**how)), where)
+        how["sort"] = by = self._by
+        return groups.same(await engine.ask(media.DUPLICATES, AskDuplicates(**how)), where, by)
 
     @property
     def grouped(self) -> tuple[str, ...]:

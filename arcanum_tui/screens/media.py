@@ -236,7 +236,7 @@ class Media(Grouping):
             return
         name = "files" if self.library == ALL else self.library
         if self._groups is not None:
-            chosen = {"libraries": self.grouped, "near": self._alike}
+            chosen = {"libraries": self.grouped, "near": self._alike, "sort": self._by}
             what = "alike" if self._alike else "duplicates"
             self.ask_where(media.EXPORT_DUPLICATES, chosen, f"{name}-{what}")
             return

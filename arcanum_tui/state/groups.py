@@ -26,6 +26,8 @@ COLUMNS = (
     Column(grow=True, width=20, middle=True),
 )
 
+SORTS = {"frees": "", "count": ", most copies first", "path": ", by path"}
+"""Orders of groups of the same bytes, and what a heading says of each."""
 _STAY = muted(" · nothing goes from here")
 
 
@@ -41,10 +43,10 @@ class Listed:
     empty: Piece
 
 
-def same(page: DuplicatePage, where: str) -> Listed:
-    """Files with the same bytes."""
+def same(page: DuplicatePage, where: str, sort: str) -> Listed:
+    """Files with the same bytes, in an order of SORTS."""
     totals = page.totals
-    note = [strong(where), muted(f"  {plural(totals.groups, 'group')}")]
+    note = [strong(where), muted(f"  {plural(totals.groups, 'group')}{SORTS[sort]}")]
     note += [Piece(f" · at most {size(totals.frees)} free"), _STAY]
     if page.candidates:
         note.append(Piece(f" · {plural(page.candidates, 'file')} to compare", "unknown"))

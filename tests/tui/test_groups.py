@@ -33,6 +33,26 @@ async def test_duplicates_stand_in_the_place_of_the_files() -> None:
         await it.sees("FILES  films  1,412 files")
 
 
+async def test_groups_have_orders_of_their_own_and_the_list_behind_them_keeps_its_own() -> None:
+    world = lived_in()
+    world.shelves.add_group(1000, "a.jpg", "copies/a.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("DUPLICATES  films  1 group")
+        lists = len(it.engine.requests(media.LIST))
+        await it.press("s")
+        await it.sees("1 group, most copies first")
+        assert it.engine.requests(media.DUPLICATES)[-1].sort == "count"
+        await it.press("s")
+        await it.sees("1 group, by path")
+        await it.press("R")
+        await it.sees("no other way round")
+        assert len(it.engine.requests(media.LIST)) == lists
+        await it.press("t")
+        await it.sees("FILES  films/", "Film 000019 (1969)/")
+
+
 def _keys(it: Desk) -> str:
     return it.screen_text.rstrip("\n").split("\n")[-1]
 
