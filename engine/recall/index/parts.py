@@ -26,10 +26,15 @@ from engine.recall.index.signs import Signs
 
 MOST = 131_072
 """Vectors in a part: writing one takes a moment, making one anew two minutes."""
+BARE = 1_024
+"""A part of fewer has no graph and no file: a graph takes 2.5 MiB however little is in it, and there
+may be thousands of small namespaces."""
 LINKS, BUILD, LOOK = 16, 120, 512
 """M, ef_construction and the least ef of hnswlib: for a recall@10 of at least 0.99, measured."""
 LOOK_OF_MANY = 320
 """Of many parts none has all of the nearest: each may look less far."""
+_LOCKS = 65_536 * 40
+"""hnswlib has a lock for each of so many labels, in every graph."""
 _SEED = 1993
 _FIRST = 64
 
@@ -72,8 +77,9 @@ class Part:
         return len(self._ids) - len(self._dead)
 
     @property
-    def full(self) -> bool:
-        return len(self._ids) >= MOST
+    def taken(self) -> int:
+        """How many are in it, with what is dead."""
+        return len(self._ids)
 
     @property
     def wasteful(self) -> bool:
@@ -228,7 +234,7 @@ class Part:
 
 def size_of(count: int, dimensions: int) -> int:
     """Bytes that so many take: each vector, its links on the lowest level, its label."""
-    return count * (dimensions * 4 + LINKS * 8 + 4 + 8 + LINKS)
+    return _LOCKS + count * (dimensions * 4 + LINKS * 8 + 4 + 8 + LINKS)
 
 
 def vars_of(told: Written) -> dict[str, Any]:

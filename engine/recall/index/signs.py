@@ -80,14 +80,16 @@ class SignTable:
         """Those of a part that was written down."""
         self._held.pop((space, number), None)
         if len(signs.ids) < _LEAST:
-            self._shelf.db.execute(
-                "DELETE FROM signs WHERE space = ? AND number = ?", (space, number)
-            )
+            self.drop(space, number)
             return
         self._shelf.db.execute(
             "INSERT OR REPLACE INTO signs VALUES (?, ?, ?, ?, ?)",
             (space, number, signs.change, signs.ids.tobytes(), signs.bits.tobytes()),
         )
+
+    def drop(self, space: int, number: int) -> None:
+        """There are none of it any more."""
+        self._shelf.db.execute("DELETE FROM signs WHERE space = ? AND number = ?", (space, number))
 
     def get(self, space: int, number: int) -> Signs | None:
         """As they were when the part was written down; None where none are kept, or damaged."""

@@ -25,12 +25,16 @@ KILLS = 50
 WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "tuesday", "falcon")
 
 
-class Peer:
-    """The worker as the engine starts it; vectors are made here, as the engine does."""
+START = "from engine.recall.index import vectors, worker; vectors.BARE = {}; worker.main()"
 
-    def __init__(self, house: IndexHouse) -> None:
+
+class Peer:
+    """The worker as the engine starts it; vectors are made here, as the engine does. ``bare``: of
+    fewer no graph is made."""
+
+    def __init__(self, house: IndexHouse, bare: int = 1) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine.recall.index.worker"],
+            [sys.executable, "-P", "-c", START.format(bare)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -88,7 +92,7 @@ class Peer:
 
 def work_until_killed(house: IndexHouse, chance: random.Random) -> None:
     """Says, changes, forgets and indexes until the worker is gone."""
-    peer = Peer(house)
+    peer = Peer(house, chance.choice((1, 40, 1_024)))
     timer = peer.kill_in(chance.uniform(0.0, 0.25))
     known: list[int] = []
     try:
