@@ -27,8 +27,8 @@ from engine.recall.index.signs import Signs
 MOST = 131_072
 """Vectors in a part: writing one takes a moment, making one anew two minutes."""
 BARE = 1_024
-"""A part of fewer has no graph and no file: a graph takes 2.5 MiB however little it holds, and there
-may be thousands of small namespaces."""
+"""A part of fewer has no graph and no file: a graph takes 2.5 MiB however small, and there may
+be thousands of small namespaces."""
 LINKS, BUILD, LOOK = 16, 120, 512
 """M, ef_construction and the least ef of hnswlib: for a recall@10 of at least 0.99, measured."""
 LOOK_OF_MANY = 320
