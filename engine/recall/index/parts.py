@@ -224,13 +224,6 @@ class Part:
         self._dead = set(map(int, dead)) & self._ids
         self.change, self.dirty = told.change, False
 
-    def remove(self) -> None:
-        """Its files."""
-        told = self._written()
-        self._beside.unlink(missing_ok=True)
-        if told is not None:
-            (self._folder / told.file).unlink(missing_ok=True)
-
 
 def size_of(count: int, dimensions: int) -> int:
     """Bytes that so many take: each vector, its links on the lowest level, its label."""

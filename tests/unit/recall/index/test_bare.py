@@ -127,6 +127,8 @@ def test_files_of_small_parts_go_at_the_next_start(
     assert len(files(truth)) == 2
     monkeypatch.setattr(vectors, "BARE", BARE)
     with truth.work() as work:
+        while work.go_on():
+            pass
         assert files(truth) == []
         assert nearest(truth, work, "bike") == exact(work, "bike", ids)
         assert of(work).remade == []
