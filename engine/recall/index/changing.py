@@ -35,8 +35,8 @@ def _put_aside(shelf: Shelf) -> None:
     for table in _ASIDE:
         shelf.db.execute(f"ALTER TABLE {table} RENAME TO old{number}_{table}")
     shelf.db.execute("DELETE FROM part")
-    for statement in VECTORS.format(number).split(";"):
-        shelf.db.execute(statement)
+    for statement in VECTORS:
+        shelf.db.execute(statement.format(number))
 
 
 def waiting(shelf: Shelf) -> int:

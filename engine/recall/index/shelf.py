@@ -71,22 +71,22 @@ CREATE TABLE verdict (
 ) STRICT;
 """
 
-VECTORS = """
--- 16-bit floats of unit length; those who wait for theirs, newest first.
-CREATE TABLE vector (memory INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
-CREATE TABLE unembedded (memory INTEGER PRIMARY KEY) STRICT;
-
--- Which part of the vector index has it, and since which change.
-CREATE TABLE placed (
-    key INTEGER PRIMARY KEY, part INTEGER NOT NULL, change INTEGER NOT NULL
-) STRICT;
-CREATE INDEX placed_by_part{0} ON placed (part);
-
-CREATE TABLE signs (
-    space INTEGER NOT NULL, number INTEGER NOT NULL, change INTEGER NOT NULL,
-    ids BLOB NOT NULL, bits BLOB NOT NULL, PRIMARY KEY (space, number)
-) STRICT;
-"""
+VECTORS = (
+    # 16-bit floats of unit length; those who wait for theirs, newest first.
+    "CREATE TABLE vector (memory INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT",
+    "CREATE TABLE unembedded (memory INTEGER PRIMARY KEY) STRICT",
+    # Which part of the vector index has it, and since which change.
+    (
+        "CREATE TABLE placed (key INTEGER PRIMARY KEY, part INTEGER NOT NULL,"
+        " change INTEGER NOT NULL) STRICT"
+    ),
+    "CREATE INDEX placed_by_part{0} ON placed (part)",
+    (
+        "CREATE TABLE signs (space INTEGER NOT NULL, number INTEGER NOT NULL,"
+        " change INTEGER NOT NULL, ids BLOB NOT NULL, bits BLOB NOT NULL,"
+        " PRIMARY KEY (space, number)) STRICT"
+    ),
+)
 """What another model makes anew, beside what is put aside (``changing``)."""
 
 
@@ -171,7 +171,9 @@ class Shelf:
         for path in self.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         db = self._connect()
-        db.executescript(_SCHEMA + VECTORS.format(""))
+        db.executescript(_SCHEMA)
+        for statement in VECTORS:
+            db.execute(statement.format(""))
         db.execute("INSERT INTO meta VALUES ('truth', ?)", (self._truth,))
         db.execute(f"PRAGMA user_version = {VERSION}")
         return db
