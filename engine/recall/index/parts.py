@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ import hnswlib
 import numpy as np
 from blake3 import blake3
 
+from engine.recall.index.kept import Kept
 from engine.recall.index.signs import Signs
 
 MOST = 131_072
@@ -64,6 +66,9 @@ class Part:
         self._index = self._empty(_FIRST)
         self._ids: set[int] = set()
         self._dead: set[int] = set()
+        self._fresh: set[int] = set()
+        self.kept: Kept | None = None
+        """Its file, where it was written or loaded and can be read."""
         self.change = 0
         self.dirty = False
 
@@ -106,6 +111,7 @@ class Part:
         if len(ids):
             self._index.add_items(checked, np.asarray(ids, np.int64))
         self._ids.update(ids)
+        self._fresh.update(ids)
         self._touched(change)
 
     def drop(self, ids: Sequence[int], change: int) -> None:
@@ -133,12 +139,19 @@ class Part:
         """Those that are alive."""
         return self._ids - self._dead
 
-    def signs(self) -> Signs:
-        """Of those that are alive."""
-        ids = np.fromiter(self.ids, np.int64)
-        ids.sort()
-        vectors = self._index.get_items(ids) if len(ids) else np.empty((0, self._dimensions))
-        return Signs.of(self.change, ids, np.asarray(vectors, np.float32))
+    @property
+    def changed(self) -> set[int]:
+        """Those of whom its file does not say the truth."""
+        return self._fresh | self._dead
+
+    def signs(self) -> Signs | None:
+        """Of those that are alive, as its file has them; None where it cannot be read."""
+        if self.kept is None:
+            return None
+        places = np.argsort(self.kept.labels)
+        dead = np.fromiter(self._dead, np.int64)
+        places = places[~np.isin(self.kept.labels[places], dead)]
+        return Signs.of(self.change, self.kept.labels[places], self.kept.packed(places))
 
     # --- finding --------------------------------------------------------------------------------
 
@@ -180,6 +193,14 @@ class Part:
         if old is not None and old.file != name:
             (self._folder / old.file).unlink(missing_ok=True)
         self.dirty = False
+        self._keep(self._folder / name)
+
+    def _keep(self, path: Path) -> None:
+        self._fresh.clear()
+        try:
+            self.kept = Kept(path, self._dimensions, len(self._ids))
+        except (OSError, ValueError, struct.error):  # Then the database is read instead.
+            self.kept = None
 
     def _written(self) -> Written | None:
         try:
@@ -223,6 +244,7 @@ class Part:
         self._index, self._ids = index, set(index.get_ids_list())
         self._dead = set(map(int, dead)) & self._ids
         self.change, self.dirty = told.change, False
+        self._keep(path)
 
 
 def size_of(count: int, dimensions: int) -> int:

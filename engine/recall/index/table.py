@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.recall.index.kept import Rows
 from engine.recall.index.shelf import Shelf, among
 
 _OFF = 0.05
@@ -13,24 +14,40 @@ _OFF = 0.05
 
 
 class Table:
-    """``remade``: what was damaged and waits for another; whoever tells it empties it."""
+    """``rows``: what of it can be read elsewhere. ``remade``: what was damaged and waits for
+    another; whoever tells it empties it."""
 
     def __init__(self, shelf: Shelf, dimensions: int) -> None:
         self._shelf, self._dimensions = shelf, dimensions
+        self.rows = Rows(dimensions)
         self.remade: list[str] = []
 
-    def put(self, ids: Sequence[int], unit: np.ndarray) -> None:
-        """Vectors of unit length for these memories, which wait for theirs no longer."""
-        db = self._shelf.db
-        rows = [
-            (number, row.tobytes())
-            for number, row in zip(ids, unit.astype(np.float16), strict=True)
-        ]
+    def put(self, ids: Sequence[int], unit: np.ndarray) -> np.ndarray:
+        """Vectors of unit length for these memories, which wait for theirs no longer; returns them
+        as they are read again."""
+        db, short = self._shelf.db, unit.astype(np.float16)
+        rows = [(number, row.tobytes()) for number, row in zip(ids, short, strict=True)]
         db.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?)", rows)
         db.executemany("DELETE FROM unembedded WHERE memory = ?", [(number,) for number in ids])
+        self.rows.forget(ids)
+        return short.astype(np.float32)
 
     def of(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Of these memories those whose vectors are known, in order, and the vectors."""
+        wanted = np.sort(np.asarray(ids, np.int64))
+        there, found = self.rows.of(wanted)
+        whole = _are_whole(found)
+        if not whole.all():  # The file was damaged since it was verified.
+            there[np.flatnonzero(there)[~whole]] = False
+            found = found[whole]
+        if there.all():
+            return wanted, found
+        known, others = self._read(wanted[~there].tolist())
+        every = np.concatenate((wanted[there], known))
+        order = np.argsort(every)
+        return every[order], np.concatenate((found, others))[order]
+
+    def _read(self, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
         marks, values = among(ids)
         rows = self._shelf.db.execute(
             "SELECT memory, data FROM vector"  # noqa: S608 - numbers
@@ -40,8 +57,7 @@ class Table:
         known = np.asarray([row[0] for row in rows], np.int64)
         data = np.frombuffer(b"".join([row[1] for row in rows]), np.float16)
         found = data.reshape(len(rows), self._dimensions).astype(np.float32)
-        lengths = np.einsum("ij,ij->i", found, found)
-        whole = (np.abs(lengths - 1) < _OFF) | (lengths == 0)
+        whole = _are_whole(found)
         if whole.all():
             return known, found
         self._make_again(known[~whole].tolist())
@@ -53,3 +69,8 @@ class Table:
         self._shelf.db.executemany("DELETE FROM vector WHERE memory = ?", rows)
         self._shelf.db.executemany("INSERT OR IGNORE INTO unembedded VALUES (?)", rows)
         self.remade += [f"the vector of memory {number}: it was damaged" for number in ids]
+
+
+def _are_whole(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.einsum("ij,ij->i", vectors, vectors)
+    return np.asarray((np.abs(lengths - 1) < _OFF) | (lengths == 0))

@@ -74,7 +74,7 @@ class Vectors:
     def size(self) -> int:
         """Bytes in memory."""
         graphs = sum(part.size for part in self._loaded.values())
-        return graphs + self._signs.size
+        return graphs + self._signs.size + self._table.rows.size
 
     @property
     def dirty(self) -> bool:
@@ -87,8 +87,7 @@ class Vectors:
 
         Raises ValueError for what is no vector of this model.
         """
-        unit = normal(check(found, self.dimensions, len(ids)))
-        self._table.put(ids, unit)
+        unit = self._table.put(ids, normal(check(found, self.dimensions, len(ids))))
         by_space: dict[int, list[int]] = {}
         for row, standing in enumerate(spaces):
             for space in standing:
@@ -159,6 +158,7 @@ class Vectors:
             part = None if self._is_bare(space, number) else self.part(space, number)
             self._places.change += 1
             self._places.drop(key)
+            self._table.rows.forget([memory_of(key)])
             if part is None:
                 self._note_bare(space, number)
             else:
@@ -196,6 +196,7 @@ class Vectors:
             if (len(part), part.change) != noted:
                 self._bring_up_to_date(part)
         self._loaded[key] = part
+        self._table.rows.add(key, part.kept, part.changed)
         self._let_go(key)
         return part
 
@@ -230,6 +231,7 @@ class Vectors:
             part = self._loaded.pop(key)
             if part.dirty:
                 self._save(part)
+            self._table.rows.drop(key)
 
     def save(self) -> None:
         """Writes what has changed; what is mostly dead is made anew first. Raises OSError."""
@@ -246,6 +248,7 @@ class Vectors:
         """The part's file, and its signs."""
         part.save()
         self._signs.put(part.space, part.number, part.signs())
+        self._table.rows.add((part.space, part.number), part.kept, part.changed)
 
     def clean(self) -> None:
         """Finds files that nothing refers to any more (``sweep`` removes them), and those of parts
