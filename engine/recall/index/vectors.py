@@ -12,6 +12,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -305,7 +306,7 @@ class Vectors:
             for number in bare:
                 known, vectors = self.of(list(self._places.members(space, number)))
                 found += zip(known.tolist(), (vectors @ query).tolist(), strict=True)
-            return sorted(found, key=lambda hit: -hit[1])[:count]
+            return sorted(found, key=itemgetter(1), reverse=True)[:count]
 
         return finish
 
