@@ -1,8 +1,8 @@
 """The vectors in the files of parts, read where they lie.
 
 To fetch some hundreds of vectors from the database takes three times as long, and hnswlib hands
-them out as Python's numbers: of a whole part, gigabytes. So a file of a loaded part is mapped, as
-it was when it was verified; what changed since is read from the database.
+them out as Python's numbers: of a whole part, gigabytes. So the file of a part that was loaded is
+mapped, as it was when it was verified; what changed since is read from the database.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Kept:
 
 
 class Rows:
-    """The vectors of the loaded parts, by memory: in which file each is, and where."""
+    """The vectors of the parts that were loaded, by memory: in which file each is, and where."""
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -68,7 +68,8 @@ class Rows:
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        return int(self._where.nbytes)
+        labels = sum(kept.labels.nbytes for _key, kept in self._files.values())
+        return int(self._where.nbytes + labels)
 
     def add(self, key: tuple[int, int], kept: Kept | None, without: Iterable[int]) -> None:
         """A part's file; ``without``: memories that it does not say the truth of any more."""

@@ -232,7 +232,6 @@ class Vectors:
             part = self._loaded.pop(key)
             if part.dirty:
                 self._save(part)
-            self._table.rows.drop(key)
 
     def save(self) -> None:
         """Writes what has changed; what is mostly dead is made anew first. Raises OSError."""

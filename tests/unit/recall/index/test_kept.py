@@ -11,7 +11,7 @@ import pytest
 from engine.recall.index import kept, parts, vectors
 from engine.recall.index.kept import Kept, Rows
 from engine.recall.index.worker import Work
-from tests.unit.recall.index_house import DIMENSIONS, IndexHouse
+from tests.unit.recall.index_house import DIMENSIONS, IndexHouse, packed, vector
 
 WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "falcon", "tea")
 
@@ -82,7 +82,7 @@ def test_it_is_never_older_than_the_database(truth: IndexHouse) -> None:
         truth.settle(work)
         for turn in range(40):
             number = chance.choice(ids)
-            match chance.randrange(7):
+            match chance.randrange(8):
                 case 0:
                     truth.change(number, text=f"{chance.choice(WORDS)} anew {turn}")
                 case 1:
@@ -96,7 +96,10 @@ def test_it_is_never_older_than_the_database(truth: IndexHouse) -> None:
                 case 5:
                     of(work)._budget = chance.choice((0, 1 << 30))
                     load(work, truth, "a", "b")
-                case 6:
+                case 6:  # Another vector of the same memory.
+                    data = packed([vector(f"{turn}")])
+                    work.vectors({"model": work._model, "ids": [number], "data": data})
+                case 7:
                     work.model({"model": f"m{turn}", "dimensions": DIMENSIONS})
             if chance.random() < 0.5:
                 work.go_on()
