@@ -1,8 +1,9 @@
-"""The vectors in the files of parts, read where they lie.
+"""The vectors of a part in a file of their own, read where they lie.
 
 To fetch some hundreds of vectors from the database takes three times as long, and hnswlib hands
-them out as Python's numbers: of a whole part, gigabytes. So the file of a part that was loaded is
-mapped, as it was when it was verified; what changed since is read from the database.
+them out as Python's numbers: of a whole part, gigabytes. So beside the file of a part that is in
+use lies one with the same vectors, as the database has them, and is mapped. What changed since is
+read from the database, and so is everything where that file is not right.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 _HEADER = struct.Struct("<6Q")
-"""Offset, capacity, count, bytes of an element, and where in it its label and its vector lie."""
+"""Of hnswlib 0.8: offset, capacity, count, bytes of an element, and where in it its label and its
+vector lie."""
 _HEADER_BYTES = 96
 _TOGETHER = 8_192
 _PART_BITS = 17
@@ -25,36 +27,61 @@ _WIDEST = 1 << 26
 
 
 class Kept:
-    """One file of hnswlib 0.8. ``labels``: the memories, by their places in it."""
+    """Such a file. ``of``: the digest of the part's file, with which it begins; then come the
+    numbers of the memories and the vectors, of 16-bit floats. ``labels``: the memories, by their
+    places in it."""
 
-    def __init__(self, path: Path, dimensions: int, count: int) -> None:
-        """Raises ValueError where it is not what this version of hnswlib writes, OSError."""
+    def __init__(self, path: Path, of: str, dimensions: int, count: int) -> None:
+        """Raises ValueError where it is not that of this part, OSError."""
         with path.open("rb") as file:
-            _, _, held, size, label, vector = _HEADER.unpack(file.read(_HEADER.size))
-        if held != count or label + 8 != size or vector + 4 * dimensions != label:
-            raise ValueError("it is of another form")
-        form = np.dtype(
-            {
-                "names": ["vector", "label"],
-                "formats": [("<f4", dimensions), "<u8"],
-                "offsets": [vector, label],
-                "itemsize": size,
-            }
-        )
-        mapped = np.memmap(path, form, "r", offset=_HEADER_BYTES, shape=(count,))
-        self.labels = np.array(mapped["label"], np.int64)
-        self._vectors = np.asarray(mapped["vector"])
+            whole = len(of) + count * (8 + 2 * dimensions)
+            if file.read(len(of)) != of.encode() or file.seek(0, 2) != whole:
+                raise ValueError("it is another part's")
+        self.labels = np.fromfile(path, np.int64, count, offset=len(of))
+        begin, form = len(of) + self.labels.nbytes, (count, dimensions)
+        self._vectors = np.asarray(np.memmap(path, np.float16, "r", offset=begin, shape=form))
 
     def vectors(self, places: np.ndarray) -> np.ndarray:
-        return np.asarray(self._vectors[places])
+        return self._vectors[places].astype(np.float32)
 
     def packed(self, places: np.ndarray) -> np.ndarray:
         """A bit for each number of these vectors: whether it is above zero. Bytes, a row each."""
+        bits = self._vectors.view(np.uint16)
         parts = [
-            np.packbits(self._vectors[places[start : start + _TOGETHER]] > 0, axis=1)
+            # Those of what is above zero are 1 to 0x7fff.
+            np.packbits(bits[places[start : start + _TOGETHER]] - np.uint16(1) < 0x7FFF, axis=1)
             for start in range(0, len(places), _TOGETHER)
         ]
         return np.concatenate(parts) if parts else np.empty((0, 0), np.uint8)
+
+
+def write(path: Path, part: Path, of: str, dimensions: int, count: int) -> None:
+    """Makes it from a part's file. Raises ValueError where that is of another form, OSError."""
+    with part.open("rb") as file:
+        _, _, held, size, label, vector = _HEADER.unpack(file.read(_HEADER.size))
+    if held != count or label + 8 != size or vector + 4 * dimensions != label:
+        raise ValueError("hnswlib writes another form")
+    form = np.dtype(
+        {
+            "names": ["vector", "label"],
+            "formats": [("<f4", dimensions), "<u8"],
+            "offsets": [vector, label],
+            "itemsize": size,
+        }
+    )
+    elements = np.memmap(part, form, "r", offset=_HEADER_BYTES, shape=(count,))
+    draft = path.with_suffix(".draft")
+    try:
+        with draft.open("wb") as file:
+            file.write(of.encode())
+            file.write(elements["label"].astype(np.int64).tobytes())
+            for start in range(0, count, _TOGETHER):
+                some = elements["vector"][start : start + _TOGETHER]
+                file.write(some.astype(np.float16).tobytes())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 class Rows:

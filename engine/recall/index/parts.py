@@ -23,7 +23,7 @@ import hnswlib
 import numpy as np
 from blake3 import blake3
 
-from engine.recall.index.kept import Kept
+from engine.recall.index.kept import Kept, write
 from engine.recall.index.signs import Signs
 
 MOST = 131_072
@@ -37,6 +37,8 @@ LOOK_OF_MANY = 320
 """Of many parts none has all of the nearest: each may look less far."""
 _LOCKS = 65_536 * 40
 """hnswlib has a lock for each of so many labels, in every graph."""
+ROWS = ".rows"
+"""The end of the name of the file with its vectors."""
 _SEED = 1993
 _FIRST = 64
 
@@ -192,13 +194,23 @@ class Part:
         draft.replace(self._beside)
         if old is not None and old.file != name:
             (self._folder / old.file).unlink(missing_ok=True)
+            (self._folder / old.file).with_suffix(ROWS).unlink(missing_ok=True)
         self.dirty = False
-        self._keep(self._folder / name)
+        self._keep(self._folder / name, told.blake3)
 
-    def _keep(self, path: Path) -> None:
+    def _keep(self, path: Path, of: str) -> None:
+        """Opens the vectors of a part's file, made where they are not there."""
         self._fresh.clear()
+        rows, form = path.with_suffix(ROWS), (self._dimensions, len(self._ids))
         try:
-            self.kept = Kept(path, self._dimensions, len(self._ids))
+            self.kept = Kept(rows, of, *form)
+            if set(self.kept.labels.tolist()) == self._ids:
+                return
+        except (OSError, ValueError):
+            pass
+        try:
+            write(rows, path, of, *form)
+            self.kept = Kept(rows, of, *form)
         except (OSError, ValueError, struct.error):  # Then the database is read instead.
             self.kept = None
 
@@ -209,6 +221,12 @@ class Part:
             return Written(**found)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
+
+    @property
+    def files(self) -> set[str]:
+        """The names of those that belong to it, if it was written."""
+        file = self.file
+        return set() if file is None else {self._beside.name, file.name, f"{file.stem}{ROWS}"}
 
     @property
     def file(self) -> Path | None:
@@ -244,7 +262,7 @@ class Part:
         self._index, self._ids = index, set(index.get_ids_list())
         self._dead = set(map(int, dead)) & self._ids
         self.change, self.dirty = told.change, False
-        self._keep(path)
+        self._keep(path, told.blake3)
 
 
 def size_of(count: int, dimensions: int) -> int:

@@ -36,8 +36,8 @@ class Table:
         """Of these memories those whose vectors are known, in order, and the vectors."""
         wanted = np.sort(np.asarray(ids, np.int64))
         there, found = self.rows.of(wanted)
-        whole = _are_whole(found)
-        if not whole.all():  # The file was damaged since it was verified.
+        whole = np.abs(_lengths(found) - 1) < _OFF
+        if not whole.all():  # The file is damaged, or a vector has no direction.
             there[np.flatnonzero(there)[~whole]] = False
             found = found[whole]
         if there.all():
@@ -57,7 +57,8 @@ class Table:
         known = np.asarray([row[0] for row in rows], np.int64)
         data = np.frombuffer(b"".join([row[1] for row in rows]), np.float16)
         found = data.reshape(len(rows), self._dimensions).astype(np.float32)
-        whole = _are_whole(found)
+        lengths = _lengths(found)
+        whole = (np.abs(lengths - 1) < _OFF) | (lengths == 0)
         if whole.all():
             return known, found
         self._make_again(known[~whole].tolist())
@@ -71,6 +72,6 @@ class Table:
         self.remade += [f"the vector of memory {number}: it was damaged" for number in ids]
 
 
-def _are_whole(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.einsum("ij,ij->i", vectors, vectors)
-    return np.asarray((np.abs(lengths - 1) < _OFF) | (lengths == 0))
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """Their squares."""
+    return np.asarray(np.einsum("ij,ij->i", vectors, vectors))

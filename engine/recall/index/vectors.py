@@ -257,11 +257,11 @@ class Vectors:
         for path in self._folder.glob("*.json"):
             space, number = map(int, path.stem.split("-"))
             part = self._empty(space, number)
-            if self._places.alive(space, number) < BARE or (file := part.file) is None:
+            if self._places.alive(space, number) < BARE or part.file is None:
                 path.unlink()
                 self._signs.drop(space, number)
             else:
-                kept |= {file.name, path.name}
+                kept |= part.files
         self._litter = [path for path in self._folder.iterdir() if path.name not in kept]
         self._places.clean()
 

@@ -124,7 +124,7 @@ def test_files_of_small_parts_go_at_the_next_start(
     ids = told(truth, 12)
     with truth.work() as work:
         truth.settle(work)
-    assert len(files(truth)) == 2
+    assert len(files(truth)) == 3
     monkeypatch.setattr(vectors, "BARE", BARE)
     with truth.work() as work:
         while work.go_on():

@@ -124,54 +124,93 @@ def test_what_is_forgotten_is_read_nowhere(truth: IndexHouse) -> None:
         assert ids[4] not in of(work).of(ids)[0]
 
 
+def rows_of(truth: IndexHouse) -> list[Path]:
+    return sorted((truth.folder / "recall" / "vectors").glob("*.rows"))
+
+
 def test_a_file_that_is_damaged_while_it_is_mapped_spoils_nothing(truth: IndexHouse) -> None:
     ids = told(truth, 15)
     with truth.work() as work:
         truth.settle(work)
         work.save({})
         assert in_files(work, ids) == ids
-        [path] = (truth.folder / "recall" / "vectors").glob("*.hnsw")
+        [path] = rows_of(truth)
         with path.open("r+b") as file:  # In place: the mapping sees it.
             data = bytearray(path.read_bytes())
-            for place in range(96, len(data), 7):
+            for place in range(64 + 8 * 15, len(data), 7):
                 data[place] ^= 0x41
             file.write(data)
         agrees(work, ids)
         assert of(work).remade == []
 
 
-def test_a_file_of_another_form_is_not_read(truth: IndexHouse, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["gone", "short", "long", "empty", "zeros", "labels", "swapped"])
+def test_a_file_that_is_not_right_is_made_anew(truth: IndexHouse, how: str) -> None:
+    ids = told(truth, 40)
+    with truth.work() as work:
+        truth.settle(work)
+    one, two = rows_of(truth)
+    whole = one.read_bytes()
+    if how == "swapped":
+        one.write_bytes(two.read_bytes())
+        two.write_bytes(whole)
+    elif how == "labels":
+        one.write_bytes(whole[:70] + bytes([whole[70] ^ 1]) + whole[71:])
+    elif how == "zeros":
+        one.write_bytes(bytes(len(whole)))
+    elif how == "gone":
+        one.unlink()
+    else:
+        one.write_bytes({"short": whole[:-1], "long": whole + b"x", "empty": b""}[how])
+    with truth.work() as work:
+        load(work, truth, "a")
+        agrees(work, ids)
+        assert in_files(work, ids) == ids
+        assert one.read_bytes() == whole
+        assert of(work).remade == []
+
+
+def test_a_vector_that_a_crash_left_empty_is_read_in_the_database(truth: IndexHouse) -> None:
     ids = told(truth, 15)
     with truth.work() as work:
         truth.settle(work)
-        work.save({})
-    [path] = (truth.folder / "recall" / "vectors").glob("*.hnsw")
-    file = Kept(path, DIMENSIONS, 15)
-    assert sorted(file.labels.tolist()) == ids
-    for dimensions, count in ((DIMENSIONS + 1, 15), (DIMENSIONS, 14)):
-        with pytest.raises(ValueError, match="another form"):
-            Kept(path, dimensions, count)
-    other = tmp_path / "other"
-    other.write_bytes(bytes(10))
-    part = parts.Part(tmp_path, 1, 0, DIMENSIONS, "m")
-    part._keep(other)
-    assert part.kept is None
-    assert part.signs() is None
+    [path] = rows_of(truth)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 64 + 8 * 15] + bytes(len(whole) - 64 - 8 * 15))
+    with truth.work() as work:
+        load(work, truth, "a")
+        agrees(work, ids)
 
 
+@pytest.mark.parametrize("error", [OSError("full"), ValueError("another form")])
 def test_without_the_files_the_database_is_enough(
-    truth: IndexHouse, monkeypatch: pytest.MonkeyPatch
+    truth: IndexHouse, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(kept, "_HEADER_BYTES", 10**9)  # As if hnswlib wrote another form.
+    def fails(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(parts, "write", fails)
     ids = told(truth, 50)
     with truth.work() as work:
         truth.settle(work)
         work.save({})
         assert in_files(work, ids) == []
         agrees(work, ids)
+    assert rows_of(truth) == []
     with truth.work() as work:
         assert truth.search(work, "bike boat")
         assert of(work).remade == []
+
+
+def test_a_part_of_another_form_is_not_taken_apart(truth: IndexHouse, tmp_path: Path) -> None:
+    told(truth, 15)
+    with truth.work() as work:
+        truth.settle(work)
+    [path] = (truth.folder / "recall" / "vectors").glob("*.hnsw")
+    for dimensions, count in ((DIMENSIONS + 1, 15), (DIMENSIONS, 14)):
+        with pytest.raises(ValueError, match="another form"):
+            kept.write(tmp_path / "a.rows", path, "of", dimensions, count)
+    assert list(tmp_path.glob("a.*")) == []
 
 
 def test_numbers_beyond_all_bounds_are_read_in_the_database(
@@ -193,9 +232,9 @@ def test_a_memory_of_two_spaces_is_read_until_both_files_are_gone(truth: IndexHo
     with truth.work() as work:
         truth.settle(work)
         work.save({})
-    folder = truth.folder / "recall" / "vectors"
-    own = Kept(next(folder.glob(f"{truth.space('a')}-0.*.hnsw")), DIMENSIONS, 5)
-    shared = Kept(next(folder.glob("0-0.*.hnsw")), DIMENSIONS, 5)
+    shared, own = (
+        Kept(path, path.read_bytes()[:64].decode(), DIMENSIONS, 5) for path in rows_of(truth)
+    )
     rows, wanted = Rows(DIMENSIONS), np.asarray(ids, np.int64)
     rows.add((1, 0), own, [])
     rows.add((0, 0), shared, ids[:1])
