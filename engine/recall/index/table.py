@@ -22,15 +22,16 @@ class Table:
         self.rows = Rows(dimensions)
         self.remade: list[str] = []
 
-    def put(self, ids: Sequence[int], unit: np.ndarray) -> np.ndarray:
-        """Vectors of unit length for these memories, which wait for theirs no longer; returns them
-        as they are read again."""
-        db, short = self._shelf.db, unit.astype(np.float16)
-        rows = [(number, row.tobytes()) for number, row in zip(ids, short, strict=True)]
+    def put(self, ids: Sequence[int], unit: np.ndarray) -> None:
+        """Vectors of unit length for these memories, which wait for theirs no longer."""
+        db = self._shelf.db
+        rows = [
+            (number, row.tobytes())
+            for number, row in zip(ids, unit.astype(np.float16), strict=True)
+        ]
         db.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?)", rows)
         db.executemany("DELETE FROM unembedded WHERE memory = ?", [(number,) for number in ids])
         self.rows.forget(ids)
-        return short.astype(np.float32)
 
     def of(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Of these memories those whose vectors are known, in order, and the vectors."""

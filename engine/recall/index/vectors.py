@@ -88,7 +88,8 @@ class Vectors:
 
         Raises ValueError for what is no vector of this model.
         """
-        unit = self._table.put(ids, normal(check(found, self.dimensions, len(ids))))
+        unit = normal(check(found, self.dimensions, len(ids)))
+        self._table.put(ids, unit)
         by_space: dict[int, list[int]] = {}
         for row, standing in enumerate(spaces):
             for space in standing:
