@@ -215,11 +215,11 @@ class Vectors:
         return digest(path) if ahead is None else ahead.result()
 
     def _bring_up_to_date(self, part: Part) -> None:
-        placed = self._places.members(part.space, part.number)
+        placed, since = self._places.members(part.space, part.number), part.change
         gone = [number for number in part.ids if number not in placed]
         if gone:
             part.drop(gone, self._places.change)
-        there, since = part.ids, part.change
+        there = part.ids
         wanted = [n for n, change in placed.items() if n not in there or change > since]
         for start in range(0, len(wanted), _TOGETHER):
             known, found = self.of(wanted[start : start + _TOGETHER])

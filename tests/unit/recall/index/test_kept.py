@@ -112,6 +112,30 @@ def test_it_is_never_older_than_the_database(truth: IndexHouse) -> None:
         assert in_files(work, sorted(ids)) == sorted(ids)
 
 
+def test_a_file_from_before_a_change_and_a_loss_is_brought_up_to_date(truth: IndexHouse) -> None:
+    """As a worker leaves it that is killed before it writes the part down."""
+    ids, folder = told(truth, 15), truth.folder / "recall" / "vectors"
+    with truth.work() as work:
+        truth.settle(work)
+        work.save({})
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        truth.change(ids[2], text="Quite another thing.")
+        truth.forget(ids[7])
+        truth.settle(work)
+    for path in folder.iterdir():
+        path.unlink()
+    for name, data in before.items():
+        (folder / name).write_bytes(data)
+    with truth.work() as work:
+        [near] = of(work).nearest(truth.space("a"), vector("Quite another thing."), 1)
+        assert near[0] == ids[2]
+        assert near[1] == pytest.approx(1.0, abs=0.01)
+        agrees(work, ids)
+        work.save({})
+        agrees(work, ids)
+        assert of(work).remade == []
+
+
 def test_what_is_forgotten_is_read_nowhere(truth: IndexHouse) -> None:
     ids = told(truth, 30)
     with truth.work() as work:
