@@ -49,7 +49,9 @@ def _followed(folder: Path) -> int:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             found = db.execute("SELECT value FROM meta WHERE name = 'rev'").fetchone()
-            waiting = db.execute("SELECT 1 FROM unembedded LIMIT 1").fetchone()
+            waiting = db.execute(
+                "SELECT 1 FROM unembedded UNION ALL SELECT 1 FROM meta WHERE name = 'unmarked'"
+            ).fetchone()
             return 0 if found is None or waiting is not None else int(found[0])
     except (sqlite3.Error, ValueError):
         return 0

@@ -44,21 +44,39 @@ class Showing:
             conditions.append("memory.pinned")
         where = " AND ".join(conditions)
         counted = await self._state.read(
-            f"SELECT count(*) AS total FROM memory WHERE {where}",  # noqa: S608 - ours
+            "SELECT kind, state, sum(memories) AS memories FROM memory_count AS memory"  # noqa: S608
+            f" WHERE {where} GROUP BY kind, state",
             values,
         )
         if request.before is not None:
             where += " AND (memory.at, memory.id) < (?, ?)"
             values += _position(request.before)
-        rows = await self._state.read(
-            f"{book.MEMORY} WHERE {where} ORDER BY memory.at DESC, memory.id DESC LIMIT ?",
-            (*values, request.limit + 1),
+        rows = await self._first(
+            [(row["kind"], row["state"]) for row in counted], where, values, request.limit + 1
         )
         shown = rows[: request.limit]
         return recall.MemoryPage(
             memories=tuple(await self._all(shown)),
-            total=counted[0]["total"],
+            total=sum(row["memories"] for row in counted),
             next=_cursor(shown[-1]) if len(rows) > len(shown) else None,
+        )
+
+    async def _first(
+        self, groups: list[tuple[str, str]], where: str, values: list[Any], most: int
+    ) -> list[Any]:
+        """The newest of these kinds and states. Each has an index of its own to begin with."""
+        each = (
+            f"SELECT * FROM (SELECT memory.id, memory.at FROM memory WHERE {where}"  # noqa: S608 - ours
+            " AND memory.kind = ? AND memory.state = ?"
+            " ORDER BY memory.at DESC, memory.id DESC LIMIT ?)"
+        )
+        if not groups:
+            return []
+        found = f"SELECT id FROM ({' UNION ALL '.join([each] * len(groups))})"  # noqa: S608 - ours
+        return await self._state.read(
+            f"{book.MEMORY} WHERE memory.id IN ({found} ORDER BY at DESC, id DESC LIMIT ?)"
+            " ORDER BY memory.at DESC, memory.id DESC",
+            [*(value for group in groups for value in (*values, *group, most)), most],
         )
 
     async def one(self, request: recall.OneMemory, _call: Call) -> recall.Shown:
@@ -104,10 +122,13 @@ class Showing:
 
     async def namespaces(self, _request: Empty, _call: Call) -> recall.Namespaces:
         rows = await self._state.read(
-            "SELECT namespace.name, namespace.session_id, count(memory.id) AS memories,"
-            " coalesce(sum(memory.pinned), 0) AS pinned, max(memory.at) AS last"
-            " FROM namespace LEFT JOIN memory ON memory.namespace_id = namespace.id"
-            " AND memory.state IN ('live', 'archived')"
+            "SELECT namespace.name, namespace.session_id,"
+            " coalesce(sum(counted.memories), 0) AS memories,"
+            " coalesce(sum(counted.memories) FILTER (WHERE counted.pinned), 0) AS pinned,"
+            " max((SELECT max(memory.at) FROM memory WHERE memory.namespace_id = namespace.id"
+            " AND memory.kind = counted.kind AND memory.state = counted.state)) AS last"
+            " FROM namespace LEFT JOIN memory_count AS counted"
+            " ON counted.namespace_id = namespace.id AND counted.state IN ('live', 'archived')"
             " LEFT JOIN session ON session.id = namespace.session_id"
             " WHERE session.deleted_at IS NULL GROUP BY namespace.id"
             " ORDER BY last DESC, namespace.name"
@@ -128,13 +149,14 @@ class Showing:
     async def stats(self, index: Index, folders: tuple[Folder, ...] = ()) -> Stats:
         """Counts of the truth, and how the index stands to it."""
         counted = await self._state.read(
-            "SELECT count(*) AS memories, coalesce(sum(pinned), 0) AS pinned,"
-            " coalesce(sum(state = 'live'), 0) AS live,"
-            " coalesce(sum(state = 'merged'), 0) AS merged,"
-            " coalesce(sum(state = 'replaced'), 0) AS replaced,"
-            " coalesce(sum(state = 'archived'), 0) AS archived,"
+            "SELECT coalesce(sum(memories), 0) AS memories,"
+            " coalesce(sum(memories) FILTER (WHERE pinned), 0) AS pinned,"
+            " coalesce(sum(memories) FILTER (WHERE state = 'live'), 0) AS live,"
+            " coalesce(sum(memories) FILTER (WHERE state = 'merged'), 0) AS merged,"
+            " coalesce(sum(memories) FILTER (WHERE state = 'replaced'), 0) AS replaced,"
+            " coalesce(sum(memories) FILTER (WHERE state = 'archived'), 0) AS archived,"
             " (SELECT count(*) FROM forgotten) AS forgotten,"
-            " (SELECT count(*) FROM namespace) AS namespaces FROM memory"
+            " (SELECT count(*) FROM namespace) AS namespaces FROM memory_count"
         )
         told = dict(counted[0]) | {
             "archive_files": await self._vault.verify(),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +23,22 @@ import hnswlib
 import numpy as np
 from blake3 import blake3
 
+from engine.recall.index.kept import Kept, write
 from engine.recall.index.signs import Signs
 
 MOST = 131_072
 """Vectors in a part: writing one takes a moment, making one anew two minutes."""
+BARE = 1_024
+"""A part of fewer has no graph and no file: a graph takes 2.5 MiB however small, and there may
+be thousands of small namespaces."""
 LINKS, BUILD, LOOK = 16, 120, 512
 """M, ef_construction and the least ef of hnswlib: for a recall@10 of at least 0.99, measured."""
 LOOK_OF_MANY = 320
 """Of many parts none has all of the nearest: each may look less far."""
+_LOCKS = 65_536 * 40
+"""hnswlib has a lock for each of so many labels, in every graph."""
+ROWS = ".rows"
+"""The end of the name of the file with its vectors."""
 _SEED = 1993
 _FIRST = 64
 
@@ -59,6 +68,9 @@ class Part:
         self._index = self._empty(_FIRST)
         self._ids: set[int] = set()
         self._dead: set[int] = set()
+        self._fresh: set[int] = set()
+        self.kept: Kept | None = None
+        """Its file, where it was written or loaded and can be read."""
         self.change = 0
         self.dirty = False
 
@@ -72,8 +84,9 @@ class Part:
         return len(self._ids) - len(self._dead)
 
     @property
-    def full(self) -> bool:
-        return len(self._ids) >= MOST
+    def taken(self) -> int:
+        """How many are in it, with what is dead."""
+        return len(self._ids)
 
     @property
     def wasteful(self) -> bool:
@@ -100,6 +113,7 @@ class Part:
         if len(ids):
             self._index.add_items(checked, np.asarray(ids, np.int64))
         self._ids.update(ids)
+        self._fresh.update(ids)
         self._touched(change)
 
     def drop(self, ids: Sequence[int], change: int) -> None:
@@ -127,12 +141,19 @@ class Part:
         """Those that are alive."""
         return self._ids - self._dead
 
-    def signs(self) -> Signs:
-        """Of those that are alive."""
-        ids = np.fromiter(self.ids, np.int64)
-        ids.sort()
-        vectors = self._index.get_items(ids) if len(ids) else np.empty((0, self._dimensions))
-        return Signs.of(self.change, ids, np.asarray(vectors, np.float32))
+    @property
+    def changed(self) -> set[int]:
+        """Those of whom its file does not say the truth."""
+        return self._fresh | self._dead
+
+    def signs(self) -> Signs | None:
+        """Of those that are alive, as its file has them; None where it cannot be read."""
+        if self.kept is None:
+            return None
+        places = np.argsort(self.kept.labels)
+        dead = np.fromiter(self._dead, np.int64)
+        places = places[~np.isin(self.kept.labels[places], dead)]
+        return Signs.of(self.change, self.kept.labels[places], self.kept.packed(places))
 
     # --- finding --------------------------------------------------------------------------------
 
@@ -173,7 +194,25 @@ class Part:
         draft.replace(self._beside)
         if old is not None and old.file != name:
             (self._folder / old.file).unlink(missing_ok=True)
+            (self._folder / old.file).with_suffix(ROWS).unlink(missing_ok=True)
         self.dirty = False
+        self._keep(self._folder / name, told.blake3)
+
+    def _keep(self, path: Path, of: str) -> None:
+        """Opens the vectors of a part's file, made where they are not there."""
+        self._fresh.clear()
+        rows, form = path.with_suffix(ROWS), (self._dimensions, len(self._ids))
+        try:
+            self.kept = Kept(rows, of, *form)
+            if set(self.kept.labels.tolist()) == self._ids:
+                return
+        except (OSError, ValueError):
+            pass
+        try:
+            write(rows, path, of, *form)
+            self.kept = Kept(rows, of, *form)
+        except (OSError, ValueError, struct.error):  # Then the database is read instead.
+            self.kept = None
 
     def _written(self) -> Written | None:
         try:
@@ -182,6 +221,12 @@ class Part:
             return Written(**found)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
+
+    @property
+    def files(self) -> set[str]:
+        """The names of those that belong to it, if it was written."""
+        file = self.file
+        return set() if file is None else {self._beside.name, file.name, f"{file.stem}{ROWS}"}
 
     @property
     def file(self) -> Path | None:
@@ -217,18 +262,12 @@ class Part:
         self._index, self._ids = index, set(index.get_ids_list())
         self._dead = set(map(int, dead)) & self._ids
         self.change, self.dirty = told.change, False
-
-    def remove(self) -> None:
-        """Its files."""
-        told = self._written()
-        self._beside.unlink(missing_ok=True)
-        if told is not None:
-            (self._folder / told.file).unlink(missing_ok=True)
+        self._keep(path, told.blake3)
 
 
 def size_of(count: int, dimensions: int) -> int:
     """Bytes that so many take: each vector, its links on the lowest level, its label."""
-    return count * (dimensions * 4 + LINKS * 8 + 4 + 8 + LINKS)
+    return _LOCKS + count * (dimensions * 4 + LINKS * 8 + 4 + 8 + LINKS)
 
 
 def vars_of(told: Written) -> dict[str, Any]:

@@ -59,32 +59,35 @@ CREATE TABLE place (
 CREATE INDEX place_by_digest ON place (space, digest) WHERE digest IS NOT NULL;
 CREATE INDEX place_by_slot ON place (space, slot) WHERE slot IS NOT NULL;
 
--- 16-bit floats of unit length; those who wait for theirs, newest first.
-CREATE TABLE vector (memory INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
-CREATE TABLE unembedded (memory INTEGER PRIMARY KEY) STRICT;
-
--- Which part of the vector index has it, and since which change.
-CREATE TABLE placed (
-    key INTEGER PRIMARY KEY, part INTEGER NOT NULL, change INTEGER NOT NULL
-) STRICT;
-CREATE INDEX placed_by_part ON placed (part);
-
 -- The parts of each space: how many are alive in it, and the change that touched it last. A part
 -- whose file, or whose signs, say the same is as it should be.
 CREATE TABLE part (
     space INTEGER NOT NULL, number INTEGER NOT NULL, alive INTEGER NOT NULL,
     change INTEGER NOT NULL, PRIMARY KEY (space, number)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE signs (
-    space INTEGER NOT NULL, number INTEGER NOT NULL, change INTEGER NOT NULL,
-    ids BLOB NOT NULL, bits BLOB NOT NULL, PRIMARY KEY (space, number)
-) STRICT;
-
 -- A newer memory that should take the place of an older one; gone once the truth says so.
 CREATE TABLE verdict (
     older INTEGER PRIMARY KEY, newer INTEGER NOT NULL, how TEXT NOT NULL
 ) STRICT;
 """
+
+VECTORS = (
+    # 16-bit floats of unit length; those who wait for theirs, newest first.
+    "CREATE TABLE vector (memory INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT",
+    "CREATE TABLE unembedded (memory INTEGER PRIMARY KEY) STRICT",
+    # Which part of the vector index has it, and since which change.
+    (
+        "CREATE TABLE placed (key INTEGER PRIMARY KEY, part INTEGER NOT NULL,"
+        " change INTEGER NOT NULL) STRICT"
+    ),
+    "CREATE INDEX placed_by_part{0} ON placed (part)",
+    (
+        "CREATE TABLE signs (space INTEGER NOT NULL, number INTEGER NOT NULL,"
+        " change INTEGER NOT NULL, ids BLOB NOT NULL, bits BLOB NOT NULL,"
+        " PRIMARY KEY (space, number)) STRICT"
+    ),
+)
+"""What another model makes anew, beside what is put aside (``changing``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,8 @@ class Shelf:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         db = self._connect()
         db.executescript(_SCHEMA)
+        for statement in VECTORS:
+            db.execute(statement.format(""))
         db.execute("INSERT INTO meta VALUES ('truth', ?)", (self._truth,))
         db.execute(f"PRAGMA user_version = {VERSION}")
         return db

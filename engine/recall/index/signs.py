@@ -30,8 +30,9 @@ class Signs:
     bits: np.ndarray
 
     @classmethod
-    def of(cls, change: int, ids: np.ndarray, vectors: np.ndarray) -> Signs:
-        return cls(change, ids.astype(np.int64), _packed(vectors))
+    def of(cls, change: int, ids: np.ndarray, packed: np.ndarray) -> Signs:
+        """``packed``: a row of bytes for each, with a bit a dimension."""
+        return cls(change, ids.astype(np.int64), _in_words(packed))
 
     @classmethod
     def read(cls, change: int, ids: bytes, bits: bytes, dimensions: int) -> Signs | None:
@@ -76,18 +77,20 @@ class SignTable:
         """Bytes in memory."""
         return sum(signs.size for signs in self._held.values())
 
-    def put(self, space: int, number: int, signs: Signs) -> None:
-        """Those of a part that was written down."""
+    def put(self, space: int, number: int, signs: Signs | None) -> None:
+        """Those of a part that was written down; None where they cannot be had."""
         self._held.pop((space, number), None)
-        if len(signs.ids) < _LEAST:
-            self._shelf.db.execute(
-                "DELETE FROM signs WHERE space = ? AND number = ?", (space, number)
-            )
+        if signs is None or len(signs.ids) < _LEAST:
+            self.drop(space, number)
             return
         self._shelf.db.execute(
             "INSERT OR REPLACE INTO signs VALUES (?, ?, ?, ?, ?)",
             (space, number, signs.change, signs.ids.tobytes(), signs.bits.tobytes()),
         )
+
+    def drop(self, space: int, number: int) -> None:
+        """There are none of it any more."""
+        self._shelf.db.execute("DELETE FROM signs WHERE space = ? AND number = ?", (space, number))
 
     def get(self, space: int, number: int) -> Signs | None:
         """As they were when the part was written down; None where none are kept, or damaged."""
@@ -111,8 +114,11 @@ def _words(dimensions: int) -> int:
 
 
 def _packed(vectors: np.ndarray) -> np.ndarray:
-    rows, dimensions = vectors.shape
-    held = np.zeros((rows, _words(dimensions) * 8), np.uint8)
-    packed = np.packbits(vectors > 0, axis=1)
-    held[:, : packed.shape[1]] = packed
+    return _in_words(np.packbits(vectors > 0, axis=1))
+
+
+def _in_words(packed: np.ndarray) -> np.ndarray:
+    rows, width = packed.shape
+    held = np.zeros((rows, -(-width // 8) * 8), np.uint8)
+    held[:, :width] = packed
     return np.ascontiguousarray(held.view(np.uint64).T)

@@ -12,12 +12,14 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from engine.recall.index.parts import (
+    BARE,
     LOOK,
     LOOK_OF_MANY,
     MOST,
@@ -27,14 +29,14 @@ from engine.recall.index.parts import (
     digest,
     size_of,
 )
-from engine.recall.index.shelf import Shelf, among, key_of, memory_of, span
+from engine.recall.index.places import Places
+from engine.recall.index.shelf import Shelf, key_of, memory_of
 from engine.recall.index.signs import Signs, SignTable
+from engine.recall.index.table import Table
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LEAST = 32
-_OFF = 0.05
-"""By more than so much the square of a unit vector's length is never off, of 16-bit floats."""
 _TOGETHER = 4_096
 """Vectors that are read from the database at a time."""
 _MANY = 8
@@ -57,28 +59,29 @@ class Vectors:
         self._folder = shelf.folder / "vectors"
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._loaded: OrderedDict[tuple[int, int], Part] = OrderedDict()
-        self._change = int(shelf.get("change") or 0)
-        self._numbers: dict[int, list[int]] = {}
+        self._places = Places(shelf)
         self._hashing = ThreadPoolExecutor(1, "hashing")
         self._looking = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "looking")
         self._hashed: dict[Path, Future[str]] = {}
         self._signs = SignTable(shelf, dimensions)
         self._wanted: OrderedDict[tuple[int, int], int] = OrderedDict()
         """Parts that a search did without, and how many are in each."""
-        self.remade: list[str] = []
-        """Parts that were made anew, and why; whoever tells them empties it."""
+        self._litter: list[Path] = []
+        self._table = Table(shelf, dimensions)
+        self.remade = self._table.remade
+        """What was made anew, and why; whoever tells it empties it."""
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
         graphs = sum(part.size for part in self._loaded.values())
-        return graphs + self._signs.size
+        return graphs + self._signs.size + self._table.rows.size
 
     @property
     def dirty(self) -> bool:
         return any(part.dirty for part in self._loaded.values())
 
-    # --- vectors in the database ----------------------------------------------------------------
+    # --- putting in -----------------------------------------------------------------------------
 
     def put(self, spaces: Sequence[tuple[int, ...]], ids: Sequence[int], found: np.ndarray) -> None:
         """Stores vectors of unit length, and puts each into the spaces where it stands.
@@ -86,13 +89,7 @@ class Vectors:
         Raises ValueError for what is no vector of this model.
         """
         unit = normal(check(found, self.dimensions, len(ids)))
-        db = self._shelf.db
-        rows = [
-            (number, row.tobytes())
-            for number, row in zip(ids, unit.astype(np.float16), strict=True)
-        ]
-        db.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?)", rows)
-        db.executemany("DELETE FROM unembedded WHERE memory = ?", [(number,) for number in ids])
+        self._table.put(ids, unit)
         by_space: dict[int, list[int]] = {}
         for row, standing in enumerate(spaces):
             for space in standing:
@@ -107,104 +104,81 @@ class Vectors:
             self._insert(space, [memory], found)
 
     def _insert(self, space: int, ids: list[int], unit: np.ndarray) -> None:
-        where = self._placed(space, ids)
+        placed = self._places.of(key_of(space, number) for number in ids)
+        where = {memory_of(key): part for key, part in placed.items()}
         new = [i for i, number in enumerate(ids) if number not in where]
         for part_number in {*where.values()}:
             rows = [i for i, number in enumerate(ids) if where.get(number) == part_number]
-            self._into(space, part_number, [ids[i] for i in rows], unit[rows])
+            self._into(space, part_number, [ids[i] for i in rows], unit[rows], 0)
         while new:
             part_number = self._open_part(space)
-            part = self.part(space, part_number)
-            room = max(1, MOST - len(part.ids))
+            room = max(1, MOST - self._taken(space, part_number))
             rows, new = new[:room], new[room:]
-            self._into(space, part_number, [ids[i] for i in rows], unit[rows])
+            self._into(space, part_number, [ids[i] for i in rows], unit[rows], len(rows))
 
-    def _into(self, space: int, number: int, ids: list[int], unit: np.ndarray) -> None:
-        part = self.part(space, number)
-        if number not in self.numbers(space):
-            self._numbers[space].append(number)
-        self._change += 1
-        part.put(ids, unit, self._change)
-        self._shelf.db.executemany(
-            "INSERT OR REPLACE INTO placed VALUES (?, ?, ?)",
-            [(key_of(space, memory), number, self._change) for memory in ids],
-        )
-        self._note(part)
+    def _into(self, space: int, number: int, ids: list[int], unit: np.ndarray, more: int) -> None:
+        """``more``: how many of them are new there."""
+        part = None if self._is_bare(space, number, more) else self.part(space, number)
+        self._places.change += 1
+        self._places.put(space, number, ids)
+        if part is None:
+            self._note_bare(space, number)
+        else:
+            part.put(ids, unit, self._places.change)
+            self._note(part)
 
     def _note(self, part: Part) -> None:
-        """Writes down what the part's file must say to be as it should be."""
-        self._shelf.db.execute(
-            "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)",
-            (part.space, part.number, len(part), part.change),
-        )
-        self._shelf.put("change", self._change)
+        self._places.note(part.space, part.number, len(part), part.change)
 
-    def _placed(self, space: int, ids: Iterable[int]) -> dict[int, int]:
-        keys = ",".join(str(key_of(space, number)) for number in ids)
-        return {
-            memory_of(key): part
-            for key, part in self._shelf.db.execute(
-                f"SELECT key, part FROM placed WHERE key IN ({keys})"  # noqa: S608 - numbers
-            )
-        }
+    def _note_bare(self, space: int, number: int) -> None:
+        places = self._places
+        places.note(space, number, len(places.members(space, number)), places.change)
 
     def _open_part(self, space: int) -> int:
-        numbers = self.numbers(space)
+        numbers = self._places.numbers(space)
         if not numbers:
             return 0
-        return numbers[-1] + 1 if self.part(space, numbers[-1]).full else numbers[-1]
+        last = numbers[-1]
+        return last + 1 if self._taken(space, last) >= MOST else last
 
-    def numbers(self, space: int) -> list[int]:
-        """The parts of a space, in order."""
-        if space not in self._numbers:
-            rows = self._shelf.db.execute(
-                "SELECT number FROM part WHERE space = ? ORDER BY number", (space,)
-            )
-            self._numbers[space] = [row[0] for row in rows]
-        return self._numbers[space]
+    def _taken(self, space: int, number: int) -> int:
+        """Places that are taken in a part, also by what is dead."""
+        if self._is_bare(space, number):
+            return self._places.alive(space, number)
+        return self.part(space, number).taken
 
     def of(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Of these memories those whose vectors are known, in order, and the vectors."""
-        marks, values = among(ids)
-        rows = self._shelf.db.execute(
-            "SELECT memory, data FROM vector"  # noqa: S608 - numbers
-            f" WHERE memory IN ({marks}) AND length(data) = ? ORDER BY memory",
-            (*values, 2 * self.dimensions),
-        ).fetchall()
-        known = np.asarray([row[0] for row in rows], np.int64)
-        data = np.frombuffer(b"".join([row[1] for row in rows]), np.float16)
-        found = data.reshape(len(rows), self.dimensions).astype(np.float32)
-        lengths = np.einsum("ij,ij->i", found, found)
-        whole = (np.abs(lengths - 1) < _OFF) | (lengths == 0)
-        if whole.all():
-            return known, found
-        self._make_again(known[~whole].tolist())
-        return known[whole], found[whole]
-
-    def _make_again(self, ids: Sequence[int]) -> None:
-        """These were damaged: they wait for other vectors."""
-        rows = [(number,) for number in ids]
-        self._shelf.db.executemany("DELETE FROM vector WHERE memory = ?", rows)
-        self._shelf.db.executemany("INSERT OR IGNORE INTO unembedded VALUES (?)", rows)
-        self.remade += [f"the vector of memory {number}: it was damaged" for number in ids]
+        return self._table.of(ids)
 
     # --- taking out -----------------------------------------------------------------------------
 
     def drop(self, keys: Iterable[int], *, erase: bool = False) -> None:
         """They are found no more. ``erase``: nothing of their vectors stays in any file."""
-        rows = [
-            (key, part)
-            for key in keys
-            for (part,) in self._shelf.db.execute("SELECT part FROM placed WHERE key = ?", (key,))
-        ]
-        for key, number in rows:
-            part = self.part(key >> 32, number)
-            self._change += 1
-            (part.erase if erase else part.drop)([memory_of(key)], self._change)
-            self._shelf.db.execute("DELETE FROM placed WHERE key = ?", (key,))
-            self._note(part)
+        for key, number in self._places.of(keys).items():
+            space = key >> 32
+            part = None if self._is_bare(space, number) else self.part(space, number)
+            self._places.change += 1
+            self._places.drop(key)
+            self._table.rows.forget([memory_of(key)])
+            if part is None:
+                self._note_bare(space, number)
+            else:
+                (part.erase if erase else part.drop)([memory_of(key)], self._places.change)
+                self._note(part)
 
     # --- parts ----------------------------------------------------------------------------------
+
+    def _is_bare(self, space: int, number: int, more: int = 0) -> bool:
+        """Whether a part is, and with so many more stays, too small for a graph: it is compared
+        whole. One that had a graph keeps it until the next start."""
+        if (space, number) in self._loaded:
+            return False
+        alive = self._places.alive(space, number)
+        return alive + more < BARE and self._empty(space, number).file is None
+
+    def _empty(self, space: int, number: int) -> Part:
+        return Part(self._folder, space, number, self.dimensions, self._model)
 
     def part(self, space: int, number: int) -> Part:
         """A part, loaded, brought up to date, or made anew."""
@@ -213,31 +187,26 @@ class Vectors:
             self._loaded.move_to_end(key)
             return held
         self._wanted.pop(key, None)
-        part = Part(self._folder, space, number, self.dimensions, self._model)
-        if (noted := self._noted(space, number)) is not None:
+        part = self._empty(space, number)
+        if (noted := self._places.noted(space, number)) is not None:
             try:
                 part.load(self._digest)
             except UnusableError as error:
-                part = Part(self._folder, space, number, self.dimensions, self._model)
-                self.remade.append(f"part {number} of space {space}: {error}")
+                if noted[0] >= BARE or part.file is not None:  # Else it had none yet.
+                    self.remade.append(f"part {number} of space {space}: {error}")
+                part = self._empty(space, number)
             if (len(part), part.change) != noted:
                 self._bring_up_to_date(part)
         self._loaded[key] = part
+        self._table.rows.add(key, part.kept, part.changed)
         self._let_go(key)
         return part
-
-    def _noted(self, space: int, number: int) -> tuple[int, int] | None:
-        """How many are alive in a part, and its last change; None where there is no such part."""
-        found: tuple[int, int] | None = self._shelf.db.execute(
-            "SELECT alive, change FROM part WHERE space = ? AND number = ?", (space, number)
-        ).fetchone()
-        return found
 
     def _hash_ahead(self, space: int, numbers: Sequence[int]) -> None:
         """Of several parts that are to be loaded, each is hashed while those before it load."""
         missing = [number for number in numbers if (space, number) not in self._loaded]
         for number in missing if len(missing) > 1 else ():
-            file = Part(self._folder, space, number, self.dimensions, self._model).file
+            file = self._empty(space, number).file
             if file is not None:
                 self._hashed[file] = self._hashing.submit(digest, file)
 
@@ -246,23 +215,16 @@ class Vectors:
         return digest(path) if ahead is None else ahead.result()
 
     def _bring_up_to_date(self, part: Part) -> None:
-        low, high = span(part.space)
-        placed = {
-            memory_of(key): change
-            for key, change in self._shelf.db.execute(
-                "SELECT key, change FROM placed WHERE part = ? AND key BETWEEN ? AND ?",
-                (part.number, low, high),
-            )
-        }
+        placed, since = self._places.members(part.space, part.number), part.change
         gone = [number for number in part.ids if number not in placed]
         if gone:
-            part.drop(gone, self._change)
-        there, since = part.ids, part.change
+            part.drop(gone, self._places.change)
+        there = part.ids
         wanted = [n for n, change in placed.items() if n not in there or change > since]
         for start in range(0, len(wanted), _TOGETHER):
             known, found = self.of(wanted[start : start + _TOGETHER])
             if len(known):
-                part.put(known.tolist(), found, self._change)
+                part.put(known.tolist(), found, self._places.change)
         self._note(part)
 
     def _let_go(self, used: tuple[int, int]) -> None:
@@ -277,7 +239,7 @@ class Vectors:
         for (space, number), part in list(self._loaded.items()):
             kept = part
             if part.wasteful:
-                kept = Part(self._folder, space, number, self.dimensions, self._model)
+                kept = self._empty(space, number)
                 self._bring_up_to_date(kept)
                 self._loaded[space, number] = kept
             if kept.dirty:
@@ -287,29 +249,29 @@ class Vectors:
         """The part's file, and its signs."""
         part.save()
         self._signs.put(part.space, part.number, part.signs())
+        self._table.rows.add((part.space, part.number), part.kept, part.changed)
 
     def clean(self) -> None:
-        """Removes files that nothing refers to any more."""
+        """Finds files that nothing refers to any more (``sweep`` removes them), and those of parts
+        that need no graph."""
         kept = set()
         for path in self._folder.glob("*.json"):
-            space, _, number = path.stem.partition("-")
-            known = self._shelf.db.execute(
-                "SELECT 1 FROM placed WHERE part = ? AND key BETWEEN ? AND ? LIMIT 1",
-                (int(number), *span(int(space))),
-            ).fetchone()
-            part = Part(self._folder, int(space), int(number), self.dimensions, self._model)
-            if known is None:
-                part.remove()
-                for table in ("part", "signs"):
-                    self._shelf.db.execute(
-                        f"DELETE FROM {table} WHERE space = ? AND number = ?",  # noqa: S608 - ours
-                        (int(space), int(number)),
-                    )
-            elif (file := part.file) is not None:
-                kept |= {file.name, path.name}
-        for path in self._folder.iterdir():
-            if path.name not in kept:
+            space, number = map(int, path.stem.split("-"))
+            part = self._empty(space, number)
+            if self._places.alive(space, number) < BARE or part.file is None:
                 path.unlink()
+                self._signs.drop(space, number)
+            else:
+                kept |= part.files
+        self._litter = [path for path in self._folder.iterdir() if path.name not in kept]
+        self._places.clean()
+
+    def sweep(self) -> bool:
+        """Removes one of the files that nothing refers to; False where there is none. It takes ten
+        milliseconds for each that is large."""
+        if self._litter:
+            self._litter.pop().unlink(missing_ok=True)
+        return bool(self._litter)
 
     # --- finding --------------------------------------------------------------------------------
 
@@ -324,10 +286,12 @@ class Vectors:
         Of many parts each gives its share, three times over: the nearest seldom lie in one.
         """
         query = check(vector[None, :], self.dimensions, 1)[0]
-        numbers = self.numbers(space)
+        numbers = self._places.numbers(space)
         each = min(count, max(_LEAST, 3 * count // max(1, len(numbers))))
-        signs = self._by_signs(space, numbers)
-        graphs = [number for number in numbers if (space, number) not in signs]
+        bare = [number for number in numbers if self._is_bare(space, number)]
+        drawn = [number for number in numbers if number not in bare]
+        signs = self._by_signs(space, drawn)
+        graphs = [number for number in drawn if (space, number) not in signs]
         self._hash_ahead(space, graphs)
         parts = [self.part(space, number) for number in graphs]
         # hnswlib and NumPy let go of the interpreter while they look: several cores, several parts.
@@ -339,7 +303,10 @@ class Vectors:
             found = [hit for look in looks for hit in look.result()]
             if likely:
                 found += self.compared(query, [one.result() for one in likely])
-            return sorted(found, key=lambda hit: -hit[1])[:count]
+            for number in bare:
+                known, vectors = self.of(list(self._places.members(space, number)))
+                found += zip(known.tolist(), (vectors @ query).tolist(), strict=True)
+            return sorted(found, key=itemgetter(1), reverse=True)[:count]
 
         return finish
 
@@ -347,7 +314,7 @@ class Vectors:
         """Of the parts that are not loaded those whose signs are known, if they are many, or more
         than the budget holds."""
         missing = {
-            (space, number): self._noted(space, number) or (0, -1)
+            (space, number): self._places.noted(space, number) or (0, -1)
             for number in numbers
             if (space, number) not in self._loaded
         }
@@ -363,7 +330,7 @@ class Vectors:
 
     def signs(self, space: int) -> list[Signs]:
         """Those of a space's parts, as they were when these were written down."""
-        kept = (self._signs.get(space, number) for number in self.numbers(space))
+        kept = (self._signs.get(space, number) for number in self._places.numbers(space))
         return [signs for signs in kept if signs is not None]
 
     def begin_work(self, work: Callable[[Signs], T], signs: Signs) -> Future[T]:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.recall.index import changing
 from engine.recall.index.finding import Finder, Query, query_vector
 from engine.recall.index.following import Follower, Truth
 from engine.recall.index.shelf import SHARED, Shelf
@@ -63,7 +64,7 @@ class Work:
         self._model, self._dimensions = "", 0
         self._told: tuple[Any, ...] = ()
         self._told_at = self._saved_at = self._moved_at = 0.0
-        self._to_embed = self._shelf.count("unembedded")
+        self._to_embed = changing.waiting(self._shelf)
         self._behind = self._truth.behind(self._shelf.rev)
         if model := self._shelf.get("model"):
             self._use(model, int(self._shelf.get("dimensions") or 0))
@@ -76,14 +77,11 @@ class Work:
         if (model, dimensions) != (self._model, self._dimensions):
             db = self._shelf.db
             db.execute("BEGIN IMMEDIATE")
-            db.execute("DELETE FROM vector")
-            for table in ("placed", "part", "signs"):
-                db.execute(f"DELETE FROM {table}")  # noqa: S608 - ours
-            db.execute("INSERT OR IGNORE INTO unembedded SELECT memory FROM place")
+            changing.begin(self._shelf)
             self._shelf.put("model", model)
             self._shelf.put("dimensions", dimensions)
             db.execute("COMMIT")
-            self._to_embed = self._shelf.count("unembedded")
+            self._to_embed = changing.waiting(self._shelf)
             self._use(model, dimensions)
         return {"vectors": self._vectors is not None}
 
@@ -112,7 +110,7 @@ class Work:
                 ]
             )
         if len(rows) != len(waiting):
-            self._to_embed = self._shelf.count("unembedded")
+            self._to_embed = changing.waiting(self._shelf)
         return {"rows": rows}
 
     def vectors(self, command: Frame) -> Frame:
@@ -182,7 +180,7 @@ class Work:
         size = sum(path.stat().st_size for path in self._shelf.folder.rglob("*") if path.is_file())
         return {
             "behind": self._truth.behind(self._shelf.rev),
-            "to_embed": self._shelf.count("unembedded"),
+            "to_embed": changing.waiting(self._shelf),
             "model": self._model,
             "dimensions": self._dimensions,
             "vectors": self._shelf.count("vector"),
@@ -194,7 +192,7 @@ class Work:
 
     def forget(self, _command: Frame) -> Frame:
         """Follows the truth to its end; then no file holds anything of what is gone there."""
-        while self._follower.step(self._vectors, STEP):
+        while self._follower.step(self._vectors, STEP) or self._tidy():
             pass
         db = self._shelf.db
         # FTS5 keeps what was deleted until it merges, SQLite copies of what it moved.
@@ -202,6 +200,7 @@ class Work:
         if self._vectors is not None:
             self._vectors.save()
         db.execute("VACUUM")
+        self._to_embed = changing.waiting(self._shelf)
         busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return {"problem": "its log is still in use" if busy else ""}
 
@@ -239,11 +238,17 @@ class Work:
             more = self._follower.step(self._vectors, STEP)
             if self._shelf.rev != before:
                 self._moved_at = time.monotonic()
-                self._to_embed = self._shelf.count("unembedded")
+                self._to_embed = changing.waiting(self._shelf)
+        more = more or self._tidy()
         self._behind = self._truth.behind(self._shelf.rev) if more else 0
         self._report()
         self._save_now_and_then(quiet=not more)
         return more
+
+    def _tidy(self) -> bool:
+        """A step of clearing away what another model has left."""
+        swept = self._vectors is not None and self._vectors.sweep()
+        return changing.step(self._shelf) or swept
 
     @property
     def lacks_parts(self) -> bool:
@@ -260,7 +265,7 @@ class Work:
 
     def _report(self) -> None:
         if self._vectors is not None and self._vectors.remade:
-            self._to_embed = self._shelf.count("unembedded")  # A damaged vector waits for another.
+            self._to_embed = changing.waiting(self._shelf)  # A damaged vector waits for another.
         state = (self._behind, self._to_embed)
         clock = time.monotonic()
         if state != self._told and (clock - self._told_at >= _TELL_S or not any(state)):

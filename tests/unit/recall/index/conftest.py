@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.recall.index import vectors
 from tests.unit.recall.index_house import IndexHouse, index_house
 
 
@@ -14,3 +15,9 @@ from tests.unit.recall.index_house import IndexHouse, index_house
 def truth(tmp_path: Path) -> Iterator[IndexHouse]:
     with index_house(tmp_path / "truth") as house:
         yield house
+
+
+@pytest.fixture(autouse=True)
+def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few there are, they have a graph; ``test_bare`` is of those that have none."""
+    monkeypatch.setattr(vectors, "BARE", 1)

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import numpy as np
 import pytest
 
 from engine.recall.index import worker
@@ -25,12 +26,16 @@ KILLS = 50
 WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "tuesday", "falcon")
 
 
-class Peer:
-    """The worker as the engine starts it; vectors are made here, as the engine does."""
+START = "from engine.recall.index import vectors, worker; vectors.BARE = {}; worker.main()"
 
-    def __init__(self, house: IndexHouse) -> None:
+
+class Peer:
+    """The worker as the engine starts it; vectors are made here, as the engine does. ``bare``: of
+    fewer no graph is made."""
+
+    def __init__(self, house: IndexHouse, bare: int = 1) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine.recall.index.worker"],
+            [sys.executable, "-P", "-c", START.format(bare)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -86,9 +91,9 @@ class Peer:
                 pass
 
 
-def work_until_killed(house: IndexHouse, chance: random.Random) -> None:
+def work_until_killed(house: IndexHouse, chance: random.Random, bare: int = 1) -> None:
     """Says, changes, forgets and indexes until the worker is gone."""
-    peer = Peer(house)
+    peer = Peer(house, bare)
     timer = peer.kill_in(chance.uniform(0.0, 0.25))
     known: list[int] = []
     try:
@@ -117,6 +122,30 @@ def answers(house: IndexHouse, work: worker.Work) -> dict[tuple[str, str, int], 
         for name in "ab"
         for hit in house.found(work, query, name)["hits"]
     }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_kills_while_parts_get_graphs_and_lose_them_spoil_nothing(truth: IndexHouse) -> None:
+    chance = random.Random(20)
+    for _ in range(20):
+        work_until_killed(truth, chance, chance.choice((1, 40, 1_024)))
+    with truth.work() as work:
+        truth.settle(work)
+        work.save({})
+        alive = [row[0] for row in truth.db.execute("SELECT id FROM memory WHERE state = 'live'")]
+        vectors = work._vectors
+        assert vectors is not None
+        rows = dict(work._shelf.db.execute("SELECT memory, data FROM vector"))
+        for name in "ab":
+            space = truth.space(name)
+            [number] = vectors._places.numbers(space)
+            part = vectors.part(space, number)
+            assert set(vectors._places.members(space, number)) == part.ids <= set(alive)
+            known, found = vectors.of(sorted(part.ids))
+            read = zip(known.tolist(), found.astype(np.float16), strict=True)
+            assert {n: row.tobytes() for n, row in read} == {n: rows[n] for n in part.ids}
+        assert sum(map(len, vectors._loaded.values())) == len(alive) == len(rows)
 
 
 @pytest.mark.slow

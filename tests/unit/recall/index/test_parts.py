@@ -93,7 +93,7 @@ def test_what_was_saved_is_there_again(folder: Path) -> None:
     assert loaded.change == 6
     for query in found[:20]:
         assert loaded.nearest(query, 10) == part.nearest(query, 10)
-    assert len(list(folder.iterdir())) == 2  # nothing older is left
+    assert len(list(folder.iterdir())) == 3  # nothing older is left
 
 
 def test_a_file_for_another_model_or_length_is_not_loaded(folder: Path) -> None:

@@ -129,7 +129,7 @@ def test_the_nearest_are_among_the_likely() -> None:
     spread = chance.standard_normal((48, 384), dtype=np.float32)
     some = chance.standard_normal((20_000, 48), dtype=np.float32) @ spread
     some /= np.linalg.norm(some, axis=1, keepdims=True)
-    taken = Signs.of(1, np.arange(len(some)), some)
+    taken = Signs.of(1, np.arange(len(some)), np.packbits(some > 0, axis=1))
     right = 0
     for query in chance.standard_normal((50, 48), dtype=np.float32) @ spread:
         nearest = np.argsort(-(some @ query))[:10]
@@ -140,7 +140,7 @@ def test_the_nearest_are_among_the_likely() -> None:
 @given(st.integers(1, 40), st.integers(1, 200))
 def test_signs_are_read_as_they_were_written(count: int, dimensions: int) -> None:
     some = np.random.default_rng(count).standard_normal((count, dimensions)).astype(np.float32)
-    taken = Signs.of(3, np.arange(count) * 7, some)
+    taken = Signs.of(3, np.arange(count) * 7, np.packbits(some > 0, axis=1))
     again = Signs.read(3, taken.ids.tobytes(), taken.bits.tobytes(), dimensions)
     assert again is not None
     assert (again.bits == taken.bits).all()
