@@ -69,7 +69,13 @@ _HASH = """
 UPDATE file INDEXED BY file_by_inode SET blake3 = v7, checked_at = v8 FROM temp.batch
 WHERE library = v1 AND dev = v2 AND ino = v3 AND size = v4 AND mtime_ns = v5 AND ctime_ns = v6
 """
-
+# Few files are in the index of these; without the first condition SQLite would read all the others.
+_NUMBERS = """
+SELECT library.*, damaged - unread AS damaged, unread FROM library, (
+    SELECT count(*) AS damaged, coalesce(sum(damage = 'unread'), 0) AS unread
+    FROM file INDEXED BY file_damaged WHERE library = ?1 AND damage <> '')
+WHERE id = ?1
+"""
 
 Placed = Callable[[Transaction, int, Iterable[bytes]], Awaitable[None]]
 
@@ -182,12 +188,7 @@ class Files:
         await record.forget(self._db, library, record.KEPT)
 
     async def numbers(self, library: int) -> Numbers:
-        rows = await self._db.read(
-            "SELECT *, (SELECT count(*) FROM file WHERE library = ?1 AND damage <> ''"
-            "  AND damage <> 'unread') AS damaged, (SELECT count(*) FROM file"
-            "  WHERE library = ?1 AND damage = 'unread') AS unread FROM library WHERE id = ?1",
-            (library,),
-        )
+        rows = await self._db.read(_NUMBERS, (library,))
         if not rows:
             return Numbers()
         row = rows[0]

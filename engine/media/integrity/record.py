@@ -66,7 +66,8 @@ SELECT v1, library, id, 'unreadable', path, size, v8 {_BY_IDENTITY} AND (damage 
 """  # noqa: S608
 _UNREAD = f"UPDATE file SET damage = 'unread' WHERE id IN (SELECT id {_BY_IDENTITY})"  # noqa: S608
 _READABLE = """
-UPDATE file SET damage = '' WHERE library = ? AND damage = 'unread' AND blake3 IS NOT NULL
+UPDATE file INDEXED BY file_damaged SET damage = ''
+WHERE library = ? AND damage <> '' AND damage = 'unread' AND blake3 IS NOT NULL
 """
 _DIGEST = """
 INSERT INTO digest (file, kind, value) SELECT id, {kind}, {value} {files}
