@@ -131,7 +131,8 @@ class _Connection:
         self._writer = writer
         self._in_flight: dict[Any, asyncio.Task[None]] = {}
         self._windows: dict[Any, asyncio.Semaphore] = {}
-        self._ending: Disconnected | None = None
+        self._called_off: set[Any] = set()
+        """Requests that the other side wants no more."""
         self.working: set[asyncio.Task[Any]] = set()
         self.asked = asyncio.ensure_future(asyncio.sleep(_ASK_WITHIN_S))
         """Done with the first message, or where none came for a while."""
@@ -154,7 +155,6 @@ class _Connection:
 
     async def close(self) -> None:
         """Cancels what runs for the other side; who does not read any more is not waited for."""
-        self._ending = Disconnected("The engine is stopping.", "Connect again.")
         self.asked.cancel()
         for task in self._in_flight.values():
             task.cancel()
@@ -208,6 +208,7 @@ class _Connection:
             return
         task, window = self._in_flight.get(number), self._windows.get(number)
         if method == wire.CANCEL and task is not None:
+            self._called_off.add(number)
             task.cancel()
         elif method == wire.MORE and window is not None and isinstance(items, int):
             for _ in range(min(items, wire.WINDOW)):
@@ -221,9 +222,17 @@ class _Connection:
             del self._in_flight[number]
             self._windows.pop(number, None)
             if task.cancelled():  # Before its first step: nobody has answered.
-                self._write(wire.error(number, Cancelled(f"{visible(method)} was cancelled.")))
+                self._write(wire.error(number, self._why_ended(number, method)))
+            self._called_off.discard(number)
 
         task.add_done_callback(ended)
+
+    def _why_ended(self, number: Any, method: str) -> ArcanumError:
+        """Of a request that was cancelled. Where nobody called it off the engine is about to end,
+        by whatever it ends first: who hears so may connect again."""
+        if number in self._called_off:
+            return Cancelled(f"{visible(method)} was cancelled.")
+        return Disconnected("The engine is stopping.", "Connect again.")
 
     async def _answer(self, number: Any, method: str, params: Json) -> None:
         try:
@@ -236,8 +245,7 @@ class _Connection:
             await self._send(wire.error(number, error))
         except asyncio.CancelledError:
             # Without waiting: it may have been cancelled because nobody reads.
-            cancelled = Cancelled(f"{visible(method)} was cancelled.")
-            self._write(wire.error(number, self._ending or cancelled))
+            self._write(wire.error(number, self._why_ended(number, method)))
         except Exception as error:  # noqa: BLE001 - the other side is told, the engine goes on
             _log.exception("%s failed", method)
             defect = Internal(visible(str(error)) or type(error).__name__)

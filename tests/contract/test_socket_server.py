@@ -232,6 +232,23 @@ async def test_a_call_cancelled_before_its_first_step_is_answered_and_forgotten(
     await peer.works()
 
 
+async def test_what_nobody_called_off_ended_with_the_engine(peer: Peer) -> None:
+    """Whatever the engine ends first: who hears so connects again, and to whom it is told that it
+    was cancelled would not.
+    """
+    params = {"request": {}, "call": {"actor": ["operator", "x"]}}
+    peer.say(
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "example.hold", "params": params}).encode()
+    )
+    name = "socket:example.hold"
+    await until(lambda: any(task.get_name() == name for task in asyncio.all_tasks()))
+    [task] = [task for task in asyncio.all_tasks() if task.get_name() == name]
+    task.cancel()
+    told = (await peer.hear())["error"]["data"]
+    assert (told["code"], told["retryable"]) == ("disconnected", True)
+    await peer.works()
+
+
 @pytest.mark.parametrize("number", [[], {}, None, 1.5, "other", 99])
 @pytest.mark.parametrize("method", ["$/cancel", "$/more"])
 async def test_steering_what_does_not_run_is_no_harm(peer: Peer, method: str, number: Any) -> None:
