@@ -24,7 +24,8 @@ from engine.media.walk import MOST_PROBLEMS
 from engine.worker.frames import Frame, to_bytes, to_text
 
 _log = logging.getLogger(__name__)
-_LINGER_S = 10.0
+_LINGER_S = 15.0
+"""Files seldom come alone, and from a cold disk a worker takes a third of a second to start."""
 _DRIFT_KEPT = 10_000
 
 MOST_ROWS = 10_000
