@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from array import array
 from contextlib import suppress
+from pathlib import Path
+
+import pytest
 
 from bench.loops import Beats, bare_loop
 
 
-def beats(*pairs: tuple[float, float]) -> Beats:
-    return Beats(array("d", [due for due, _ in pairs]), array("d", [late for _, late in pairs]))
+def beats(*pairs: tuple[float, float], queued: float = 0.0) -> Beats:
+    due, late = (array("d", [pair[place] for pair in pairs]) for place in (0, 1))
+    return Beats(due, late, array("d", [queued] * len(pairs)))
 
 
 def test_a_pause_that_a_bare_loop_had_too_is_the_machines() -> None:
@@ -30,6 +37,16 @@ def test_of_several_bare_loops_the_one_that_was_stopped_too_tells() -> None:
     assert round(ours.longest_beyond_ms(calm, beats((2.001, 0.045))), 6) == 5
 
 
+def test_to_wait_for_a_processor_is_no_pause_of_ours() -> None:
+    ours, calm = beats((2.0, 0.050), queued=0.045), beats((2.0, 0.001))
+    assert round(ours.longest_beyond_ms(calm), 6) == 4
+
+
+def test_a_bare_loop_that_waited_for_a_processor_excuses_nothing() -> None:
+    ours, bare = beats((2.0, 0.050)), beats((2.0, 0.050), queued=0.049)
+    assert round(ours.longest_beyond_ms(bare), 6) == 49
+
+
 def test_a_loop_that_is_never_late_has_no_pause() -> None:
     assert beats().longest_beyond_ms(beats()) == 0
 
@@ -45,6 +62,32 @@ async def test_a_loop_that_is_held_is_late_while_the_bare_one_is_not() -> None:
         with suppress(asyncio.CancelledError):
             await keeping
 
-    assert len(bare.due) == len(bare.late) > 10
+    assert len(bare.due) == len(bare.late) == len(bare.queued) > 10
     assert max(ours.late) >= 0.28
     assert ours.longest_beyond_ms(bare) > 100
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="Linux tells it")
+async def test_a_loop_knows_how_long_it_was_queued() -> None:
+    """Three other programs share its only processor with it."""
+    allowed = os.sched_getaffinity(0)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    ours = Beats()
+    try:
+        for process in busy:
+            os.sched_setaffinity(process.pid, {min(allowed)})
+        os.sched_setaffinity(0, {min(allowed)})
+        keeping = asyncio.create_task(ours.keep())
+        deadline = time.monotonic() + 30
+        while sum(ours.queued) < 0.02 and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+    finally:
+        os.sched_setaffinity(0, allowed)
+        for process in busy:
+            process.kill()
+            process.wait()
+
+    assert sum(ours.queued) >= 0.02
+    assert all(0 <= queued <= late for queued, late in zip(ours.queued, ours.late, strict=True))
