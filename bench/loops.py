@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.house import ROOT, environment
 
@@ -97,7 +98,7 @@ def _run_queue() -> Iterator[Callable[[], float]]:
     """Tells how many seconds this thread was ready to go on, and had no processor; 0 where the
     system does not say."""
     try:
-        file = open("/proc/thread-self/schedstat", "rb", buffering=0)  # noqa: SIM115
+        file = Path("/proc/thread-self/schedstat").open("rb", buffering=0)  # noqa: SIM115
     except OSError:
         yield lambda: 0.0
         return

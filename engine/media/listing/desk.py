@@ -23,9 +23,9 @@ from engine.contract.ports import JobControl
 from engine.ground import Ground
 from engine.media.indexer import Indexer
 from engine.media.listing.aside import Aside
+from engine.media.listing.blocks import Blocks
 from engine.media.listing.exporting import Exporting
 from engine.media.listing.facets import Counting
-from engine.media.listing.names import Names
 from engine.media.listing.pages import Pages, Shelved
 from engine.media.listing.thumbnails import Thumbnails
 from engine.media.listing.tree import Trees
@@ -40,7 +40,7 @@ class Lists:
         # Two, so that whoever waits for rows does not wait for numbers.
         self._looking, self._counting = Aside(path), Aside(path)
         self._pages = Pages(ground.catalogue, self._looking)
-        self._names = Names(ground.catalogue)
+        self._blocks = Blocks(ground.catalogue, self._counting)
         self._facets = Counting(self._counting)
         self._trees = Trees(self._looking, self._counting)
         self._exporting = Exporting(self._pages)
@@ -55,7 +55,7 @@ class Lists:
         self._door.job(media.EXPORT, self._export, lambda request: request.library or "all")
 
     async def stop(self) -> None:
-        await self._names.stop()
+        await self._blocks.stop()
         await self._thumbnails.close()
         await self._looking.close()
         await self._counting.close()
@@ -82,7 +82,7 @@ class Lists:
         return {library.id: library.name for library in stored}
 
     async def _list(self, request: ListAssets, _call: Call) -> AssetPage:
-        self._names.wake()
+        self._blocks.wake()
         return await self._pages.page(await self._shelved(request.library), request)
 
     async def _count(self, request: AskFacets, _call: Call) -> Facets:

@@ -10,10 +10,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from engine.contract.assets import Matching
 from engine.contract.errors import Invalid
+from engine.contract.sources import SourceKind
 from engine.media.catalogue import fold_text
 
 DATE = "coalesce(f.taken_at, f.mtime_ns)"
@@ -26,12 +27,16 @@ _STATES = {
 OF_INDEX = {"file_damaged": "f.damage <> ''", "file_pending": "f.blake3 IS NULL"}
 """What makes SQLite see that an index of few files holds all that is looked for."""
 _UNKNOWN = "unknown"
+_EVERY_KIND = ", ".join(f"'{kind}'" for kind in get_args(SourceKind))
+"""The index of hosts is by kind: so it is entered once for each, and not walked through."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
-    """``files``: a SELECT of those with a source that is wanted; ``of_one``: whether one has it."""
+    """``column``: kind or host. ``files``: a SELECT of those with a source that is wanted;
+    ``of_one``: whether one has it."""
 
+    column: str
     files: str
     of_one: str
     values: tuple[str, ...]
@@ -50,7 +55,9 @@ class Match:
     file of an unknown kind is meant. ``dates``: what they lie between; ``least``: the least size;
     ``sourced``: of each condition on sources how it is asked of a file, and the SELECT, with its
     values, of all that fulfil it; ``needle``: what the visible path contains. ``effort``: so many
-    files are to be looked up at most, where somebody counted."""
+    files are to be looked up at most, where somebody counted. ``looks``: the kinds, types and
+    cameras that are wanted, with "unknown"; ``spans``: what the date lies between; ``states``;
+    ``direct``: not in folders below."""
 
     libraries: tuple[int, ...]
     where: tuple[str, ...] = ()
@@ -66,6 +73,10 @@ class Match:
     sourced: tuple[Sourced, ...] = ()
     needle: str = ""
     effort: int | None = None
+    looks: tuple[tuple[str, ...], ...] = ((), (), ())
+    spans: tuple[tuple[int, int], ...] = ()
+    states: tuple[str, ...] = ()
+    direct: bool = False
 
     @property
     def everything(self) -> bool:
@@ -114,16 +125,18 @@ def match(libraries: Sequence[int], asked: Matching, *, without: str = "") -> Ma
         if wanted:
             marks = ", ".join("?" * len(wanted))
             # Asked from the sources' side: most files have none.
-            files = f"SELECT s.file FROM source s WHERE {column} IN ({marks})"  # noqa: S608
+            of_kind = "" if name == "source" else f"s.kind IN ({_EVERY_KIND}) AND "
+            files = f"SELECT s.file AS id FROM source s WHERE {of_kind}{column} IN ({marks})"  # noqa: S608
             of_one = (
                 "EXISTS (SELECT 1 FROM source s INDEXED BY source_by_file"  # noqa: S608
                 f" WHERE s.file = f.id AND {column} IN ({marks}))"
             )
-            sourced = Sourced(files, of_one, tuple(wanted))
+            sourced = Sourced(column[2:], files, of_one, tuple(wanted))
             made.beyond(sourced.condition, *wanted)
             made.sourced += (sourced,)
-    if asked.state and without != "state":
-        made.beyond(f"({' OR '.join(_STATES[state] for state in asked.state)})")
+    states = () if without == "state" else asked.state
+    if states:
+        made.beyond(f"({' OR '.join(_STATES[state] for state in states)})")
         if index:
             made.beyond(OF_INDEX[index])
     least = 0 if without == "larger" else int(asked.larger)
@@ -133,7 +146,8 @@ def match(libraries: Sequence[int], asked: Matching, *, without: str = "") -> Ma
         tuple(libraries), tuple(made.where), tuple(made.values), below, index, made.covered,
         () if _UNKNOWN in looks["kind"] else looks["kind"],
         () if _UNKNOWN in looks["type"] else looks["type"], looks["camera"],
-        (min(spans)[0], max(spans)[1]) if spans else None, least, made.sourced, needle,
+        (min(spans)[0], max(spans)[1]) if spans else None, least, made.sourced, needle, None,
+        (looks["kind"], looks["type"], looks["camera"]), tuple(spans), states, asked.direct,
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
-"""One page of a list. The first rows come by the order's index, whatever the list's length.
+"""One page of a list. The first rows come within a tenth of a second, whatever the list's length.
 
 1. Whole libraries: the index has them in order, and a jump counts its way through it.
 2. Narrowed: a few thousand rows of the index are looked at; mostly that fills a page.
-3. Aside, what few files have is looked up, if ``ways`` knows where; else a ``walk`` goes on.
-4. What lies far behind is not found so: all that matches is looked for, and sorted.
+3. Aside, what few files have is looked up, if ``ways`` knows where; else the columns of all files
+   are looked through.
+4. Where there are no columns yet, a ``walk`` goes on, or all that matches is sorted.
 """
 
 from __future__ import annotations
@@ -216,16 +217,18 @@ async def _made(rows: Sequence[Any], names: Mapping[int, str]) -> tuple[ListedAs
 def _beyond(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[Mark]:
     """The first rows behind a row, or from the beginning on, of all that there is."""
     told, by_path = ways.told(reading, ask.match), ask.sort == "path"
-    found = ways.quickest(reading, told, ways.MANY, by_path=by_path)
-    if found.effort is None or found.effort > ways.FEW:
+    found = ways.quickest(reading, told, by_path=by_path)
+    if found.effort is None:
         within_s = _HURRY_S
-        if by_path and found.effort is None:
+        if by_path:
             within_s = inf  # It is met as it lies: there is no better way.
-        elif by_path or (ask.sort == "added" and not found.covered):
+        elif ask.sort == "added" and not found.covered:
             within_s = _PATIENCE_S
-        walked = walking.walk(reading, told, ask.phases, after, limit=limit, within_s=within_s)
-        if walked is not None:
-            return walked
+        met = _by_columns(reading, ask, after, limit)
+        if met is None:
+            met = walking.walk(reading, told, ask.phases, after, limit=limit, within_s=within_s)
+        if met is not None:
+            return met
     marks: list[Mark] = []
     begin = after.phase if after else 0
     if after is None and len(ask.phases) > 1 and not found.everything:
@@ -240,6 +243,12 @@ def _beyond(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[
         if len(marks) >= limit:
             break
     return marks
+
+
+def _by_columns(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[Mark] | None:
+    from engine.media.listing import finding  # NumPy is loaded in this thread, when first needed.
+
+    return finding.first(reading, ask.match, ask.phases, after, limit)
 
 
 def _skip(reading: Reading, ask: Ask, at: int, limit: int, total: int) -> list[Mark] | None:

@@ -13,15 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.media.listing import names
 from engine.media.listing.aside import Reading
 from engine.media.listing.matching import OF_INDEX, Match, Phase
 from engine.media.listing.walking import TOGETHER, Lane, lanes
 
 FEW = 20_000
 """Files that are looked up one by one in less time than any walk takes."""
-MANY = 150_000
-"""Files that are looked up where a walk by the order has met too few: mostly these lie together."""
 FEW_BY_PATH = 150_000
 """Files that are looked up by the index of facets, and sorted by path, in less time than a walk by
 path may take."""
@@ -37,28 +34,34 @@ _NEXT_KIND = "SELECT kind, type FROM trait WHERE kind > ? ORDER BY kind, type LI
 def narrowed(reading: Reading, found: Match, *, by_path: bool = False) -> Match:
     """The match with the quickest way to few files, if there is one; else with what makes the index
     of facets do. ``by_path``: paths are asked for."""
-    return quickest(reading, told(reading, found), FEW, by_path=by_path)
+    best = quickest(reading, told(reading, found), by_path=by_path)
+    most = FEW if best.effort is None else min(best.effort, FEW)
+    if found.needle and most > 0 and (ids := _named(reading, found, most)) is not None:
+        where = (*found.where, "f.id IN (SELECT value FROM json_each(?))")
+        values = (*found.values, json.dumps(ids))
+        by_id = replace(found, where=where, values=values, index="", covered=False)
+        return replace(by_id, effort=len(ids))
+    return best
 
 
-def quickest(reading: Reading, found: Match, most: int, *, by_path: bool) -> Match:
-    """What was ``told`` with the way of the least effort, if that is at most ``most``."""
-    best = found
+def _named(reading: Reading, found: Match, most: int) -> list[int] | None:
+    from engine.media.listing import finding  # NumPy is loaded in this thread, when first needed.
+
+    return finding.matching(reading, found, most)
+
+
+def quickest(reading: Reading, found: Match, *, by_path: bool) -> Match:
+    """What was ``told`` with the way of the least effort, if few files have to be looked up."""
+    best, most = found, FEW
     if found.everything or found.effort is not None:
         return found
     for way, sql, values in _ways(found):
         share = _SHARE if way.index == _FACETS and way.covered and not by_path else 1
-        limit = min(most * share, MANY)
+        limit = most * share
         files = _counted(reading, sql, values, limit)
         if files <= limit:
             most = files // share
             best = replace(way, effort=most)
-    if found.needle and most > 0:
-        ids = names.holding(reading, found.needle, min(most, FEW))
-        if ids is not None:
-            where = (*found.where, "f.id IN (SELECT value FROM json_each(?))")
-            values = (*found.values, json.dumps(ids))
-            by_id = replace(found, where=where, values=values, index="", covered=False)
-            best = replace(by_id, effort=len(ids))
     return best
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from engine.contract import media
 from engine.contract.assets import AssetPage, ListAssets, ListedAsset
 from engine.media.catalogue import fold
+from engine.media.listing.blocks import BITS
 from tests.unit.media.house import House
 
 SECOND = 10**9
@@ -44,13 +45,14 @@ async def put(house: House, films: list[Film], name: str = "films") -> None:
     id_ = next(one.id for one in await house.room._libraries.every() if one.name == name)
 
     async def work(tx: Any) -> None:
-        for number, film in enumerate(films):
+        [(known,)] = await tx.fetch("SELECT coalesce(max(id), 0) FROM file")
+        for number, film in enumerate(films, 1000 + known):
             file = await tx.insert(
                 "INSERT INTO file (library, path, folded, dev, ino, size, mtime_ns, ctime_ns,"
                 " nlink, blake3, seen_at, first_seen_at, damage, surveyed)"
                 " VALUES (?, ?, ?, 1, ?, ?, ?, 0, ?, ?, 1, ?, ?, 1)",
                 (
-                    id_, film.path, fold(film.path), film.ino or 1000 + number, film.size,
+                    id_, film.path, fold(film.path), film.ino or number, film.size,
                     film.mtime_ns, 2 if film.ino else 1, film.blake3, film.first_seen_at,
                     film.damage,
                 ),
@@ -70,6 +72,18 @@ async def put(house: House, films: list[Film], name: str = "films") -> None:
                     " VALUES (?, 1, ?, ?, ?, 1)",
                     (file, kind, origin, origin.partition("://")[2].partition("/")[0]),
                 )
+
+    await house.ground.catalogue.write(work)
+
+
+async def begin_block(house: House) -> None:
+    """What comes next has ids of the next block, and the one before is complete."""
+
+    async def work(tx: Any) -> None:
+        await tx.execute(
+            "UPDATE sqlite_sequence SET seq = ((seq >> ?1) + 1 << ?1) - 1 WHERE name = 'file'",
+            (BITS,),
+        )
 
     await house.ground.catalogue.write(work)
 

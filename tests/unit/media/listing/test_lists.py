@@ -16,9 +16,19 @@ from engine.contract import media
 from engine.contract.assets import ListAssets, ListedAsset
 from engine.contract.base import PathRef
 from engine.contract.errors import Invalid, NotFound
-from engine.media.listing import orders, pages, walking, ways
+from engine.media.listing import blocks, columns, orders, pages, walking, ways
 from tests.unit.media.house import House
-from tests.unit.media.listing.shelf import SECOND, YEAR, Film, names, page, put, shelved, through
+from tests.unit.media.listing.shelf import (
+    SECOND,
+    YEAR,
+    Film,
+    begin_block,
+    names,
+    page,
+    put,
+    shelved,
+    through,
+)
 
 SORTS = ("path", "size", "modified", "added", "taken")
 
@@ -100,7 +110,7 @@ async def test_all_libraries_are_one_list(house: House, films: Path, tmp_path: P
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
-        "filter": st.sampled_from(["film", "1", "2/1", "nothing", "FILM 3"]),
+        "filter": st.sampled_from(["film", "1", "2/1", "/", "/2/FILM 1", "nothing", "FILM 3"]),
         "type": st.sampled_from([("image/x",), ("video/x", "no/such"), ("no/such",)]),
         "kind": st.sampled_from([("image",), ("video", "archive"), ("unknown",)]),
         "year": st.sampled_from([(2010,), (2012, 2015), (1999,)]),
@@ -138,14 +148,16 @@ def fits(film: Film, asked: dict[str, Any]) -> bool:
 
 
 NEVER, EVER = -1.0, 1e9
-Way = tuple[int, int, float]
-"""Rows looked at first, few files, patience in seconds."""
+Way = tuple[int, int, float, int]
+"""Rows looked at first, few files, patience in seconds, blocks that are packed where they are not
+made."""
 WAYS: dict[str, Way] = {
-    "frequent": (6000, 5, EVER),
-    "walked": (5, 0, EVER),
-    "given up": (5, 0, NEVER),
-    "few": (0, 1000, NEVER),
-    "some": (0, 5, NEVER),
+    "frequent": (6000, 5, EVER, -1),
+    "walked": (5, 0, EVER, -1),
+    "given up": (5, 0, NEVER, -1),
+    "few": (0, 1000, NEVER, -1),
+    "some": (0, 5, NEVER, -1),
+    "columns": (0, 0, NEVER, 2),
 }
 
 
@@ -154,20 +166,28 @@ WAYS: dict[str, Way] = {
 async def test_narrowed_lists_hold_what_fits_and_nothing_else(
     house: House, tmp_path: Path, several: bool, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All ways to the rows: by a few of the order's index, by many, by what says which, by all."""
-    peek, few, patience = way
+    """All ways to the rows: by a few of the order's index, by many, by what says which, by all; and
+    by columns, of which the last are packed as they are asked for."""
+    peek, few, patience, missing = way
     for module, name, value in (
         *((pages, "_PEEK", peek), (walking, "_STEP", 7), (walking, "_LEAST", 3)),
         *((pages, "_PATIENCE_S", patience), (pages, "_HURRY_S", patience)),
-        *((ways, "FEW", few), (ways, "MANY", 3 * few), (ways, "FEW_BY_PATH", few)),
+        *((ways, "FEW", few), (ways, "FEW_BY_PATH", few)),
+        *((columns, "_MOST_MISSING", missing), (blocks, "WORTH", 0)),
     ):
         monkeypatch.setattr(module, name, value)
+    if way == WAYS["columns"]:
+        monkeypatch.delattr(walking, "walk")
     known = many()
-    await shelved(house, tmp_path / "films", known)
+    await shelved(house, tmp_path / "films", known[:20])
+    for start in (20, 40):  # In several blocks of ids.
+        await begin_block(house)
+        await put(house, known[start : start + 20])
     if several:
         other = [replace(film, path=b"4/" + film.path, size=3) for film in known[::2]]
         await shelved(house, tmp_path / "other", other, "other")
         known += other
+    await house.room._lists._blocks.make()
 
     async def look(asked: dict[str, Any], sort: str, reverse: bool, limit: int) -> None:
         if several:
