@@ -73,6 +73,7 @@ class Blocks:
         [complete] = await self._db.read(_COMPLETE)
         if complete["blocks"] < WORTH:
             return
+        await asyncio.to_thread(_load)
         missing = [block for block in range(complete["blocks"]) if block not in made]
         for start in range(0, len(missing), _TOGETHER):
             began = time.monotonic()
@@ -102,9 +103,14 @@ class Blocks:
             await asyncio.gather(self._making, return_exceptions=True)
 
 
+def _load() -> None:
+    """NumPy takes a twentieth of a second: before somebody waits for it."""
+    from engine.media.listing import finding  # noqa: F401
+
+
 def _packed(reading: Reading, blocks: Sequence[int]) -> tuple[list[Any], list[Any]]:
     """Rows of `look` that are new; of each block the values of ``COLUMNS`` and of ``NAMES``."""
-    from engine.media.listing import packing  # NumPy is loaded in this thread, when first needed.
+    from engine.media.listing import packing
 
     known = packing.looks_of(reading)
     looks, made = dict(known), []

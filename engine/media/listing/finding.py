@@ -1,9 +1,8 @@
-"""The first rows of a list, or all that is in it, by the columns of all files. Blocking; imports
-NumPy.
-"""
+"""The first rows of a list, or all of it, by the columns of all files. Blocking; imports NumPy."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -53,6 +52,24 @@ def matching(reading: Reading, found: Match, most: int) -> list[int] | None:
     return ids
 
 
+def ordered(reading: Reading, found: Match, phases: Sequence[Phase]) -> array[int] | None:
+    """The ids of all that matches, in an order of numbers. None: too few files are in blocks."""
+    columns = Columns.of(reading, found)
+    if columns is None:
+        return None
+    ids = array("q")
+    for phase, leads in zip(phases, columns.leads(phases), strict=True):
+        keys: list[Array] = [np.empty(0, np.int64)]
+        of: list[Array] = [np.empty(0, np.int64)]
+        for lead, texts in _told(columns, leads):
+            places = _named(columns, lead, texts)
+            keys.append(_turned(lead.keys[places], phase))
+            of.append(_turned(lead.ids[places], phase))
+        [_keys], [numbers] = _least(keys, of)
+        ids.frombytes(_turned(numbers, phase).tobytes())
+    return ids
+
+
 def _told(columns: Columns, leads: Sequence[Lead]) -> Iterable[tuple[Lead, Texts | None]]:
     """With the texts, if a name is looked for."""
     return columns.texts(leads) if columns.found.needle else ((lead, None) for lead in leads)
@@ -75,23 +92,19 @@ def _by_number(
     _beyond: tuple[Any, ...],  # Where it is a number, the first look has seen to it.
     limit: int,
 ) -> list[tuple[Any, int]]:
-    # The complement turns the order, and unlike a minus it does so with the least number, too.
-    def turned(numbers: Any) -> Any:
-        return ~numbers if phase.descending else numbers
-
     keys: list[Array] = []
     ids: list[Array] = []
     kept, worst = 0, None
-    leads = sorted(leads, key=lambda lead: turned(lead.best))
+    leads = sorted(leads, key=lambda lead: _turned(lead.best, phase))
     for lead, texts in _told(columns, leads):
         places = None
         if worst is not None:
-            if turned(lead.best) > worst:
+            if _turned(lead.best, phase) > worst:
                 break
-            places = np.flatnonzero(turned(lead.keys) <= worst)
+            places = np.flatnonzero(_turned(lead.keys, phase) <= worst)
         places = _named(columns, lead, texts, places)
-        keys.append(turned(lead.keys[places]))
-        ids.append(turned(lead.ids[places]))
+        keys.append(_turned(lead.keys[places], phase))
+        ids.append(_turned(lead.ids[places], phase))
         kept += len(places)
         if kept >= limit and (worst is None or kept > _SPARE * limit):
             keys, ids = _least(keys, ids, limit)
@@ -99,11 +112,17 @@ def _by_number(
     if not keys:
         return []
     [of], [id_] = _least(keys, ids, limit)
-    return [*zip(turned(of).tolist(), turned(id_).tolist(), strict=True)]
+    return [*zip(_turned(of, phase).tolist(), _turned(id_, phase).tolist(), strict=True)]
+
+
+def _turned(numbers: Any, phase: Phase) -> Any:
+    """So that the first of the order is the least. The complement does with every number what a
+    minus does with all but the least one."""
+    return ~numbers if phase.descending else numbers
 
 
 def _least(
-    keys: Sequence[Array], ids: Sequence[Array], limit: int
+    keys: Sequence[Array], ids: Sequence[Array], limit: int | None = None
 ) -> tuple[list[Array], list[Array]]:
     every, of = np.concatenate(keys), np.concatenate(ids)
     order = np.lexsort((of, every))[:limit]

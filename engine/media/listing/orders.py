@@ -103,10 +103,16 @@ class Orders:
 
 
 def _read(reading: Reading, ask: Ask, version: int) -> Ordered:
-    ids: array[int] = array("q")
     found = ways.narrowed(reading, ask.match, by_path=ask.sort == "path")
-    for phase in ask.phases:
-        ids.extend(reading.ids(*ways.rows(reading, found, phase)))
+    ids = None
+    if found.effort is None and ask.sort != "path":
+        from engine.media.listing import finding  # It loads NumPy, which not all need.
+
+        ids = finding.ordered(reading, ask.match, ask.phases)
+    if ids is None:
+        ids = array("q")
+        for phase in ask.phases:
+            ids.extend(reading.ids(*ways.rows(reading, found, phase)))
     return Ordered(secrets.token_hex(8), ask, ids, version)
 
 

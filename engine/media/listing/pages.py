@@ -246,7 +246,7 @@ def _beyond(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[
 
 
 def _by_columns(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[Mark] | None:
-    from engine.media.listing import finding  # NumPy is loaded in this thread, when first needed.
+    from engine.media.listing import finding  # It loads NumPy, which not all need.
 
     return finding.first(reading, ask.match, ask.phases, after, limit)
 

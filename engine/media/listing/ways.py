@@ -45,7 +45,7 @@ def narrowed(reading: Reading, found: Match, *, by_path: bool = False) -> Match:
 
 
 def _named(reading: Reading, found: Match, most: int) -> list[int] | None:
-    from engine.media.listing import finding  # NumPy is loaded in this thread, when first needed.
+    from engine.media.listing import finding  # It loads NumPy, which not all need.
 
     return finding.matching(reading, found, most)
 

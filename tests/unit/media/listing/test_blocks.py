@@ -244,7 +244,7 @@ async def test_those_that_change_all_the_time_take_a_tenth_of_a_processor(
 
     kept = house.room._lists._blocks
     clock = iter(range(100))
-    monkeypatch.setattr(blocks, "asyncio", SimpleNamespace(sleep=rest))
+    monkeypatch.setattr(blocks, "asyncio", SimpleNamespace(sleep=rest, to_thread=asyncio.to_thread))
     monkeypatch.setattr(blocks, "time", SimpleNamespace(monotonic=clock.__next__, sleep=id))
     await kept.make()
     assert rests == []

@@ -109,6 +109,10 @@ def test_pages_by_columns_are_the_sorted_rows(
         if len(some) < limit:
             break
     assert met == wanted
+    if request.sort != "path":
+        order_of_all = finding.ordered(reading, found, order)
+        assert order_of_all is not None
+        assert [*order_of_all] == [mark.id for mark in wanted]
     ids = finding.matching(reading, found, len(wanted))
     assert ids is not None
     assert sorted(ids) == sorted(mark.id for mark in wanted)
