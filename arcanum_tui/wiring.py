@@ -125,16 +125,16 @@ async def _host(
     if start_all:
         starting = asyncio.create_task(_start_all(engine), name="start-services")
     else:
-        _spare_the_loop()
+        spare_the_loop()
     return LocalClient(engine, on_close=stop)
 
 
 async def _start_all(engine: Engine) -> None:
     await engine.start()
-    _spare_the_loop()
+    spare_the_loop()
 
 
-def _spare_the_loop() -> None:
+def spare_the_loop() -> None:
     """Rarer collections, of less: what is loaded by now stays for good.
 
     A full one holds the loop for 20 ms, and a scan would cause one every other second; batches of

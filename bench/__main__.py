@@ -25,6 +25,7 @@ GROUPS = {
     "keys": "key to screen: idle, while an answer streams, while files are scanned",
     "scan": "scan and hash, against b3sum and rclone",
     "catalogue": "walk, rescan, rows, against rclone and find; many files (LARGE=1: a million)",
+    "lists": "first pages of a million files, narrowed and ordered in hundreds of ways",
     "duplicates": "files with the same bytes, against jdupes; pages of them",
     "metadata": "what files hold, against exiftool",
     "idle": "CPU and memory of all processes with the overview visible",
