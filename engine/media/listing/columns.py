@@ -48,16 +48,18 @@ class Lead:
 class Columns:
     """The blocks of one reading, and what is looked for in them."""
 
-    def __init__(self, reading: Reading, found: Match, count: int, without: Sequence[int]) -> None:
-        """``count``: so many blocks there should be, ``without`` those that there are not."""
-        self.found, self._reading, self._count = found, reading, count
+    def __init__(
+        self, reading: Reading, found: Match, made: Sequence[int], missing: Sequence[int]
+    ) -> None:
+        self.found, self._reading = found, reading
         looks = packing.looks_of(reading)
         self._packed: dict[int, Block] = {
-            block: packing.pack(reading, block, looks) for block in without
+            block: packing.pack(reading, block, looks) for block in missing
         }
+        self._blocks = sorted({*made, *missing})
         self._looks = _wanted(looks, found)
         self._hosts = [
-            _flags(reading.ids(one.files, one.values), count)
+            _flags(reading.ids(one.files, one.values), 1 + max(self._blocks, default=-1))
             for one in found.sourced
             if one.column == "host"
         ]
@@ -65,10 +67,10 @@ class Columns:
     @classmethod
     def of(cls, reading: Reading, found: Match) -> Columns | None:
         """None: too little of the catalogue is in blocks."""
-        without, count = packing.missing(reading)
-        if count < blocks.WORTH or len(without) > _MOST_MISSING:
+        made, missing = packing.there(reading)
+        if len(made) < blocks.WORTH or len(missing) > _MOST_MISSING:
             return None
-        return cls(reading, found, count, without)
+        return cls(reading, found, made, missing)
 
     def leads(
         self, phases: Sequence[Phase | None], beyond: tuple[Any, ...] = ()
@@ -115,13 +117,11 @@ class Columns:
             f"SELECT block, {', '.join(names)} FROM file_block"  # noqa: S608
             " WHERE block BETWEEN ? AND ? AND id IS NOT NULL"
         )
-        for start in range(0, self._count, _TOGETHER):
-            stop = min(start + _TOGETHER, self._count)
-            told = {block: data for block, *data in self._reading.all(sql, (start, stop - 1))}
-            for block in range(start, stop):
-                if block in self._packed:
-                    told[block] = [self._packed[block][name] for name in names]
-            some = range(start, stop)
+        for start in range(0, len(self._blocks), _TOGETHER):
+            some = self._blocks[start : start + _TOGETHER]
+            told = {block: data for block, *data in self._reading.all(sql, (some[0], some[-1]))}
+            for block in self._packed.keys() & some:
+                told[block] = [self._packed[block][name] for name in names]
             yield _Part(some, {n: [told[b][i] for b in some] for i, n in enumerate(names)})
 
     def _fitting(self, part: _Part) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.contract.sources import SourceKind
 from engine.media.listing.aside import Reading
-from engine.media.listing.blocks import BITS, COLUMNS, MADE, NAMES
+from engine.media.listing.blocks import BITS, COLUMNS, NAMES
 
 STATES = ("pending", "sound", "damaged", "unreadable")
 DATED = 4
@@ -26,6 +26,7 @@ ARRAYS = {
     "mtime_ns": "<i8", "taken_at": "<i8", "first_seen_at": "<i8", "folder": "<u2",
 }  # fmt: skip
 
+_SIZES = "SELECT block, length(id) FROM file_block WHERE id IS NOT NULL ORDER BY block"
 _LAST = f"SELECT coalesce(max(id), -1) >> {BITS} FROM file"  # noqa: S608
 _ROWS = """
 SELECT id, library, coalesce(kind, ''), coalesce(type, ''), coalesce(camera, ''),
@@ -36,12 +37,13 @@ FROM file WHERE id BETWEEN ? AND ? ORDER BY id
 _SOURCES = "SELECT file, kind FROM source INDEXED BY source_by_file WHERE file BETWEEN ? AND ?"
 
 
-def missing(reading: Reading) -> tuple[list[int], int]:
-    """The blocks that there are none of, and how many there should be; the last one counts, too,
-    which is not complete."""
-    made = {block for (block,) in reading.all(MADE)}
+def there(reading: Reading) -> tuple[list[int], list[int]]:
+    """The blocks that hold files, and those that there are none of, by number; the last one is
+    among these, as it is not complete."""
+    made = dict(reading.all(_SIZES))
     [(last,)] = reading.all(_LAST)
-    return [block for block in range(last + 1) if block not in made], last + 1
+    missing = [block for block in range(last + 1) if block not in made]
+    return [block for block, size in made.items() if size], missing
 
 
 def looks_of(reading: Reading) -> dict[Look, int]:
