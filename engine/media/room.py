@@ -181,6 +181,8 @@ class MediaRoom:
         )
         if (indexer := self._indexers.get(library.name)) is not None:
             self._surveyor.wake(indexer.shelf.stored)
+        if not any(indexer.busy for indexer in self._indexers.values()):
+            self._lists.wake()
 
     def _surveyed(self, library: Stored, _files: int) -> None:
         if (indexer := self._indexers.get(library.name)) is not None:

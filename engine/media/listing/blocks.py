@@ -15,24 +15,19 @@ from contextlib import suppress
 from typing import Any
 
 from engine.contract.errors import StoreFailed
+from engine.media.listing import packing
 from engine.media.listing.aside import Aside, Reading
+from engine.media.listing.packing import BITS, COLUMNS, NAMES
 from engine.store import Database, Transaction
 
-BITS = 10
-"""The migration's triggers know it, too."""
 MADE = "SELECT block FROM file_block WHERE id IS NOT NULL"
-COLUMNS = (
-    "folder", "folders", "id", "library", "look", "state", "sources", "size", "mtime_ns",
-    "taken_at", "first_seen_at",
-)  # fmt: skip
-NAMES = ("names", "folded_folders", "folded_names")
 
 _TOGETHER = 4
 """Blocks that are made at once: a few milliseconds of the writer's time."""
 _TURN_S = 0.002
 """And then others have their turn: to pack a block takes as long."""
 WORTH = 20
-"""Of fewer blocks the rows are looked up as soon, and NumPy's 20 MB need not be loaded."""
+"""Of fewer blocks the rows are looked up as soon."""
 _REST = 9
 """Once each was made, those that change all the time take a tenth of a processor at most."""
 
@@ -56,10 +51,12 @@ class Blocks:
         self._db, self._aside = database, aside
         self._making: asyncio.Task[None] | None = None
         self._made = 0
-        self._stopped = False
+        self._listed = self._stopped = False
 
-    def wake(self) -> None:
-        """Somebody lists files, and may narrow the list next."""
+    def wake(self, *, listed: bool = False) -> None:
+        """Files came, or much else was learnt of them; ``listed``: somebody lists them, and may
+        narrow the list next."""
+        self._listed |= listed
         if not self._stopped and (self._making is None or self._making.done()):
             self._making = asyncio.create_task(self._make(), name="media:blocks")
 
@@ -73,7 +70,8 @@ class Blocks:
         [complete] = await self._db.read(_COMPLETE)
         if complete["blocks"] < WORTH:
             return
-        await asyncio.to_thread(_load)
+        if self._listed:
+            await asyncio.to_thread(_load)
         missing = [block for block in range(complete["blocks"]) if block not in made]
         for start in range(0, len(missing), _TOGETHER):
             began = time.monotonic()
@@ -104,14 +102,12 @@ class Blocks:
 
 
 def _load() -> None:
-    """NumPy takes a twentieth of a second: before somebody waits for it."""
+    """What looks through columns: NumPy takes a twentieth of a second, before somebody waits."""
     from engine.media.listing import finding  # noqa: F401
 
 
 def _packed(reading: Reading, blocks: Sequence[int]) -> tuple[list[Any], list[Any]]:
     """Rows of `look` that are new; of each block the values of ``COLUMNS`` and of ``NAMES``."""
-    from engine.media.listing import packing
-
     known = packing.looks_of(reading)
     looks, made = dict(known), []
     for block in blocks:

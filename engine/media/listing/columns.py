@@ -16,9 +16,8 @@ import numpy as np
 
 from engine.media.listing import blocks, packing, texts
 from engine.media.listing.aside import Reading
-from engine.media.listing.blocks import BITS
 from engine.media.listing.matching import Match, Phase
-from engine.media.listing.packing import ARRAYS, DATED, Block
+from engine.media.listing.packing import ARRAYS, BITS, DATED, Block
 from engine.media.listing.texts import Array, Texts
 
 _MOST_MISSING = 12

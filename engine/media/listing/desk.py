@@ -60,6 +60,10 @@ class Lists:
         await self._looking.close()
         await self._counting.close()
 
+    def wake(self) -> None:
+        """Much may be known of the files that lists do not have in columns yet."""
+        self._blocks.wake()
+
     def _chosen(self, name: Name | None) -> list[Indexer]:
         """The library of this name, or all. Raises NotFound."""
         if name is None:
@@ -82,7 +86,7 @@ class Lists:
         return {library.id: library.name for library in stored}
 
     async def _list(self, request: ListAssets, _call: Call) -> AssetPage:
-        self._blocks.wake()
+        self._blocks.wake(listed=True)
         return await self._pages.page(await self._shelved(request.library), request)
 
     async def _count(self, request: AskFacets, _call: Call) -> Facets:

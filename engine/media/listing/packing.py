@@ -1,16 +1,21 @@
-"""Blocks of the catalogue, packed out of its rows. Blocking; imports NumPy."""
+"""Blocks of the catalogue, packed out of its rows. Blocking."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import get_args
 
-import numpy as np
-
 from engine.contract.sources import SourceKind
 from engine.media.listing.aside import Reading
-from engine.media.listing.blocks import BITS, COLUMNS, NAMES
 
+BITS = 10
+"""Of an id are its place in a block; the migration's triggers know it, too."""
+COLUMNS = (
+    "folder", "folders", "id", "library", "look", "state", "sources", "size", "mtime_ns",
+    "taken_at", "first_seen_at",
+)  # fmt: skip
+NAMES = ("names", "folded_folders", "folded_names")
 STATES = ("pending", "sound", "damaged", "unreadable")
 DATED = 4
 """Set in `state` where `taken_at` is known."""
@@ -22,9 +27,11 @@ Look = tuple[str, str, str]
 """A kind, a type and a camera; '' is none."""
 
 ARRAYS = {
-    "id": "<u2", "library": "<i4", "look": "<i4", "state": "<u1", "sources": "<u2", "size": "<i8",
-    "mtime_ns": "<i8", "taken_at": "<i8", "first_seen_at": "<i8", "folder": "<u2",
+    "id": "H", "library": "i", "look": "i", "state": "B", "sources": "H", "size": "q",
+    "mtime_ns": "q", "taken_at": "q", "first_seen_at": "q", "folder": "H",
 }  # fmt: skip
+"""What each is an array of, as `array` and NumPy call it; every machine that this runs on has the
+least byte first."""
 
 _SIZES = "SELECT block, length(id) FROM file_block WHERE id IS NOT NULL ORDER BY block"
 _LAST = f"SELECT coalesce(max(id), -1) >> {BITS} FROM file"  # noqa: S608
@@ -77,7 +84,7 @@ def pack(reading: Reading, block: int, looks: dict[Look, int]) -> Block:
         "taken_at": [0 if at is None else at for at in taken],
         "first_seen_at": seen,
     }
-    made = {name: np.array(values[name], ARRAYS[name]).tobytes() for name in values}
+    made = {name: array(ARRAYS[name], values[name]).tobytes() for name in values}
     return made | _pack_paths(paths, texts)
 
 
@@ -93,7 +100,7 @@ def _pack_paths(paths: Sequence[bytes], texts: Sequence[str]) -> Block:
         folded_folders = b"\0".join(by_place[place] for place in range(len(places)))
         folded_names = b"\0".join(name for _above, _slash, name in pairs)
     return {
-        "folder": np.array(folder, ARRAYS["folder"]).tobytes(),
+        "folder": array(ARRAYS["folder"], folder).tobytes(),
         "folders": b"\0".join(places),
         "names": b"\0".join(name for _above, _slash, name in parts),
         "folded_folders": folded_folders,

@@ -217,18 +217,21 @@ async def _made(rows: Sequence[Any], names: Mapping[int, str]) -> tuple[ListedAs
 def _beyond(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[Mark]:
     """The first rows behind a row, or from the beginning on, of all that there is."""
     told, by_path = ways.told(reading, ask.match), ask.sort == "path"
-    found = ways.quickest(reading, told, by_path=by_path)
+    found = ways.quickest(reading, told, ways.FEW, by_path=by_path)
     if found.effort is None:
+        by_columns = _by_columns(reading, ask, after, limit)
+        if by_columns is not None:
+            return by_columns
+        found = ways.quickest(reading, told, ways.MANY, by_path=by_path)
+    if found.effort is None or found.effort > ways.FEW:
         within_s = _HURRY_S
-        if by_path:
+        if by_path and found.effort is None:
             within_s = inf  # It is met as it lies: there is no better way.
-        elif ask.sort == "added" and not found.covered:
+        elif by_path or (ask.sort == "added" and not found.covered):
             within_s = _PATIENCE_S
-        met = _by_columns(reading, ask, after, limit)
-        if met is None:
-            met = walking.walk(reading, told, ask.phases, after, limit=limit, within_s=within_s)
-        if met is not None:
-            return met
+        walked = walking.walk(reading, told, ask.phases, after, limit=limit, within_s=within_s)
+        if walked is not None:
+            return walked
     marks: list[Mark] = []
     begin = after.phase if after else 0
     if after is None and len(ask.phases) > 1 and not found.everything:

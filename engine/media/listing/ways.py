@@ -19,6 +19,9 @@ from engine.media.listing.walking import TOGETHER, Lane, lanes
 
 FEW = 20_000
 """Files that are looked up one by one in less time than any walk takes."""
+MANY = 150_000
+"""Files that are looked up where there are no columns yet, and a walk by the order has met too few:
+mostly these lie together."""
 FEW_BY_PATH = 150_000
 """Files that are looked up by the index of facets, and sorted by path, in less time than a walk by
 path may take."""
@@ -34,7 +37,7 @@ _NEXT_KIND = "SELECT kind, type FROM trait WHERE kind > ? ORDER BY kind, type LI
 def narrowed(reading: Reading, found: Match, *, by_path: bool = False) -> Match:
     """The match with the quickest way to few files, if there is one; else with what makes the index
     of facets do. ``by_path``: paths are asked for."""
-    best = quickest(reading, told(reading, found), by_path=by_path)
+    best = quickest(reading, told(reading, found), FEW, by_path=by_path)
     most = FEW if best.effort is None else min(best.effort, FEW)
     if found.needle and most > 0 and (ids := _named(reading, found, most)) is not None:
         where = (*found.where, "f.id IN (SELECT value FROM json_each(?))")
@@ -50,14 +53,14 @@ def _named(reading: Reading, found: Match, most: int) -> list[int] | None:
     return finding.matching(reading, found, most)
 
 
-def quickest(reading: Reading, found: Match, *, by_path: bool) -> Match:
-    """What was ``told`` with the way of the least effort, if few files have to be looked up."""
-    best, most = found, FEW
+def quickest(reading: Reading, found: Match, most: int, *, by_path: bool) -> Match:
+    """What was ``told`` with the way of the least effort, if that is at most ``most``."""
+    best = found
     if found.everything or found.effort is not None:
         return found
     for way, sql, values in _ways(found):
         share = _SHARE if way.index == _FACETS and way.covered and not by_path else 1
-        limit = most * share
+        limit = min(most * share, MANY)
         files = _counted(reading, sql, values, limit)
         if files <= limit:
             most = files // share

@@ -9,7 +9,7 @@ from typing import Any
 from engine.contract import media
 from engine.contract.assets import AssetPage, ListAssets, ListedAsset
 from engine.media.catalogue import fold
-from engine.media.listing.blocks import BITS
+from engine.media.listing.packing import BITS
 from tests.unit.media.house import House
 
 SECOND = 10**9

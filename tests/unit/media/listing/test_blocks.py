@@ -17,11 +17,12 @@ from engine.contract.base import PathRef
 from engine.contract.errors import StoreFailed
 from engine.media.listing import blocks, columns, pages, walking, ways
 from engine.media.listing.aside import Reading
-from engine.media.listing.packing import Block, looks_of, pack
+from engine.media.listing.packing import BITS, Block, looks_of, pack
+from tests.fakes.waiting import until
 from tests.unit.media.house import House
 from tests.unit.media.listing.shelf import Film, begin_block, names, page, put, shelved
 
-BLOCK = 1 << blocks.BITS
+BLOCK = 1 << BITS
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,18 @@ async def test_blocks_that_are_whole_are_made_when_somebody_lists(
             f"{number // 100:03}/film {number:05}.mkv"
         ]
     assert await names(house, filter="film 00000") == []
+
+
+async def test_blocks_are_made_once_a_library_was_looked_at(house: House, films: Path) -> None:
+    """Nobody has to list files first."""
+    await shelved(house, films, numbered(1, BLOCK + 1))
+    (films / "another").write_bytes(b"x")
+    await house.scan()
+    await until(lambda: there_is(house), 10)
+
+
+async def there_is(house: House) -> bool:
+    return bool(await there(house))
 
 
 async def test_small_libraries_need_none(
@@ -244,21 +257,24 @@ async def test_those_that_change_all_the_time_take_a_tenth_of_a_processor(
 
     kept = house.room._lists._blocks
     clock = iter(range(100))
-    monkeypatch.setattr(blocks, "asyncio", SimpleNamespace(sleep=rest, to_thread=asyncio.to_thread))
-    monkeypatch.setattr(blocks, "time", SimpleNamespace(monotonic=clock.__next__, sleep=id))
-    await kept.make()
-    assert rests == []
-    await change(house, "UPDATE file SET size = 0 WHERE id = 10")
-    await kept.make()
-    assert rests == [9]
+    with monkeypatch.context() as patch:
+        patch.setattr(blocks, "asyncio", SimpleNamespace(sleep=rest))
+        patch.setattr(blocks, "time", SimpleNamespace(monotonic=clock.__next__, sleep=id))
+        await kept.make()
+        assert rests == []
+        await change(house, "UPDATE file SET size = 0 WHERE id = 10")
+        await kept.make()
+        assert rests == [9]
 
 
 async def test_nothing_is_made_once_the_room_has_stopped(house: House, films: Path) -> None:
     await shelved(house, films, numbered(1, BLOCK + 1))
     kept = house.room._lists._blocks
     await kept.stop()
+    last = kept._making
     kept.wake()
-    assert kept._making is None
+    assert kept._making is last
+    assert await there(house) == set()
 
 
 async def test_a_block_that_cannot_be_written_is_made_another_time(

@@ -21,7 +21,7 @@ from engine.media.catalogue import fold
 from engine.media.listing import blocks, columns, finding
 from engine.media.listing.aside import Reading
 from engine.media.listing.matching import Mark, match, phases
-from engine.media.listing.packing import ARRAYS
+from engine.media.listing.packing import ARRAYS, BITS
 from engine.media.listing.texts import Texts
 from engine.store import schema
 
@@ -53,7 +53,7 @@ def reading(tmp_path: Path) -> Iterator[Reading]:
 def fill(reading: Reading, chance: random.Random, rows: list[tuple[Any, ...]]) -> None:
     """The rows with ids here and there in a few blocks, some of which are not there."""
     reading.all("DELETE FROM file")
-    ids = sorted(chance.sample(range(1, 6 << blocks.BITS), len(rows)))
+    ids = sorted(chance.sample(range(1, 6 << BITS), len(rows)))
     for id_, (path, size, changed, taken, library) in zip(ids, rows, strict=True):
         reading.all(
             "INSERT OR IGNORE INTO file (id, library, path, folded, dev, ino, size, mtime_ns,"

@@ -172,7 +172,7 @@ async def test_narrowed_lists_hold_what_fits_and_nothing_else(
     for module, name, value in (
         *((pages, "_PEEK", peek), (walking, "_STEP", 7), (walking, "_LEAST", 3)),
         *((pages, "_PATIENCE_S", patience), (pages, "_HURRY_S", patience)),
-        *((ways, "FEW", few), (ways, "FEW_BY_PATH", few)),
+        *((ways, "FEW", few), (ways, "MANY", 3 * few), (ways, "FEW_BY_PATH", few)),
         *((columns, "_MOST_MISSING", missing), (blocks, "WORTH", 0)),
     ):
         monkeypatch.setattr(module, name, value)
