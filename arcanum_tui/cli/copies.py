@@ -62,6 +62,11 @@ def show(
                 terminal.note(
                     f"{plural(found.pending, 'file')} not hashed yet: none of those sizes"
                 )
+            if found.unread:
+                terminal.note(
+                    f"{plural(found.unread, 'file')} could not be read, and may be duplicates:"
+                    " arcanum media list --state unreadable"
+                )
             _more(found.next, terminal)
 
 

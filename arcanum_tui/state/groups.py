@@ -50,6 +50,8 @@ def same(page: DuplicatePage, where: str, sort: str) -> Listed:
     note += [Piece(f" · at most {size(totals.frees)} free"), _STAY]
     if page.candidates:
         note.append(Piece(f" · {plural(page.candidates, 'file')} to compare", "unknown"))
+    if page.unread:
+        note.append(Piece(f" · {number(page.unread)} unreadable", "unknown"))
     empty = muted("no two files here have the same bytes; D shows pictures that look alike")
     return Listed("DUPLICATES", page.groups, totals.groups, page.next, tuple(note), empty)
 

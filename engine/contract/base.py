@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -38,6 +39,9 @@ def _unsafe(char: str) -> bool:
     return char in _BIDI or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}
 
 
+_BLANK_PART = re.compile(r"(?<![^/])[^\S/]+(?![^/])")
+
+
 def visible(text: str, *, keep: str = "") -> str:
     """``text`` with every control character, lone surrogate and direction override made visible.
 
@@ -57,6 +61,13 @@ def _escape(char: str) -> str:
     return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
+def _no_blank_part(path: str) -> str:
+    """A name that holds nothing else than blanks shows these: it would look like no name at all."""
+    if " " not in path and path.isascii():
+        return path
+    return _BLANK_PART.sub(lambda part: "".join(map(_escape, part[0])), path)
+
+
 class PathRef(Wire):
     """A path: ``display`` for people, ``raw`` (base64 of the bytes) for the file system.
 
@@ -69,7 +80,8 @@ class PathRef(Wire):
     @classmethod
     def of(cls, path: bytes | str | os.PathLike[str]) -> PathRef:
         data = os.fsencode(path)
-        return cls(display=visible(os.fsdecode(data)), raw=base64.b64encode(data).decode("ascii"))
+        display = _no_blank_part(visible(os.fsdecode(data)))
+        return cls(display=display, raw=base64.b64encode(data).decode("ascii"))
 
     @property
     def data(self) -> bytes:

@@ -102,7 +102,8 @@ class DuplicatePage(Wire):
     (copies that are gone, or reflinks of one another).
 
     ``pending`` files are not hashed yet; ``candidates`` of them are as large as another, so they
-    may be duplicates. `media.find_duplicates` reads those alone.
+    may be duplicates. `media.find_duplicates` reads those alone. ``unread`` files could not be
+    read, so that nobody knows whether they are.
     """
 
     groups: tuple[DuplicateGroup, ...]
@@ -110,6 +111,7 @@ class DuplicatePage(Wire):
     not_duplicates: int
     pending: int
     candidates: int
+    unread: int = 0
     as_of: datetime
     next: str | None = None
 

@@ -114,6 +114,7 @@ class Duplicates:
             not_duplicates=left_out,
             pending=snapshot.pending,
             candidates=snapshot.candidates,
+            unread=snapshot.unread,
             as_of=when(snapshot.made_at),
             next=_cursor(request.sort, keys[-1]) if more else None,
         )

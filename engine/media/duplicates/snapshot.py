@@ -42,9 +42,13 @@ _INDEXES = (
 )
 TOTALS = "SELECT count(*), -coalesce(sum(copies), 0), -coalesce(sum(frees), 0) FROM same"
 _PENDING = "SELECT coalesce(sum(pending), 0) FROM library WHERE id IN ({asked})"
+_UNREAD = """
+SELECT count(*) FROM file INDEXED BY file_damaged
+WHERE library IN ({asked}) AND damage <> '' AND damage = 'unread' AND blake3 IS NULL
+"""
 _CANDIDATES = """
 SELECT count(*) FROM file AS one INDEXED BY file_pending
-WHERE library IN ({asked}) AND blake3 IS NULL AND size > 0
+WHERE library IN ({asked}) AND blake3 IS NULL AND damage = '' AND size > 0
     AND EXISTS (SELECT 1 FROM file AS other INDEXED BY file_by_size
         WHERE other.library IN ({asked}) AND other.size = one.size
             AND (other.dev, other.ino) <> (one.dev, one.ino))
@@ -77,16 +81,18 @@ class Snapshot:
             for index in _INDEXES:
                 self._db.execute(index)
             self.groups, self.copies, self.frees = self._db.execute(TOTALS).fetchone()
-            self.pending = self._db.execute(_PENDING.format(asked=asked)).fetchone()[0]
-            self.candidates = 0
-            if self.pending:
-                self.candidates = self._db.execute(_CANDIDATES.format(asked=asked)).fetchone()[0]
+            self.unread = self._number(_UNREAD.format(asked=asked))
+            self.pending = self._number(_PENDING.format(asked=asked)) - self.unread
+            self.candidates = self._number(_CANDIDATES.format(asked=asked)) if self.pending else 0
         except BaseException:
             self._db.close()
             raise
         self.made_at = time.time_ns()
         self.ended = time.monotonic()
         self.took = self.ended - began
+
+    def _number(self, sql: str) -> int:
+        return int(self._db.execute(sql).fetchone()[0])
 
     def page(self, sort: str, after: Key | None, limit: int) -> list[Key]:
         """The next groups in this order. Raises sqlite3.Error."""

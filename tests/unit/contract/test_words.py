@@ -48,6 +48,22 @@ def test_a_path_of_any_bytes_comes_back_from_the_wire(data: bytes) -> None:
     assert visible(ref.display) == ref.display
 
 
+@pytest.mark.parametrize(
+    ("path", "display"),
+    [
+        (" ", r"\x20"),
+        ("a/  ", r"a/\x20\x20"),
+        (" /b", r"\x20/b"),
+        ("a/\u3000/b", r"a/\u3000/b"),
+        ("a/ b /c d", "a/ b /c d"),
+        ("/", "/"),
+    ],
+)
+def test_a_name_of_blanks_can_be_seen(path: str, display: str) -> None:
+    assert PathRef.of(path).display == display
+    assert PathRef.of(path).data == path.encode()
+
+
 @pytest.mark.parametrize("name", ["", " ", "a/b", "-rf", "a\nb", "a\x1b[0m", "\u202ea", "x" * 65])
 def test_a_name_that_could_mislead_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):

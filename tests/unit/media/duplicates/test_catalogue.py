@@ -269,6 +269,14 @@ async def test_what_is_not_hashed_yet_is_said_and_only_candidates_are_read(
     assert after.pending == 2
 
 
+async def test_what_could_not_be_read_is_said_apart(house: House, films: Path) -> None:
+    await library(house, films, "films", {"known": b"12", "new": b"12", "shut": b"12", "no": b"1"})
+    await run(house, "UPDATE file SET blake3 = NULL WHERE path <> ?", b"known")
+    await run(house, "UPDATE file SET damage = 'unread' WHERE path IN (?, ?)", b"shut", b"no")
+    one = await page(house)
+    assert (one.pending, one.candidates, one.unread) == (1, 1, 2)
+
+
 async def test_without_libraries_there_are_no_duplicates(house: House) -> None:
     one = await page(house)
     assert (one.groups, one.totals.groups) == ((), 0)
