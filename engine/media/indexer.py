@@ -222,7 +222,8 @@ class Indexer:
     async def _look_alone(self, paths: list[bytes] | None) -> None:
         async with self._looking:
             if paths is None and time.monotonic() < self._due:
-                return  # A scan did it meanwhile.
+                self._look_wanted.set()  # A scan did it, but for what came behind it.
+                return
             pace = Lightened(self._strain)
             await self._look(paths, pace, hashing=await pace.first())
 

@@ -54,6 +54,21 @@ async def test_a_new_file_is_seen_told_and_hashed(lively: House, films: Path) ->
     await lively.until_agrees(films)
 
 
+async def test_what_comes_behind_a_scan_is_looked_at_once_that_ends(
+    lively: House, films: Path
+) -> None:
+    """Its hint was told while a look at everything waited for the scan to end, and did not take
+    place then."""
+    await watched(lively, films)
+    indexer = lively.room._indexers["films"]
+    async with indexer._looking:  # A scan is here.
+        indexer._due = 0.0
+        write(films / "behind", b"where the scan was already")
+        await until(lambda: bool(indexer._own), 10)  # The hint wakes it: the look waits.
+        indexer._due = time.monotonic() + 3600
+    await lively.until_agrees(films)
+
+
 async def test_files_that_change_move_and_go(lively: House, films: Path) -> None:
     for number in range(20):
         write(films / "folder" / str(number), b"%d" % number)
