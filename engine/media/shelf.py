@@ -35,6 +35,7 @@ class Shelf:
         self._files, self._machine, self._changed = files, machine, changed
         self._scanning = 0
         self._looked = self._hashed = Tally()
+        self._touched = False
         self._publisher: asyncio.Task[None] | None = None
 
     @property
@@ -77,13 +78,16 @@ class Shelf:
 
     def touch(self) -> None:
         """Something moved: told soon."""
+        self._touched = True
         if self._publisher is None or self._publisher.done():
             self._publisher = asyncio.create_task(self._publish())
 
     async def _publish(self) -> None:
-        await asyncio.sleep(_PUBLISH_S)
-        with suppress(StoreFailed):  # Whoever writes there is told.
-            await self.refresh()
+        while self._touched:  # Again where something moved while the numbers were read.
+            await asyncio.sleep(_PUBLISH_S)
+            self._touched = False
+            with suppress(StoreFailed):  # Whoever writes there is told.
+                await self.refresh()
 
     async def stop(self) -> None:
         if self._publisher is not None:
