@@ -119,6 +119,7 @@ def fill(path: Path, count: int) -> None:
                 f" SELECT id, 1, ?, ?, 1 FROM file WHERE {where}",
                 (kind, host),
             )
+        db.execute("UPDATE library SET files = ?", (count,))
         for _name, sql in told:
             db.execute(sql)
         db.execute("COMMIT")

@@ -43,6 +43,8 @@ class Reading:
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[list[Any]]:
         """Batches of rows. Raises StoppedError, sqlite3.Error."""
+        if self._stop.is_set():  # SQLite looks at it within one statement alone.
+            raise StoppedError
         try:
             found = self._connection.execute(sql, values)
             while batch := found.fetchmany(_AT_ONCE):

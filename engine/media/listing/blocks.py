@@ -17,31 +17,23 @@ from typing import Any
 from engine.contract.errors import StoreFailed
 from engine.media.listing import packing
 from engine.media.listing.aside import Aside, Reading
-from engine.media.listing.packing import BITS, COLUMNS, NAMES
+from engine.media.listing.packing import COLUMNS, NAMES
 from engine.store import Database, Transaction
 
 MADE = "SELECT block FROM file_block WHERE id IS NOT NULL"
-
 _TOGETHER = 4
 """Blocks that are made at once: a few milliseconds of the writer's time."""
 _TURN_S = 0.002
 """And then others have their turn: to pack a block takes as long."""
-WORTH = 20
-"""Of fewer blocks the rows are looked up as soon."""
 _REST = 9
 """Once each was made, those that change all the time take a tenth of a processor at most."""
 
-# Ids are given once and rise: a block whose last one was given gets no other file. Where files are
-# gone, a block holds little, or nothing.
-_COMPLETE = f"""
-SELECT coalesce(max(seq) + 1, 0) >> {BITS} AS blocks FROM sqlite_sequence WHERE name = 'file'
-"""  # noqa: S608
 _CLAIM = "INSERT OR IGNORE INTO file_block (block) VALUES (?)"
 _FILL = f"""
 UPDATE file_block SET {", ".join(f"{column} = ?" for column in COLUMNS)} WHERE block = ?
 """  # noqa: S608
 _NAME = f"INSERT OR REPLACE INTO block_name ({', '.join(NAMES)}, block) VALUES (?, ?, ?, ?)"  # noqa: S608
-_LOOK = "INSERT OR IGNORE INTO look (id, kind, type, camera) VALUES (?, ?, ?, ?)"
+_LOOK = "INSERT INTO look (id, kind, type, camera) VALUES (?, ?, ?, ?)"
 
 
 class Blocks:
@@ -50,6 +42,7 @@ class Blocks:
     def __init__(self, database: Database, aside: Aside) -> None:
         self._db, self._aside = database, aside
         self._making: asyncio.Task[None] | None = None
+        self._alone = asyncio.Lock()
         self._made = 0
         self._listed = self._stopped = False
 
@@ -66,19 +59,21 @@ class Blocks:
 
     async def make(self) -> None:
         """All blocks that are complete. Raises StoreFailed."""
-        made = {row["block"] for row in await self._db.read(MADE)}
-        [complete] = await self._db.read(_COMPLETE)
-        if complete["blocks"] < WORTH:
-            return
-        if self._listed:
+        async with self._alone:  # Looks are given their numbers here.
+            await self._make_all()
+
+    async def _make_all(self) -> None:
+        made, missing, leftover = await self._aside.run(_there)
+        if leftover:
+            await self._db.write(_forget)
+        if self._listed and (made or missing):
             await asyncio.to_thread(_load)
-        missing = [block for block in range(complete["blocks"]) if block not in made]
         for start in range(0, len(missing), _TOGETHER):
             began = time.monotonic()
             some = missing[start : start + _TOGETHER]
             await self._some(some)
             self._made += len(some)
-            if self._made > complete["blocks"]:
+            if self._made > made + len(missing):
                 await asyncio.sleep(_REST * (time.monotonic() - began))
 
     async def _some(self, blocks: Sequence[int]) -> None:
@@ -99,6 +94,19 @@ class Blocks:
         if self._making is not None:
             self._making.cancel()
             await asyncio.gather(self._making, return_exceptions=True)
+
+
+def _there(reading: Reading) -> tuple[int, list[int], bool]:
+    """How many blocks there are, which of those are missing that get no other file, and whether
+    looks are left of blocks that are gone."""
+    made, missing = packing.there(reading)
+    leftover = not made and bool(reading.all("SELECT 1 FROM look LIMIT 1"))
+    return len(made), packing.complete(reading, missing), leftover
+
+
+async def _forget(tx: Transaction) -> None:
+    for table in ("file_block", "block_name", "look"):
+        await tx.execute(f"DELETE FROM {table}")  # noqa: S608
 
 
 def _load() -> None:

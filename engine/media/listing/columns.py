@@ -8,23 +8,27 @@ can have a better one than the last that is wanted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from engine.media.listing import blocks, packing, texts
+from engine.media.listing import packing, texts
 from engine.media.listing.aside import Reading
 from engine.media.listing.matching import Match, Phase
 from engine.media.listing.packing import ARRAYS, BITS, DATED, Block
 from engine.media.listing.texts import Array, Texts
+
+T = TypeVar("T")
 
 _MOST_MISSING = 12
 """So many blocks are packed in a thirtieth of a second."""
 _TOGETHER = 64
 """Blocks whose numbers are looked at in one step: a millisecond."""
 _TEXTS_AT_ONCE = 16
+_MOST_BYTES = 8 * 1024 * 1024
+"""Of folders that are looked at in one step, however long their paths are."""
 
 _TEXTS = (
     f"SELECT b.block, {', '.join(texts.COLUMNS)} FROM file_block b"  # noqa: S608
@@ -48,28 +52,34 @@ class Columns:
     """The blocks of one reading, and what is looked for in them."""
 
     def __init__(
-        self, reading: Reading, found: Match, made: Sequence[int], missing: Sequence[int]
+        self, reading: Reading, found: Match, made: Mapping[int, int], packed: Mapping[int, Block]
     ) -> None:
-        self.found, self._reading = found, reading
-        looks = packing.looks_of(reading)
-        self._packed: dict[int, Block] = {
-            block: packing.pack(reading, block, looks) for block in missing
-        }
-        self._blocks = sorted({*made, *missing})
-        self._looks = _wanted(looks, found)
+        """``made``: how many bytes the folders of each block take; ``packed``: those that are not
+        there."""
+        self.found, self._reading, self._packed = found, reading, packed
+        self._folders = {**made, **{block: len(packed[block]["folders"]) for block in packed}}
+        self._looks: Array = None
+        self.barren: set[int] = set()
+        """Blocks of which somebody saw that the name that is wanted is not in them."""
         self._hosts = [
-            _flags(reading.ids(one.files, one.values), 1 + max(self._blocks, default=-1))
+            _flags(reading.ids(one.files, one.values), 1 + max(self._folders, default=-1))
             for one in found.sourced
             if one.column == "host"
         ]
 
     @classmethod
     def of(cls, reading: Reading, found: Match) -> Columns | None:
-        """None: too little of the catalogue is in blocks."""
+        """None: too little of the catalogue is in blocks, or they do not say what is asked for."""
         made, missing = packing.there(reading)
-        if len(made) < blocks.WORTH or len(missing) > _MOST_MISSING:
+        if not (made or missing) or len(missing) > _MOST_MISSING:
             return None
-        return cls(reading, found, made, missing)
+        looks = packing.looks_of(reading) if any(found.looks) else {}
+        columns = cls(reading, found, made, {b: packing.pack(reading, b, looks) for b in missing})
+        if any(found.looks):
+            if packing.full(looks):
+                return None
+            columns._looks = _wanted(looks, found)
+        return columns
 
     def leads(
         self, phases: Sequence[Phase | None], beyond: tuple[Any, ...] = ()
@@ -88,8 +98,7 @@ class Columns:
 
     def texts(self, leads: Sequence[Lead]) -> Iterator[tuple[Lead, Texts]]:
         """Each with what its block says of paths; a few are read at once."""
-        for start in range(0, len(leads), _TEXTS_AT_ONCE):
-            some = leads[start : start + _TEXTS_AT_ONCE]
+        for some in self._batches(leads, lambda lead: lead.block, _TEXTS_AT_ONCE):
             named = json.dumps([lead.block for lead in some])
             told = {block: Texts(*data) for block, *data in self._reading.all(_TEXTS, (named,))}
             for lead in some:
@@ -116,12 +125,26 @@ class Columns:
             f"SELECT block, {', '.join(names)} FROM file_block"  # noqa: S608
             " WHERE block BETWEEN ? AND ? AND id IS NOT NULL"
         )
-        for start in range(0, len(self._blocks), _TOGETHER):
-            some = self._blocks[start : start + _TOGETHER]
+        for some in self._batches(sorted(self._folders), int, _TOGETHER):
             told = {block: data for block, *data in self._reading.all(sql, (some[0], some[-1]))}
             for block in self._packed.keys() & some:
                 told[block] = [self._packed[block][name] for name in names]
             yield _Part(some, {n: [told[b][i] for b in some] for i, n in enumerate(names)})
+
+    def _batches(
+        self, items: Sequence[T], block_of: Callable[[T], int], most: int
+    ) -> Iterator[list[T]]:
+        some: list[T] = []
+        taken = 0
+        for item in items:
+            size = self._folders[block_of(item)]
+            if some and (len(some) == most or taken + size > _MOST_BYTES):
+                yield some
+                some, taken = [], 0
+            some.append(item)
+            taken += size
+        if some:
+            yield some
 
     def _fitting(self, part: _Part) -> Array:
         """Which rows fit as far as numbers and folders tell."""
@@ -227,11 +250,9 @@ class _Part:
         return (max if phase.descending else min)(bounds[place] for place in places)
 
 
-def _wanted(looks: dict[packing.Look, int], found: Match) -> Array:
-    """By the number of a look, whether it is wanted; None: all are."""
+def _wanted(looks: Mapping[packing.Look, int], found: Match) -> Array:
+    """By the number of a look, whether it is wanted."""
     kinds, types, cameras = found.looks
-    if not (kinds or types or cameras):
-        return None
     flags = np.zeros(max(looks.values(), default=0) + 1, bool)
     for (kind, type_, camera), number in looks.items():
         flags[number] = (

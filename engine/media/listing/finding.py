@@ -72,7 +72,9 @@ def ordered(reading: Reading, found: Match, phases: Sequence[Phase]) -> array[in
 
 def _told(columns: Columns, leads: Sequence[Lead]) -> Iterable[tuple[Lead, Texts | None]]:
     """With the texts, if a name is looked for."""
-    return columns.texts(leads) if columns.found.needle else ((lead, None) for lead in leads)
+    if not columns.found.needle:
+        return ((lead, None) for lead in leads)
+    return columns.texts([lead for lead in leads if lead.block not in columns.barren])
 
 
 def _named(columns: Columns, lead: Lead, texts: Texts | None, places: Array = None) -> Array:
@@ -82,6 +84,9 @@ def _named(columns: Columns, lead: Lead, texts: Texts | None, places: Array = No
         places = np.arange(len(lead.rows))
     if texts is None or not needle:
         return places
+    if texts.lacks(needle):
+        columns.barren.add(lead.block)
+        return places[:0]
     return places[texts.hold(lead.rows[places], needle)]
 
 

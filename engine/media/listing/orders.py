@@ -12,7 +12,7 @@ from array import array
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from engine.media.listing import ways
+from engine.media.listing import packing, ways
 from engine.media.listing.aside import Aside, Reading
 from engine.media.listing.matching import Match, Phase, phases
 
@@ -105,7 +105,7 @@ class Orders:
 def _read(reading: Reading, ask: Ask, version: int) -> Ordered:
     found = ways.narrowed(reading, ask.match, by_path=ask.sort == "path")
     ids = None
-    if found.effort is None and ask.sort != "path":
+    if found.effort is None and ask.sort != "path" and packing.some(reading):
         from engine.media.listing import finding  # It loads NumPy, which not all need.
 
         ids = finding.ordered(reading, ask.match, ask.phases)

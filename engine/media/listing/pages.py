@@ -20,7 +20,7 @@ from engine.contract.assets import AssetPage, ListAssets, ListedAsset
 from engine.contract.base import PathRef
 from engine.media.catalogue import Numbers
 from engine.media.integrity.record import damage_of
-from engine.media.listing import walking, ways
+from engine.media.listing import packing, walking, ways
 from engine.media.listing.aside import Aside, Reading
 from engine.media.listing.matching import (
     Mark,
@@ -249,6 +249,8 @@ def _beyond(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[
 
 
 def _by_columns(reading: Reading, ask: Ask, after: Mark | None, limit: int) -> list[Mark] | None:
+    if not packing.some(reading):
+        return None
     from engine.media.listing import finding  # It loads NumPy, which not all need.
 
     return finding.first(reading, ask.match, ask.phases, after, limit)

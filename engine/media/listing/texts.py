@@ -29,18 +29,24 @@ class Texts:
     def places(self) -> Array:
         return np.frombuffer(self.folder, ARRAYS["folder"])
 
+    def lacks(self, needle: bytes) -> bool:
+        """Whether it can be seen at once that no path contains the needle."""
+        folders = self.folded_folders or self.folders.lower()
+        names = self.folded_names or self.names.lower()
+        return b"/" not in needle and needle not in names and needle not in folders
+
     def hold(self, rows: Array, needle: bytes) -> Array:
         """Whether the path of each row, as it is compared, contains the needle.
 
         What has no slash lies in a folder's path or in a name. Else its last slash is within a
         folder's path, or it is the one before a name.
         """
+        if b"\0" in needle:  # It stands between names here, and in none of them.
+            return np.zeros(len(rows), bool)
         folders = self.folded_folders or self.folders.lower()
         names = self.folded_names or self.names.lower()
         above, slash, tail = needle.rpartition(b"/")
         in_names = bool(tail) and tail in names
-        if not slash and not in_names and needle not in folders:
-            return np.zeros(len(rows), bool)
         place = self.places()[rows]
         each = [one + b"/" if one else b"" for one in folders.split(b"\0")]
         hits = np.array([needle in one for one in each])[place]

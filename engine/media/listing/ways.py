@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from engine.media.listing import packing
 from engine.media.listing.aside import Reading
 from engine.media.listing.matching import OF_INDEX, Match, Phase
 from engine.media.listing.walking import TOGETHER, Lane, lanes
@@ -48,6 +49,8 @@ def narrowed(reading: Reading, found: Match, *, by_path: bool = False) -> Match:
 
 
 def _named(reading: Reading, found: Match, most: int) -> list[int] | None:
+    if not packing.some(reading):
+        return None
     from engine.media.listing import finding  # It loads NumPy, which not all need.
 
     return finding.matching(reading, found, most)

@@ -15,11 +15,11 @@ import pytest
 
 from engine.contract.base import PathRef
 from engine.contract.errors import StoreFailed
-from engine.media.listing import blocks, columns, pages, walking, ways
+from engine.media.listing import blocks, columns, packing, pages, walking, ways
 from engine.media.listing.aside import Reading
 from engine.media.listing.packing import BITS, Block, looks_of, pack
 from tests.fakes.waiting import until
-from tests.unit.media.house import House
+from tests.unit.media.house import House, write
 from tests.unit.media.listing.shelf import Film, begin_block, names, page, put, shelved
 
 BLOCK = 1 << BITS
@@ -30,7 +30,8 @@ def only_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small library would be looked through by the order's index."""
     monkeypatch.setattr(pages, "_PEEK", 0)
     monkeypatch.setattr(ways, "FEW", -1)
-    monkeypatch.setattr(blocks, "WORTH", 0)
+    monkeypatch.setattr(packing, "WORTH", 0)
+    monkeypatch.setattr(packing, "_DENSE", 1)
 
 
 async def made(house: House) -> set[int]:
@@ -88,8 +89,9 @@ async def test_blocks_that_are_whole_are_made_when_somebody_lists(
 
 async def test_blocks_are_made_once_a_library_was_looked_at(house: House, films: Path) -> None:
     """Nobody has to list files first."""
-    await shelved(house, films, numbered(1, BLOCK + 1))
-    (films / "another").write_bytes(b"x")
+    for number in range(BLOCK + 5):
+        write(films / str(number % 9) / str(number))
+    await house.add(films)
     await house.scan()
     await until(lambda: there_is(house), 10)
 
@@ -98,10 +100,53 @@ async def there_is(house: House) -> bool:
     return bool(await there(house))
 
 
+async def test_files_far_from_one_another_are_in_no_blocks(
+    house: House, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids are given once: where most files went, blocks would hold little each."""
+    monkeypatch.setattr(packing, "_DENSE", 3)
+    await shelved(house, films, numbered(1, 3))
+    for number in range(5):
+        await begin_block(house)
+        await put(house, numbered(10 + 2 * number, 12 + 2 * number))
+    assert await made(house) == set()
+    assert await names(house, filter="film 00001") == ["000/film 00001.mkv"]
+    monkeypatch.setattr(packing, "_DENSE", 2)
+    assert await made(house) == {0, 1, 2, 3, 4}
+
+
+async def test_looks_are_bounded_and_forgotten_with_the_last_block(
+    house: House, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cameras are what files say. Where there are too many, rows are asked."""
+    monkeypatch.setattr(packing, "_MOST_LOOKS", 5)
+    known = numbered(1, BLOCK + 5)
+    for number, film in enumerate(known[:9]):
+        film.kind, film.camera = "image", f"Camera {number}"
+    await shelved(house, films, known)
+    assert await made(house) == {0}
+    assert len(await house.ground.catalogue.read("SELECT id FROM look")) == 5
+    for number in (0, 8):
+        assert await names(house, camera=(f"Camera {number}",)) == [known[number].path.decode()]
+    assert len(await names(house, kind=("image",), filter="FILM")) == 9
+    await change(house, "DELETE FROM file WHERE id <= ?", BLOCK)
+    assert await made(house) == set()
+    assert await house.ground.catalogue.read("SELECT id FROM look") == []
+
+
+async def test_long_paths_are_looked_at_in_small_pieces(
+    house: House, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "_MOST_BYTES", 1)
+    await shelved(house, films, numbered(1, 3 * BLOCK))
+    assert await made(house) == {0, 1, 2}
+    assert len(await names(house, filter="film 0150")) == 10
+
+
 async def test_small_libraries_need_none(
     house: House, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "WORTH", 2)
+    monkeypatch.setattr(packing, "WORTH", 3)
     await shelved(house, films, numbered(1, BLOCK + 1))
     assert await made(house) == set()
     assert await names(house, filter="film 00500") == ["005/film 00500.mkv"]
@@ -198,7 +243,7 @@ async def test_what_changes_while_a_block_is_packed_takes_it_along(
 
     async def meanwhile(work: Callable[[Any], Any]) -> Any:
         packed = await run(work)
-        await change(house, "UPDATE file SET size = 0 WHERE id = 10")
+        await change(house, "UPDATE file SET size = size + 1 WHERE id = 10")
         return packed
 
     with monkeypatch.context() as patch:
@@ -293,6 +338,6 @@ async def test_a_block_that_cannot_be_written_is_made_another_time(
 
 
 def test_the_engine_starts_without_numpy() -> None:
-    code = "import sys, engine.media.listing.desk; print('numpy' in sys.modules)"
+    code = "import sys, engine.media.room; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from engine.contract.assets import ListAssets
 from engine.contract.base import PathRef
 from engine.media.catalogue import fold
-from engine.media.listing import blocks, columns, finding
+from engine.media.listing import columns, finding, packing
 from engine.media.listing.aside import Reading
 from engine.media.listing.matching import Mark, match, phases
 from engine.media.listing.packing import ARRAYS, BITS
@@ -34,8 +34,8 @@ NUMBERS = st.integers(-3, 3) | st.sampled_from([-(2**63), 2**63 - 1])
 @pytest.fixture(autouse=True)
 def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in (
-        (blocks, "WORTH", 0), (columns, "_TOGETHER", 2), (columns, "_TEXTS_AT_ONCE", 2),
-        (finding, "_SPARE", 1), (columns, "_MOST_MISSING", 100),
+        (packing, "WORTH", 0), (packing, "_DENSE", 1), (packing, "_FEW", 0), (finding, "_SPARE", 1),
+        (columns, "_TOGETHER", 2), (columns, "_TEXTS_AT_ONCE", 2), (columns, "_MOST_MISSING", 100),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
 
@@ -53,6 +53,8 @@ def reading(tmp_path: Path) -> Iterator[Reading]:
 def fill(reading: Reading, chance: random.Random, rows: list[tuple[Any, ...]]) -> None:
     """The rows with ids here and there in a few blocks, some of which are not there."""
     reading.all("DELETE FROM file")
+    for library in (1, 2):
+        reading.all("INSERT OR IGNORE INTO library (id, root) VALUES (?, x'2f')", (library,))
     ids = sorted(chance.sample(range(1, 6 << BITS), len(rows)))
     for id_, (path, size, changed, taken, library) in zip(ids, rows, strict=True):
         reading.all(
@@ -70,7 +72,7 @@ FILES = st.lists(
 )
 ASKED = st.fixed_dictionaries(
     {
-        "filter": st.sampled_from(["", "a", "/", "a/", "/a", "b/a", "\u00e4", "l/f", "zz"]),
+        "filter": st.sampled_from(["", "a", "/", "m\0a", "a/", "/a", "b/a", "\u00e4", "l/f", "zz"]),
         "under": st.sampled_from([None, PathRef.of(b"a"), PathRef.of(b"a/b"), PathRef.of(b"no")]),
         "direct": st.booleans(),
         "sort": st.sampled_from(["path", "size", "modified", "added", "taken"]),
@@ -121,7 +123,7 @@ def test_pages_by_columns_are_the_sorted_rows(
 
 
 @settings(max_examples=300)
-@given(st.lists(PATHS, min_size=1, max_size=30), st.text("ab/.0\u00e4lm", max_size=5))
+@given(st.lists(PATHS, min_size=1, max_size=30), st.text("ab/.0\u00e4lm\0", max_size=5))
 def test_a_path_contains_what_its_text_contains(paths: list[str], needle: str) -> None:
     raw = [path.encode() for path in paths]
     folders = [*dict.fromkeys(path.rpartition(b"/")[0] for path in raw)]
@@ -139,4 +141,5 @@ def test_a_path_contains_what_its_text_contains(paths: list[str], needle: str) -
     if needle:
         holds = texts.hold(rows, needle.encode()).tolist()
         assert holds == [needle.encode() in text for text in folded]
+        assert not (texts.lacks(needle.encode()) and any(holds))
     assert texts.paths(rows) == raw

@@ -16,7 +16,7 @@ from engine.contract import media
 from engine.contract.assets import ListAssets, ListedAsset
 from engine.contract.base import PathRef
 from engine.contract.errors import Invalid, NotFound
-from engine.media.listing import blocks, columns, orders, pages, walking, ways
+from engine.media.listing import columns, orders, packing, pages, walking, ways
 from tests.unit.media.house import House
 from tests.unit.media.listing.shelf import (
     SECOND,
@@ -173,7 +173,7 @@ async def test_narrowed_lists_hold_what_fits_and_nothing_else(
         *((pages, "_PEEK", peek), (walking, "_STEP", 7), (walking, "_LEAST", 3)),
         *((pages, "_PATIENCE_S", patience), (pages, "_HURRY_S", patience)),
         *((ways, "FEW", few), (ways, "MANY", 3 * few), (ways, "FEW_BY_PATH", few)),
-        *((columns, "_MOST_MISSING", missing), (blocks, "WORTH", 0)),
+        *((columns, "_MOST_MISSING", missing), (packing, "WORTH", 0), (packing, "_DENSE", 1)),
     ):
         monkeypatch.setattr(module, name, value)
     if way == WAYS["columns"]:
