@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from engine.contract.errors import StoreFailed
-from engine.media.listing.aside import Aside, Reading
+from engine.media.listing.aside import Aside, Reading, StoppedError
+from tests.fakes.waiting import until
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
@@ -92,4 +94,27 @@ async def test_nothing_is_written_there(path: Path) -> None:
     aside = Aside(path)
     with pytest.raises(StoreFailed):
         await aside.run(lambda reading: reading.all("INSERT INTO x VALUES (1)"))
+    await aside.close()
+
+
+async def test_who_leaves_stops_short_statements_too(path: Path) -> None:
+    """SQLite looks at it within one long statement alone."""
+    aside = Aside(path)
+    begun, ended = threading.Event(), list[str]()
+
+    def work(reading: Reading) -> None:
+        try:
+            for _ in range(1_000_000):
+                reading.all("SELECT 1")
+                begun.set()
+            ended.append("at its end")
+        except StoppedError:
+            ended.append("stopped")
+            raise
+
+    task = asyncio.create_task(aside.run(work))
+    await until(begun.is_set, 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert ended == ["stopped"]
     await aside.close()
