@@ -260,7 +260,8 @@ async def test_who_leaves_the_queue_never_costs_the_model_anything(
     jobs: list[serving._Job] = []
 
     class Noted(serving._Job):
-        def __post_init__(self) -> None:
+        def __init__(self, *fields: Any) -> None:
+            super().__init__(*fields)
             jobs.append(self)
 
     monkeypatch.setattr(serving, "_Job", Noted)
@@ -272,7 +273,7 @@ async def test_who_leaves_the_queue_never_costs_the_model_anything(
     async with served.opened() as response:
         await anext(response.aiter_lines())
         waiting = asyncio.create_task(wait_for_an_answer())
-        await until(lambda: served.server.setting.jobs.qsize() == 1)
+        await until(lambda: len(jobs) == 2)
         waiting.cancel()
         await asyncio.wait({waiting})
     await until(lambda: all(job.left for job in jobs))  # The server has noticed.

@@ -18,20 +18,20 @@ async def test_what_is_another_librarys_is_left_alone_there(
     house: House, films: Path, servers: Servers, away: bool
 ) -> None:
     """Also where its disk is away, so that nothing of it is here."""
-    inner = films / "in" / "ner"
+    inner, there = films / "in" / "ner", f"nested-{away}"  # Nothing of the other turn is there.
     put(inner, "film.mkv", 50)
     await house.scan()
-    assert (await house.copy("sftp:nested")).state == "done"
-    disk = servers.sftp.folder / "nested"
+    assert (await house.copy(f"sftp:{there}")).state == "done"
+    disk = servers.sftp.folder / there
     assert b"in/ner/film.mkv" in tree(disk)
     await house.call(media.ADD, assets.AddLibrary(path=PathRef.of(inner), name="inner"))
     if away:
         inner.rename(films.parent / "away")
     put(disk, "in/old.mkv")
     put(disk, "in/ner/old.mkv")
-    checked = await house.check("sftp:nested")
+    checked = await house.check(f"sftp:{there}")
     assert (checked.missing_here, checked.missing_there) == (1, 0)
-    assert (await house.approve(await house.ask(remotes.SYNC, "sftp:nested"))).state == "done"
+    assert (await house.approve(await house.ask(remotes.SYNC, f"sftp:{there}"))).state == "done"
     assert b"in/old.mkv" not in tree(disk)
     assert {b"in/ner/film.mkv", b"in/ner/old.mkv"} <= set(tree(disk))
 
