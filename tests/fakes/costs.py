@@ -8,10 +8,12 @@ that costs too much does so each time.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 RUNS = 3
 
@@ -36,3 +38,29 @@ def cpu_time(work: Callable[[], object]) -> float:
             work()
             took.append(time.thread_time() - began)
     return min(took)
+
+
+@dataclass(slots=True)
+class Step:
+    """A turn of the event loop; in seconds of its thread's processor time."""
+
+    longest: float = 0.0
+
+
+@asynccontextmanager
+async def steps() -> AsyncIterator[Step]:
+    """The longest turn that the loop took meanwhile: other programs on the machine do not count."""
+    step = Step()
+
+    async def watch() -> None:
+        while True:
+            before = time.thread_time()
+            await asyncio.sleep(0)
+            step.longest = max(step.longest, time.thread_time() - before)
+
+    with undisturbed():
+        watching = asyncio.create_task(watch())
+        try:
+            yield step
+        finally:
+            watching.cancel()

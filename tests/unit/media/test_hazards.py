@@ -21,7 +21,7 @@ import pytest
 from engine.contract.errors import Cancelled, Failed, StoreFailed
 from engine.home import Home
 from engine.media.looking import at_ease
-from tests.fakes.costs import undisturbed
+from tests.fakes.costs import steps
 from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
@@ -406,20 +406,9 @@ async def test_the_event_loop_is_never_held(house: House, films: Path) -> None:
     for number in range(5000):
         write(films / str(number % 50) / f"{number} \u00e4\u00f6\u00fc")
     await house.add(films)
-    longest = 0.0
-
-    async def watch() -> None:
-        nonlocal longest
-        while True:
-            before = time.thread_time()
-            await asyncio.sleep(0)
-            longest = max(longest, time.thread_time() - before)
-
-    with undisturbed():
-        watching = asyncio.create_task(watch())
+    async with steps() as step:
         await house.scan()
-        watching.cancel()
-    assert longest < 0.03
+    assert step.longest < 0.03
 
 
 @pytest.mark.parametrize("module", ["worker", "watcher"])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import time
 
 from engine.contract import recall
 from engine.contract.memories import Note
-from tests.fakes.costs import undisturbed
+from tests.fakes.costs import steps
 from tests.unit.recall.rooms import Rooms
 
 WORDS = [f"word{number}" for number in range(500)]
@@ -28,19 +26,8 @@ async def test_the_event_loop_is_never_held(rooms: Rooms) -> None:
     ]
     await rooms.note("What is loaded at the first use is loaded.")
     await rooms.settled()
-    longest = 0.0
-
-    async def watch() -> None:
-        nonlocal longest
-        while True:
-            before = time.thread_time()
-            await asyncio.sleep(0)
-            longest = max(longest, time.thread_time() - before)
-
-    with undisturbed():
-        watching = asyncio.create_task(watch())
+    async with steps() as step:
         for batch in batches:
             await rooms.do(recall.ADD, batch)
             await rooms.hits(" ".join(chance.choices(WORDS, k=3)))
-        watching.cancel()
-    assert longest < 0.01
+    assert step.longest < 0.01
