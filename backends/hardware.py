@@ -268,6 +268,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await process.wait()
-                # To the end of what it wrote: only then its pipe is closed.
-                while process.stdout is not None and await process.stdout.read(_MAX_REPLY):
-                    pass
+    # A pipe with what nobody has read, or that somebody else holds too, stays open, and asyncio
+    # has no public way to close it.
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001

@@ -85,7 +85,7 @@ async def tell_and_be_killed(lines: Sequence[str]) -> None:
         for _ in lines:
             assert (await process.stdout.readline()).strip().isdigit()
     os.kill(process.pid, signal.SIGKILL)
-    await process.wait()
+    await process.communicate()  # To the end, which closes its pipes.
 
 
 @asynccontextmanager

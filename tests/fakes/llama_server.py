@@ -53,4 +53,4 @@ async def llama_server(host: str = "127.0.0.1") -> AsyncIterator[str]:
         yield address if address.startswith("http") else f"unix:{host}"
     finally:
         process.kill()
-        await process.wait()
+        await process.communicate()  # To the end, which closes its pipes.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from backends.hardware import Gpu, Hardware, look
@@ -134,6 +137,23 @@ async def test_a_driver_that_never_stops_talking_is_ended(tmp_path: Path) -> Non
     begun = time.monotonic()
     await linux(tool(tmp_path / "bin", "nvidia-smi", "yes 0,"), within_s=20)
     assert time.monotonic() - begun < 10
+
+
+async def test_nothing_stays_open_where_somebody_else_holds_the_drivers_pipe(
+    tmp_path: Path,
+) -> None:
+    pid = tmp_path / "bin" / "nvidia-smi.pid"
+    away = f"import os, time; os.setsid(); open('{pid}', 'w').write(str(os.getpid()))"
+    script = f'"{sys.executable}" -c "{away}; time.sleep(100)" & sleep 100'
+    environ = tool(tmp_path / "bin", "nvidia-smi", script)
+    before = psutil.Process().num_fds()
+    try:
+        found = await linux(environ, within_s=2)
+        await asyncio.sleep(0)  # The loop closes pipes in its next turn.
+        assert "did not answer" in found.trouble
+        assert psutil.Process().num_fds() == before
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 FAKE_NVML = """

@@ -302,7 +302,7 @@ async def test_a_killed_engine_leaves_one_interrupted_turn_on_its_branch(home: H
         assert await asyncio.wait_for(process.stdout.readline(), 60) == b"open\n"
     finally:
         os.kill(process.pid, signal.SIGKILL)
-        await process.wait()
+        await process.communicate()  # To the end, which closes its pipes.
     async with house_at(home) as house:
         shown = await house.turns("a")
         assert [(turn.question, turn.status) for turn in shown] == [
