@@ -210,8 +210,8 @@ class Rcd:
         if self._draining is not None:
             await asyncio.wait({self._draining}, timeout=1)
             self._draining.cancel()
-        if process.stdin is not None:
-            process.stdin.close()
+        # A pipe with what nobody has read stays open, and asyncio has no public way to close it.
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
         with suppress(FileNotFoundError):
             self._socket.unlink()
 
