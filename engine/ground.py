@@ -23,6 +23,7 @@ class Ground:
     """Handed to each room when it is made.
 
     ``state`` holds the truth (synchronous FULL); ``catalogue`` what can be rebuilt from the disks.
+    ``lasting``: it is not there for one command, which would wait for jobs that nobody asked for.
     """
 
     home: Home
@@ -35,6 +36,7 @@ class Ground:
     metrics: Metrics
     settings: Settings
     models: BackendCatalog
+    lasting: bool = True
     probes: dict[str, StatusProbe] = field(default_factory=dict)
     queues: dict[str, Callable[[], tuple[int, int]]] = field(default_factory=dict)
     """Bounded queues by name: each tells (depth, bound)."""

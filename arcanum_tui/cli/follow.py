@@ -30,13 +30,26 @@ def add_detach(parser: Parser) -> None:
 
 async def job(run: Invocation) -> int:
     """Starts the job and follows it to its end; Ctrl-C cancels it."""
-    request = run.request()
     async with run.client() as client:
-        if run.options.detach:
-            await _needs_another_process(client)
-            # For a job the gate answers this, whatever the operation's own result is.
-            return _detached(run, value(await client.call(run.operation, request)))
-        return run.tell(await job_result(run, client, run.operation, request))
+        return await begin(run, client)
+
+
+async def begin(run: Invocation, client: EngineClient) -> int:
+    """As ``job``, over a client that is there already."""
+    request = run.request()
+    if run.options.detach:
+        await _needs_another_process(client)
+        # For a job the gate answers this, whatever the operation's own result is.
+        return detached(run, value(await client.call(run.operation, request)))
+    return run.tell(await job_result(run, client, run.operation, request))
+
+
+async def join(run: Invocation, client: EngineClient, job_id: int) -> int:
+    """Follows a job that somebody else began, and tells its result; Ctrl-C leaves it alone."""
+    if run.options.detach:
+        return detached(run, JobStarted(job_id=job_id))
+    last = await _watch(run, client, job_id)
+    return run.tell(run.operation.result.model_validate(ended(last).result))
 
 
 async def job_result(
@@ -119,7 +132,7 @@ def _amount(progress: Progress, count: float) -> str:
     return f"{number(round(count))} {progress.unit}".rstrip()
 
 
-def _detached(run: Invocation, started: JobStarted) -> int:
+def detached(run: Invocation, started: JobStarted) -> int:
     if run.terminal.json:
         run.terminal.result(started)
     else:

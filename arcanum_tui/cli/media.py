@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from arcanum_tui.cli import assets, copies, integrity, listing, remotes, sources
-from arcanum_tui.cli.command import Command, Group
-from arcanum_tui.cli.follow import add_detach, job
+from arcanum_tui.cli.command import Command, Group, Invocation, value
+from arcanum_tui.cli.follow import add_detach, begin, join
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import moment, number, plural, size
-from engine.contract import media
+from engine.contract import jobs, media
 from engine.contract.assets import Library, LibraryList, ScanResult
-from engine.contract.base import now
+from engine.contract.base import now, visible
 
 
 def show_libraries(found: LibraryList, terminal: Terminal) -> None:
@@ -48,7 +48,7 @@ def show_libraries(found: LibraryList, terminal: Terminal) -> None:
 
 def show_library(found: Library, terminal: Terminal) -> None:
     terminal.line(f"✓ {found.name} is {found.path.display}", "ok")
-    terminal.note(f"To read it: arcanum media scan {found.name}")
+    terminal.note(f"To read it, or to see how far that is: arcanum media scan {found.name}")
 
 
 def show_scan(found: ScanResult, terminal: Terminal) -> None:
@@ -65,6 +65,18 @@ def show_scan(found: ScanResult, terminal: Terminal) -> None:
             terminal.line(f"  {one.path.display}  {one.why}")
         if (more := found.unreadable - len(found.unread)) > 0:
             terminal.line(f"  and {number(more)} more")
+
+
+async def _scan(run: Invocation) -> int:
+    """A library is read by one job at a time: where that goes on already it is followed."""
+    library = visible(run.request().library)
+    async with run.client() as client:
+        listed = value(await client.call(jobs.LIST, jobs.ListJobs()))
+        for one in listed.jobs:
+            if (one.operation, one.subject) == (media.SCAN.name, library) and not one.ended_at:
+                run.terminal.note(f"Job {one.id} reads {library} already: it is followed.")
+                return await join(run, client, one.id)
+        return await begin(run, client)
 
 
 GROUP = Group(
@@ -84,7 +96,7 @@ GROUP = Group(
             "scan",
             media.SCAN,
             show_scan,
-            run=job,
+            run=_scan,
             add=add_detach,
             examples=("arcanum media scan films", "arcanum media scan films --detach"),
         ),

@@ -110,6 +110,7 @@ class Engine:
             metrics=metrics,
             settings=StoredSettings(state),
             models=models,
+            lasting=host != "command",
         )
         self.ground.provide(AuditLog, audit)
         self.ground.provide(Engine, self)

@@ -15,19 +15,19 @@ from typing import Any
 
 from engine.contract.assets import ScanResult, WatchState
 from engine.contract.base import visible
-from engine.contract.errors import ArcanumError, Busy, Failed, Refused
+from engine.contract.errors import ArcanumError, Busy, Cancelled, Failed
 from engine.contract.ports import JobControl
 from engine.media.catalogue import Files, Stored
 from engine.media.drift import Hearing
+from engine.media.first import FirstLook
 from engine.media.hints import condense
 from engine.media.integrity.strain import Eased, Lightened, Strain
 from engine.media.looking import Pace, Reader, Tally, at_ease
-from engine.media.pace import HashPace, WalkPace
-from engine.media.process import Lost, Process
+from engine.media.pace import HashPace, LibraryPace, WalkPace
+from engine.media.process import Lost
 from engine.media.shelf import Shelf
 from engine.media.timing import Timing, heard
 from engine.media.watch import Watchers
-from engine.worker.frames import Frame
 
 _log = logging.getLogger(__name__)
 _LONGEST_DELAY_S = 300.0
@@ -50,10 +50,12 @@ class Indexer:
         drifted: Callable[[str, int], Awaitable[None]],
         came: Callable[[], None],
         strain: Strain,
+        first: FirstLook,
     ) -> None:
         self.shelf = shelf
         self._files, self._reader, self._watchers = files, reader, watchers
         self._timing, self._drifted, self._came, self._strain = timing, drifted, came, strain
+        self._first = first
         self._stored: Stored = shelf.stored
         self._job: int | None = None
         self._scan: asyncio.Task[Any] | None = None
@@ -61,7 +63,7 @@ class Indexer:
         self._hints: set[bytes] = set()
         self._in_hand: set[bytes] = set()
         self._hearings: list[Hearing] = []
-        self._due = self._rested = self._demanded = self._put_off = 0.0
+        self._due = self._rested = self._demanded = self._put_off = self._declined = 0.0
         self._hash_delay = timing.quiet
         self._trusted = False
         self._looking, self._hashing = asyncio.Lock(), asyncio.Lock()
@@ -156,11 +158,22 @@ class Indexer:
         await heard(self._watch_told, 3)  # Watching first: then the first look misses nothing.
         while True:
             if time.monotonic() >= self._due and not await self._can_wait():
-                await self._by_itself(self._look_alone(None))
+                await self._look_at_due()
             elif self._hints:
                 await self._follow_hints()
             await heard(self._look_wanted, self._due - time.monotonic())
             self._look_wanted.clear()
+
+    async def _look_at_due(self) -> None:
+        """Everything: the first time by a scan that is a job, with all that can be done to one."""
+        if not await self._first.is_due(self.shelf.numbers.scanned_at is not None):
+            await self._by_itself(self._look_alone(None))
+            return
+        self._due = max(self._declined, time.monotonic() + self._timing.retry)
+        if self._job is None and self._declined <= time.monotonic():
+            # A root that is away is looked for without a job: one each time would fill the list.
+            if await self._by_itself(self._look_alone([])):
+                await self._by_itself(self._first.start())
 
     async def _can_wait(self) -> bool:
         """Whether the look at everything that is due is put off: under strain, where a watcher
@@ -191,6 +204,9 @@ class Indexer:
             if timer is not None:
                 timer.cancel()
             if self._job is not None or not self.shelf.numbers.pending:
+                continue
+            if (declined := self._declined - time.monotonic()) > 0:
+                timer = asyncio.get_running_loop().call_later(declined, self._hash_wanted.set)
                 continue
             await self._by_itself(self._hash_alone())
             if self.shelf.numbers.pending:
@@ -280,7 +296,7 @@ class Indexer:
 
     async def _read(self, paths: list[bytes] | None, pace: Pace, hashing: bool = True) -> Tally:
         try:
-            tally = await self._reader.look(paths, self._paced(pace), hashing=hashing)
+            tally = await self._reader.look(paths, LibraryPace(self, pace), hashing=hashing)
         except Lost as lost:
             raise await self.away(lost) from lost
         if tally.came:
@@ -289,22 +305,12 @@ class Indexer:
 
     async def _hash(self, settle_s: float, pace: Pace, mib_s: float = 0) -> Tally:
         try:
-            tally = await self._reader.hash(settle_s, self._paced(pace), mib_s=mib_s)
+            tally = await self._reader.hash(settle_s, LibraryPace(self, pace), mib_s=mib_s)
         except Lost as lost:
             raise await self.away(lost) from lost
         await self.shelf.put_hashed(tally)
         await self.shelf.refresh()
         return tally
-
-    def _paced(self, pace: Pace) -> Pace:
-        async def paced(process: Process, frame: Frame) -> None:
-            if self._removed:
-                raise Refused(f"{self._stored.name} is no library any more.", "Add it again.")
-            if "rows" in frame:
-                self.shelf.touch()
-            await pace(process, frame)
-
-        return paced
 
     def _plan_next(self, begun: float, took: float) -> None:
         interval = self._timing.rescan
@@ -349,7 +355,7 @@ class Indexer:
                 f"arcanum jobs follow {self._job} shows it.",
             )
         begun = time.monotonic()
-        self._job, self._scan = control.job_id, asyncio.current_task()
+        self._job, self._scan, self._declined = control.job_id, asyncio.current_task(), 0.0
         try:
             with self.shelf.scanning():
                 for task in self._own:
@@ -358,8 +364,12 @@ class Indexer:
                     walked = await self._look(None, WalkPace(control, self.shelf.numbers.files))
                 async with self._hashing:
                     hashed = await self._hash_all(control)
-        except BaseException:
+            await self._first.end()
+        except BaseException as error:
             self._due = max(self._due, time.monotonic() + self._timing.retry)
+            if isinstance(error, Cancelled):  # By a person: neither goes on at once, unasked.
+                self._declined = time.monotonic() + self._timing.rescan
+                await self._first.end()
             raise
         finally:
             self._job = self._scan = None

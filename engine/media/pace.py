@@ -1,13 +1,17 @@
-"""A scan and the job that it is: progress, pause, cancel."""
+"""How reading goes on, and the job that it is: progress, pause, cancel."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Protocol
 
 from engine.contract.base import visible
+from engine.contract.errors import Refused
 from engine.contract.ports import JobControl
+from engine.media.looking import Pace
 from engine.media.process import Process
+from engine.media.shelf import Shelf
 from engine.worker.frames import Frame
 
 _WAIT_S = 0.05
@@ -31,6 +35,30 @@ async def checkpoint(control: JobControl, process: Process) -> None:
             waiting.cancel()
             with suppress(asyncio.CancelledError):
                 await waiting
+
+
+class Reading(Protocol):
+    """What a library's reading asks of it and tells it."""
+
+    shelf: Shelf
+
+    @property
+    def removed(self) -> bool: ...
+
+
+class LibraryPace:
+    """Any pace, for as long as the library is one; its numbers are told as they move."""
+
+    def __init__(self, library: Reading, pace: Pace) -> None:
+        self._library, self._pace = library, pace
+
+    async def __call__(self, process: Process, frame: Frame) -> None:
+        shelf = self._library.shelf
+        if self._library.removed:
+            raise Refused(f"{shelf.stored.name} is no library any more.", "Add it again.")
+        if "rows" in frame:
+            shelf.touch()
+        await self._pace(process, frame)
 
 
 class WalkPace:

@@ -27,6 +27,7 @@ from engine.media.describe import describe
 from engine.media.duplicates.desk import Duplicates
 from engine.media.duplicates.exporting import Exporting
 from engine.media.duplicates.gallery import Gallery
+from engine.media.first import FirstLook
 from engine.media.handover import Handover
 from engine.media.indexer import Indexer
 from engine.media.integrity.desk import Integrity, integrity_concerns
@@ -172,6 +173,7 @@ class MediaRoom:
             drifted=self._drifted,
             came=self._moved_between,
             strain=self._strain,
+            first=FirstLook(self._ground, library),
         )
         return indexer
 

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from engine.contract.base import Wire
 from engine.contract.call import Call
+from engine.contract.client import Done, Pending
 from engine.contract.errors import Cancelled
+from engine.contract.jobs import JobStarted
 from engine.contract.operation import Kind, Operation, Risk
 from engine.contract.ports import HighRisk
 
@@ -141,3 +143,30 @@ class DoorDouble:
             request, call or Call()
         )
         return opened
+
+
+class JobsDouble:
+    """The port ``Operations`` for a room that starts jobs by itself: each goes on beside the test."""
+
+    def __init__(self, door: DoorDouble) -> None:
+        self._door = door
+        self.started: list[JobDouble] = []
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.pausing = False
+        """Whether jobs begin paused."""
+
+    async def call(
+        self, operation: Operation[Req, Res], request: Req, call: Call
+    ) -> Done[Res] | Pending:
+        job = JobDouble(100 + len(self.started), call)
+        if self.pausing:
+            job.pause()
+        self.started.append(job)
+        self.tasks.append(asyncio.create_task(self._door.run(operation, request, job)))
+        return cast("Done[Res]", Done(JobStarted(job_id=job.job_id)))
+
+    async def stop(self) -> None:
+        """As the jobs room does before others are stopped: each is broken off."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)

@@ -29,7 +29,7 @@ from engine.contract.base import ErrorInfo, PathRef, now
 from engine.contract.client import Pending
 from engine.contract.engine import ConcernLine, Status
 from engine.contract.errors import AlreadyAnswered, ModelFailed, NeedsApproval, NotFound
-from engine.contract.jobs import Job, JobStarted, JobState, Progress
+from engine.contract.jobs import Job, JobList, JobStarted, JobState, Progress
 from engine.contract.memory import Turn
 from engine.contract.quota import CheckResult, Gauge, UndoResult
 from tests.unit.cli.answers import Answers
@@ -204,6 +204,7 @@ def test_status_is_not_green_over_what_is_broken_or_unknown(
 def test_a_job_is_followed_to_its_result(arcanum: Arcanum) -> None:
     answers = Answers(
         {
+            "jobs.list": JobList(jobs=(job(JobState.DONE, id=2, ended_at=now()),)),
             "media.scan": JobStarted(job_id=3),
             "jobs.follow": [
                 job(JobState.RUNNING, progress=Progress(done=1, total=2, unit="files")),
@@ -230,7 +231,13 @@ def test_a_job_is_followed_to_its_result(arcanum: Arcanum) -> None:
     ],
 )
 def test_a_job_that_did_not_come_to_its_end_fails(arcanum: Arcanum, last: Job, code: str) -> None:
-    answers = Answers({"media.scan": JobStarted(job_id=3), "jobs.follow": [last]})
+    answers = Answers(
+        {
+            "jobs.list": JobList(jobs=()),
+            "media.scan": JobStarted(job_id=3),
+            "jobs.follow": [last],
+        }
+    )
     told = arcanum("media", "scan", "films", "--json", answers=answers)
     assert told.code == 3
     assert told.json["error"]["code"] == code
@@ -241,7 +248,8 @@ def test_a_job_cannot_be_left_to_a_process_that_leaves(arcanum: Arcanum) -> None
         machine="nas", version="1", pid=os.getpid(), host="command", started_at=now(), home="/x",
         needs_you=0, broken=0, unknown=0, concerns=(), services=(),
     )  # fmt: skip
-    answers = Answers({"engine.status": status, "media.scan": JobStarted(job_id=3)})
+    script = {"jobs.list": JobList(jobs=()), "media.scan": JobStarted(job_id=3)}
+    answers = Answers({"engine.status": status, **script})
     told = arcanum("media", "scan", "films", "--detach", "--json", answers=answers)
     assert told.code == 3
     assert "arcanum serve" in told.json["error"]["hint"]
@@ -249,6 +257,19 @@ def test_a_job_cannot_be_left_to_a_process_that_leaves(arcanum: Arcanum) -> None
     elsewhere = Answers(answers.script | {"engine.status": status.model_copy(update={"pid": 1})})
     told = arcanum("media", "scan", "films", "--detach", "--json", answers=elsewhere)
     assert told.json == {"job_id": 3}
+
+
+def test_a_library_that_is_read_already_is_followed(arcanum: Arcanum) -> None:
+    """Its first look, say: no second scan is begun, and its result is told."""
+    going = [job(JobState.PAUSED, id=2, subject="music"), job(JobState.RUNNING, id=7)]
+    done = job(JobState.DONE, id=7, result=SCANNED.model_dump(mode="json"))
+    answers = Answers({"jobs.list": JobList(jobs=tuple(going)), "jobs.follow": [going[1], done]})
+    told = arcanum("media", "scan", "films", "--json", answers=answers)
+    assert (told.code, told.json["files"]) == (0, 2)
+    assert answers.requests[-1] == ("jobs.follow", {"id": 7})
+    assert "Job 7 reads films already" in arcanum("media", "scan", "films", answers=answers).err
+    told = arcanum("media", "scan", "films", "--detach", "--json", answers=answers)
+    assert told.json == {"job_id": 7}
 
 
 def test_following_with_json_is_one_object_a_line(arcanum: Arcanum) -> None:

@@ -18,6 +18,7 @@ from engine.contract import assets, media
 from engine.contract.assets import Asset, Library, LibraryName, ScanResult
 from engine.contract.base import Empty, PathRef
 from engine.contract.events import Event
+from engine.contract.ports import Operations
 from engine.ground import Ground
 from engine.home import Home
 from engine.media.process import STALL_S
@@ -25,7 +26,7 @@ from engine.media.room import MediaRoom
 from engine.media.timing import Timing
 from engine.metrics import Metrics
 from engine.store import StoredSettings
-from tests.fakes.door import DoorDouble, JobDouble
+from tests.fakes.door import DoorDouble, JobDouble, JobsDouble
 from tests.fakes.stores import opened
 from tests.fakes.waiting import until
 
@@ -47,6 +48,8 @@ class House:
         self.ground = ground
         self.door = door
         self.strain = StrainDouble()
+        self.jobs = JobsDouble(door)
+        ground.provide(Operations, self.jobs)  # type: ignore[type-abstract]
         self.room = MediaRoom(ground, timing, stall_s, self.strain)
         self._heard: list[Event] = []
         self._subscription: Subscription = ground.bus.subscribe(100_000)
@@ -191,6 +194,7 @@ async def housed(
         try:
             yield house
         finally:
+            await house.jobs.stop()
             await house.room.stop()
             assert not children("worker")
             assert not children("ahead")
