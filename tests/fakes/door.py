@@ -165,6 +165,10 @@ class JobsDouble:
         self.tasks.append(asyncio.create_task(self._door.run(operation, request, job)))
         return cast("Done[Res]", Done(JobStarted(job_id=job.job_id)))
 
+    async def idle(self) -> None:
+        """Returns when all have ended."""
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
     async def stop(self) -> None:
         """As the jobs room does before others are stopped: each is broken off."""
         for task in self.tasks:

@@ -59,6 +59,8 @@ class House:
         return await self.door.call(media.ADD, request)
 
     async def scan(self, name: str = "films", job: JobDouble | None = None) -> ScanResult:
+        """One that is asked for, when the first look has ended: a library is read by one job."""
+        await self.jobs.idle()
         return await self.door.run(media.SCAN, LibraryName(library=name), job)
 
     async def reads(self) -> tuple[asyncio.Task[ScanResult], JobDouble]:
@@ -119,6 +121,8 @@ class House:
 
         async def live() -> bool:
             library = await self.library(name)
+            if library.last_scan_at is None or not all(task.done() for task in self.jobs.tasks):
+                return False
             return library.watch == "live" and library.state == "ok" and library.pending == 0
 
         await until(live, 10)
