@@ -37,6 +37,13 @@ LOOK_S = 15.0
 MEANWHILE = 10_000
 """At most so many events are kept while a result is read again."""
 
+TURN_S = 0.5
+PING_S = 2.0
+"""A sign of life is asked for so long after the last one."""
+
+SILENT_S = 5.0
+"""An engine that has given none for so long is said not to answer: a busy one takes its time."""
+
 RETRY_S = (0.3, 1.0, 2.0, 5.0)
 
 
@@ -60,6 +67,7 @@ class Bridge:
         self._live = asyncio.Event()
         self._wake = asyncio.Event()
         self._events: deque[Event] = deque()
+        self._heard = False
         self._meanwhile: deque[Event] = deque(maxlen=MEANWHILE)
 
     # --- calls ----------------------------------------------------------------------------------
@@ -129,6 +137,7 @@ class Bridge:
             reader = asyncio.create_task(self._listen(events))
             tasks = [reader]
             try:
+                tasks.append(asyncio.create_task(self._listen_for_life(client)))
                 await self._read(client)
                 self._live.set()
                 tasks.append(asyncio.create_task(self._look_back(client, self.state.seq)))
@@ -138,6 +147,26 @@ class Bridge:
                     task.cancel()
                     with suppress(asyncio.CancelledError, ArcanumError):
                         await task
+
+    async def _listen_for_life(self, client: EngineClient) -> None:
+        """Says so while the engine neither answers nor tells anything, and when it does again."""
+        while True:
+            ping, link = asyncio.ensure_future(client.ping()), self.state.link
+            self._heard, since, quiet = False, self._clock(), 0.0
+            try:
+                while not (await asyncio.wait({ping}, timeout=TURN_S))[0]:
+                    # In turns: while this process itself is held up, nothing can be heard.
+                    quiet += TURN_S
+                    if self._heard:
+                        self._heard, quiet, since = False, 0.0, self._clock()
+                        self._tell(fold.answered(self.state, link))
+                    elif quiet >= SILENT_S and self.state.link.state != "silent":
+                        self._tell(fold.silent(self.state, since))
+                await ping
+            finally:
+                ping.cancel()
+            self._tell(fold.answered(self.state, link))
+            await asyncio.sleep(PING_S)
 
     async def _look_back(self, client: EngineClient, upto: int) -> None:
         """The latest durable events that the snapshot holds already: what happened before."""
@@ -168,6 +197,7 @@ class Bridge:
         try:
             async for event in events:
                 self._events.append(event)
+                self._heard = True
                 self._wake.set()
         finally:
             self._wake.set()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from textual.actions import ActionParseResult
 from textual.app import App
 from textual.dom import DOMNode
 
@@ -50,6 +51,18 @@ class Everywhere(App[None], inherit_bindings=False):
         name = names[(names.index(self.theme) + 1) % len(names)]
         self.register_theme(looks.load(name))
         self.theme = name
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """As Textual does; what the engine is asked for while it is silent is said to wait."""
+        silent = self.state.link.state == "silent"
+        if silent and any(one.id == action and one.operation for one in self._here()):
+            self.tell("It waits until the engine answers; nothing was done yet.", "? no answer")
+        return await super().run_action(action, default_namespace, namespaces)
 
     def _here(self) -> tuple[Action, ...]:
         return actions.of(*self.screen.places) if isinstance(self.screen, View) else ()

@@ -108,6 +108,16 @@ def lost(state: State, why: str, at: datetime) -> State:
     return replace(state, link=Link("lost", why, at), progress={}, index=None)
 
 
+def silent(state: State, since: datetime) -> State:
+    """The engine has not answered since then: whether anything is still so is not known."""
+    return replace(state, link=Link("silent", since=since))
+
+
+def answered(state: State, link: Link) -> State:
+    """It answers again; ``link`` is what was said before it fell silent."""
+    return replace(state, link=link) if state.link.state == "silent" else state
+
+
 def fold(state: State, event: Event) -> tuple[State, frozenset[str]]:
     """``state`` after ``event``, and the names of the results that must be read again."""
     if event.seq is not None:

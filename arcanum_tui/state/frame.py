@@ -77,6 +77,9 @@ def link(state: State, now: datetime) -> list[Piece]:
     match state.link.state:
         case "live":
             return [Piece(f"{machine} "), Piece("● live", "ok")]
+        case "silent":
+            since = f" for {ago(state.link.since, now)}" if state.link.since else ""
+            return [Piece(f"{machine} "), Piece(f"? not answering{since}", "unknown")]
         case "lost":
             since = ago(state.link.since, now) if state.link.since else "?"
             return [Piece(f"{machine} "), Piece(f"✗ lost {since}, r retries", "bad")]

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The way to the engine. ``why``: what is missing, in words; ``since``: when it became so."""
+    """The way to the engine. ``why``: what is missing, in words; ``since``: when it became so.
+    ``silent``: it is there, and has neither answered nor told anything since then."""
 
-    state: Literal["connecting", "live", "lost"] = "connecting"
+    state: Literal["connecting", "live", "silent", "lost"] = "connecting"
     why: str = ""
     since: datetime | None = None
 

@@ -58,6 +58,9 @@ class LocalClient:
     def events(self, after: int | None = None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         return self._open().feed.open(after)
 
+    async def ping(self) -> None:
+        self._open()
+
     async def snapshot(self, topics: Sequence[Operation[Any, Any]]) -> Snapshot:
         # The number is read first: an event between it and a read is folded twice, never missed.
         seq = self._open().bus.last_seq

@@ -117,6 +117,14 @@ class SocketClient:
         }
         return Snapshot(int(answer["seq"]), results, failures)
 
+    async def ping(self) -> None:
+        try:
+            await self._ask(wire.PING, {})
+        except Disconnected:
+            raise
+        except ArcanumError:
+            return  # One that has too much to do, or does not know the word, has answered.
+
     async def close(self) -> None:
         """Ends the connection; the engine goes on. Safe to call twice."""
         self._pump.cancel()

@@ -8,7 +8,7 @@ The engine speaks first, with the notification ``$/hello``. A stream is a reques
 its items come as notifications ``$/item`` with its id, its end as the result. At most ``WINDOW``
 items are sent before ``$/more`` says how many of them were read, so that a slow reader of one
 stream holds neither the engine nor the rest of its own connection. ``$/cancel`` cancels a request.
-``$/events`` and ``$/snapshot`` are the methods of the client that are no operations.
+``$/events``, ``$/snapshot`` and ``$/ping`` are the methods of the client that are no operations.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ MORE = "$/more"
 CANCEL = "$/cancel"
 EVENTS = "$/events"
 SNAPSHOT = "$/snapshot"
+PING = "$/ping"
 
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, REFUSED = -32700, -32600, -32602, -32000
 

@@ -68,4 +68,9 @@ class EngineClient(Protocol):
 
     async def snapshot(self, topics: Sequence[Operation[Any, Any]]) -> Snapshot: ...
 
+    async def ping(self) -> None:
+        """Returns when the engine's loop has turned since: at once in its own process. Raises
+        Disconnected where there is none any more."""
+        ...
+
     async def close(self) -> None: ...

@@ -256,6 +256,8 @@ class _Connection:
             return await self._events(number, params)
         if method == wire.SNAPSHOT:
             return await self._snapshot(params)
+        if method == wire.PING:
+            return {}
         operation = find(method)
         call = wire.call_from_wire(params.get("call", {"actor": ["operator", "socket"]}))
         request = validate(operation, params.get("request", {}))

@@ -49,6 +49,17 @@ async def test_a_call_answers_with_the_result_and_knows_who_called(front: Front)
     )
 
 
+async def test_a_ping_is_answered_beside_what_takes_long(front: Front) -> None:
+    held = asyncio.create_task(front.client.call(example.HOLD, Empty()))
+    await asyncio.wait_for(front.client.ping(), 10)
+    assert not held.done()
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+    await front.client.close()
+    with pytest.raises(Disconnected):
+        await front.client.ping()
+
+
 async def test_many_calls_at_once_get_each_its_own_answer(front: Front) -> None:
     answers = await asyncio.gather(
         *(done(front.client, example.ECHO, example.Echo(number=n)) for n in range(1, 31))

@@ -233,3 +233,12 @@ async def problem_of(client: SocketClient, text: str) -> str:
     with pytest.raises(Exception, match="bytes long") as caught:
         await client.call(example.NOTE, example.Note(name="n", text=text))
     return str(caught.value)
+
+
+async def test_an_engine_that_knows_no_ping_has_answered_one(home: Home) -> None:
+    async with served(home):
+        client = await SocketClient.connect(home.socket)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(wire, "PING", "$/unheard-of")
+            await asyncio.wait_for(client.ping(), 10)
+        await client.close()

@@ -51,7 +51,7 @@ class FakeEngine:
         self.broken: dict[str, ArcanumError] = {}
         self.held: dict[str, asyncio.Event] = {}
         self.slow: dict[str, asyncio.Event] = {}
-        self.waiting = 0
+        self.waiting = self.pings = 0
         self.calls: list[tuple[str, Wire]] = []
         self.open_streams: dict[str, int] = {}
         self.connects = 0
@@ -200,6 +200,10 @@ class FakeClient:
                 assert isinstance(done, Done)
                 results[operation.name] = done.result
         return Snapshot(seq, results, failures)
+
+    async def ping(self) -> None:
+        self._engine.pings += 1
+        await self._engine.gate("ping")
 
     async def close(self) -> None:
         self.closed = True

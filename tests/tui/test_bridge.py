@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from arcanum_tui import bridge as bridge_module
 from arcanum_tui.bridge import HZ, Bridge
 from arcanum_tui.state.model import State
 from engine.contract import approvals, jobs, quota
@@ -176,3 +177,41 @@ async def test_what_is_told_while_a_result_is_read_again_is_not_overwritten_by_i
         await until(lambda: not engine.waiting)
         await asyncio.sleep(3 / HZ)
         assert bridge.state.approvals[0].id == number
+
+
+async def test_an_engine_that_gives_no_sign_of_life_is_not_called_live(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge_module, "PING_S", 0.05)
+    monkeypatch.setattr(bridge_module, "TURN_S", 0.02)
+    monkeypatch.setattr(bridge_module, "SILENT_S", 0.2)
+    engine = FakeEngine(lived_in())
+    async with bridged(engine) as (bridge, told):
+        await until(lambda: bridge.state.link.state == "live")
+        engine.held["ping"] = asyncio.Event()
+        await until(lambda: bridge.state.link.state == "silent")
+        assert bridge.state.link.since == NOW
+        assert bridge.state.libraries
+        # An event is a sign of life as an answer is; then it is waited for anew.
+        engine.world.change_job(1, progress=jobs.Progress(done=1, total=2))
+        await until(lambda: bridge.state.link.state == "live")
+        await until(lambda: bridge.state.link.state == "silent")
+        engine.held.pop("ping").set()
+        await until(lambda: bridge.state.link.state == "live")
+        before = len(told)
+        await until(lambda: engine.pings > 20)
+        assert all(state.link.state == "live" for state in told[before:])
+
+
+async def test_an_engine_that_is_silent_from_the_first_on_is_not_waited_for_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge_module, "TURN_S", 0.02)
+    monkeypatch.setattr(bridge_module, "SILENT_S", 0.1)
+    engine = FakeEngine(lived_in())
+    gate = engine.held["ping"] = engine.held["engine.status"] = asyncio.Event()
+    async with bridged(engine) as (bridge, _):
+        await until(lambda: bridge.state.link.state == "silent")
+        engine.held.clear()
+        gate.set()
+        await until(lambda: bridge.state.link.state == "live")

@@ -71,5 +71,8 @@ class Answers:
     async def snapshot(self, topics: Sequence[Operation[Any, Any]]) -> Snapshot:
         raise NotImplementedError
 
+    async def ping(self) -> None:
+        raise NotImplementedError
+
     async def close(self) -> None:
         self.closed += 1
