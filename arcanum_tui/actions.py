@@ -6,7 +6,7 @@ screen, a modal or the list that has the focus.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.binding import Binding
 
@@ -55,7 +55,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("reconnect", ("r",), "read again",
            "Ask the engine for everything again, or try to reach it", "Everywhere", "app"),
     Action("theme", ("t",), "theme",
-           "Dark or light", "Everywhere", "app"),
+           "The next one: dark, light, high contrast, colour-blind-safe", "Everywhere", "app"),
     Action("next_pane", ("tab",), "next pane",
            "Go to the next pane", "Everywhere", "app"),
     Action("previous_pane", ("shift+tab",), "pane before",
@@ -304,18 +304,25 @@ ACTIONS: tuple[Action, ...] = (
 )
 # fmt: on
 
+WRITTEN = frozenset({"prompt", "query"})
+"""Places that are lines to write on: their keys hold there alone."""
+
 SCREENS = ("overview", "agent", "media", "approvals", "memory")
 
 
 def of(*where: str) -> tuple[Action, ...]:
-    """The actions of these places, nearest place first; a key that a nearer place takes over
-    belongs to that alone."""
+    """The actions of these places, nearest place first, each with the keys that are its own here:
+    one that a nearer place takes over belongs to that alone. An action without a key can still be
+    chosen by its name, unless a nearer one does the same in its own way."""
     taken: set[str] = set()
     found: list[Action] = []
     for place in where:
-        here = [a for a in ACTIONS if a.where == place and not set(a.keys) <= taken]
-        found += here
-        taken.update(key for a in here for key in a.keys)
+        nearer = {a.id for a in found}
+        here = [a for a in ACTIONS if a.where == place]
+        own = [replace(a, keys=tuple(k for k in a.keys if k not in taken)) for a in here]
+        found += [a for a in own if a.keys or a.id not in nearer]
+        if place not in WRITTEN:
+            taken.update(key for a in here for key in a.keys)
     return tuple(found)
 
 

@@ -51,6 +51,7 @@ class Everywhere(App[None], inherit_bindings=False):
         name = names[(names.index(self.theme) + 1) % len(names)]
         self.register_theme(looks.load(name))
         self.theme = name
+        self.tell(f"Theme: {name}.")
 
     async def run_action(
         self,

@@ -12,8 +12,9 @@ DEFAULT = "dark"
 
 
 def names() -> tuple[str, ...]:
-    """The themes that can be chosen."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    """The themes that can be chosen, those that most people want first."""
+    found = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return tuple(sorted(found, key=lambda name: name not in {DEFAULT, "light"}))
 
 
 def load(name: str) -> Theme:

@@ -43,7 +43,7 @@ class PaletteDialog(Picker[Action]):
             Row(
                 (
                     strong(a.label),
-                    Piece(key_name(a.keys[0]), "key"),
+                    Piece(key_name(a.keys[0]) if a.keys else "", "key"),
                     muted(a.help),
                     muted(a.operation),
                 ),

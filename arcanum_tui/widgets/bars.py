@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual.strip import Strip
 
-from arcanum_tui.actions import Action, character, key_name
+from arcanum_tui.actions import WRITTEN, Action, character, key_name
 from arcanum_tui.state.grid import Piece
 from arcanum_tui.widgets.paint import Painted
-
-WRITTEN = frozenset({"prompt", "query"})
-"""Places that are lines to write on: their keys hold there alone."""
-
 
 class EndsLine(Painted):
     """Two groups of pieces, one at each end; the right one gives way first. ``ruled`` draws it
@@ -56,7 +52,7 @@ class KeysLine(Painted):
 
     def __init__(self, actions: Sequence[Action], without: Sequence[str]) -> None:
         super().__init__(id="keys")
-        offered = (a for a in actions if a.footer and a.id not in without)
+        offered = (a for a in actions if a.footer and a.keys and a.id not in without)
         self._actions = sorted(offered, key=lambda a: a.footer)
         self._left_out: frozenset[str] = frozenset()
 
