@@ -77,6 +77,8 @@ def _scan(library: Library, state: State) -> str:
         if job.operation == "media.scan" and job.subject == library.name:
             p = job.progress
             share = f"{percent(p.done, p.total):.0f} %" if p.total else number(p.done)
+            if job.state == "paused":
+                return f"{share}, paused"
             return f"{share}{f', ETA {span(p.eta_s)}' if p.eta_s is not None else ''}"
     return ""
 

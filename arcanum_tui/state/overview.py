@@ -265,8 +265,11 @@ def work(state: State, now: datetime) -> Block:
     rows = [_execution(a, state.progress.get(a.id)) for a in state.executing]
     rows += [_job(job, now) for job in state.jobs[:20]]
     trouble = failed(state, "jobs.list")
-    running = len(state.running) + len(state.executing)
+    paused = sum(job.state == "paused" for job in state.running)
+    running = len(state.running) + len(state.executing) - paused
     note: tuple[Piece, ...] = (Piece(f"{running} running", "info"),) if running else ()
+    if paused:
+        note += (Piece(f"{' · ' if note else ''}{paused} paused", "warn"),)
     if not rows:
         note = _note(state, rows, trouble, "info", "nothing runs")
     return Block(tuple(rows), note, trouble)

@@ -326,8 +326,17 @@ class JobControl(Protocol):
 
     async def checkpoint(self) -> None: ...
 
-    def progress(self, done: int, total: int | None, unit: str, note: str = "") -> None:
-        """Cheap: told to faces at most a few times a second."""
+    def progress(
+        self,
+        done: int,
+        total: int | None,
+        unit: str,
+        note: str = "",
+        *,
+        files: tuple[int, int] | None = None,
+    ) -> None:
+        """Cheap: told to faces at most a few times a second. ``files``: beside bytes, how many
+        files of how many; each takes its time too."""
         ...
 
 

@@ -26,6 +26,7 @@ from engine.contract.ports import JobControl
 from engine.core.audit import AuditLog
 from engine.core.gate import Jobs
 from engine.ground import Ground
+from engine.jobs.speed import Speed
 from engine.store import Transaction
 
 _log = logging.getLogger("arcanum.jobs")
@@ -42,8 +43,8 @@ class RunningJob:
         self.call = call
         self._tell = tell
         self._told_at = 0.0
-        self._started = time.monotonic()
-        self._had: int | None = None
+        self._stood = 0.0
+        self._speed = Speed()
         self._may_run = asyncio.Event()
         self._may_run.set()
         self.cancelled = False
@@ -60,25 +61,32 @@ class RunningJob:
         if not self._may_run.is_set() and not self.cancelled:
             paused_at = time.monotonic()
             await self._may_run.wait()
-            self._started += time.monotonic() - paused_at  # A pause is no part of the rate.
+            self._stood += time.monotonic() - paused_at  # A pause is no part of the rate.
         if self.cancelled:
             raise Cancelled(f"Job {self.job.id} was cancelled.", "What it had done is kept.")
 
-    def progress(self, done: int, total: int | None, unit: str, note: str = "") -> None:
-        clock = time.monotonic()
-        if self._had is None or done < self._had:
-            # What was there before, or what has to be done again, is no part of the rate.
-            self._had, self._started = done, clock
-        new = done - self._had
-        rate = new / (clock - self._started) if clock > self._started and new else None
-        eta = (total - done) / rate if rate and total is not None and total >= done else None
-        self.job = self.job.model_copy(
-            update={
-                "progress": Progress(
-                    done=done, total=total, unit=unit, rate=rate, eta_s=eta, note=visible(note)
-                )
-            }
+    def progress(
+        self,
+        done: int,
+        total: int | None,
+        unit: str,
+        note: str = "",
+        *,
+        files: tuple[int, int] | None = None,
+    ) -> None:
+        clock, speed = time.monotonic(), self._speed
+        met, all_ = files or (None, None)
+        speed.note(clock - self._stood, done, unit, met)
+        runs = self._may_run.is_set()
+        told = Progress(
+            done=done,
+            total=total,
+            unit=unit,
+            rate=speed.rate if runs else None,
+            eta_s=speed.left_s(total, all_) if runs else None,
+            note=visible(note),
         )
+        self.job = self.job.model_copy(update={"progress": told})
         if clock - self._told_at >= _TELL_EVERY_S:
             self._told_at = clock
             self._tell(self.job)
@@ -298,7 +306,9 @@ class JobsRoom:
 
     async def _set(self, running: RunningJob, state: JobState) -> Job:
         if running.job.state not in ENDED:
-            running.job = running.job.model_copy(update={"state": state})
+            # How fast it was says nothing while it stands still.
+            still = running.job.progress.model_copy(update={"rate": None, "eta_s": None})
+            running.job = running.job.model_copy(update={"state": state, "progress": still})
             await self._record(running.job)
         return running.job
 

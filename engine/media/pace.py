@@ -82,13 +82,15 @@ class HashPace:
     def __init__(self, control: JobControl, files: int, size: int) -> None:
         self._control, self._files, self._size = control, files, size
         if size:
-            control.progress(0, size, "bytes")
+            control.progress(0, size, "bytes", files=(0, files))
 
     async def __call__(self, process: Process, frame: Frame) -> None:
         if frame["k"] == "beat":
             files, size = min(frame["files"], self._files), min(frame["bytes"], self._size)
             note = f"{files} of {self._files} files: {_note(frame)}"
-            self._control.progress(size, self._size, "bytes", note)
+            self._control.progress(
+                size, self._size, "bytes", note, files=(files, self._files)
+            )
         await checkpoint(self._control, process)
 
 

@@ -41,8 +41,17 @@ class JobDouble:
         if self.cancelled:
             raise Cancelled(f"Job {self.job_id} was cancelled.")
 
-    def progress(self, done: int, total: int | None, unit: str, note: str = "") -> None:
+    def progress(
+        self,
+        done: int,
+        total: int | None,
+        unit: str,
+        note: str = "",
+        *,
+        files: tuple[int, int] | None = None,
+    ) -> None:
         assert done >= 0
+        assert files is None or 0 <= files[0] <= files[1]
         assert total is None or done <= total
         self.told.append((done, total, unit, note))
 

@@ -144,3 +144,16 @@ async def test_what_came_since_the_overview_was_left_stands_out() -> None:
         await it.press("3")
         await it.press("1")
         await it.sees("SINCE YOU LOOKED  07:42")
+
+
+async def test_a_job_that_is_paused_is_not_counted_as_one_that_runs() -> None:
+    async with desk() as it:
+        await it.sees("1 running", "● running")
+        it.world.start_job("media.verify", "films", state=jobs.JobState.PAUSED)
+        await it.sees("1 running · 1 paused", "‖ paused")
+        it.world.change_job(1, state=jobs.JobState.PAUSED)
+        await it.sees("2 paused")
+        assert "running" not in it.screen_text
+        await it.press("3")
+        await it.sees("31 %, paused")
+        assert "ETA" not in it.screen_text

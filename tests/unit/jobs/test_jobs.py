@@ -291,3 +291,25 @@ async def test_two_who_follow_see_the_same_end(client: LocalClient, room: Exampl
     first, second = await asyncio.gather(*following)
     assert first == second
     assert first.state is JobState.DONE
+
+
+async def test_a_job_that_stands_still_tells_neither_rate_nor_time_left(
+    client: LocalClient, room: ExampleRoom
+) -> None:
+    number = await start(client, steps=4)
+    for _ in range(2):
+        room.go.release()
+
+    async def fast() -> bool:
+        return (await show(client, number)).progress.rate is not None
+
+    await until(fast)
+    paused = await done(client, jobs.PAUSE, jobs.JobId(id=number))
+    room.go.release()  # What is in hand is still told.
+    assert (paused.state, paused.progress.rate, paused.progress.eta_s) == ("paused", None, None)
+    for job in (await done(client, jobs.LIST, jobs.ListJobs())).jobs:
+        assert (job.progress.rate, job.progress.eta_s) == (None, None)
+    await done(client, jobs.RESUME, jobs.JobId(id=number))
+    for _ in range(2):
+        room.go.release()
+    await ended(client, number)

@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -282,8 +283,8 @@ async def test_a_job_tells_how_far_it_is_and_can_be_cancelled(
     job = JobDouble()
 
     class Stopping(JobDouble):
-        def progress(self, done: int, total: int | None, unit: str, note: str = "") -> None:
-            super().progress(done, total, unit, note)
+        def progress(self, done: int, *told: Any, **more: Any) -> None:
+            super().progress(done, *told, **more)
             if done == 10:
                 self.cancel()
 
