@@ -13,7 +13,8 @@ from textual.binding import Binding
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """``keys`` as Textual names them, the first is shown. ``group`` is a heading of the help.
+    """``keys`` as Textual names them, the first is shown; without one it is chosen by its name, in
+    the palette. ``group`` is a heading of the help.
 
     ``footer``: place in the keys line, 0 for none; where room is short the highest numbers go
     first. ``operation`` is what it calls in the engine, "" where it stays on the screen.
@@ -190,8 +191,25 @@ ACTIONS: tuple[Action, ...] = (
     Action("export", ("e",), "export",
            "Write what is listed to a CSV, JSON Lines or Markdown file", "Media", "media",
            5, "media.export"),
+    Action("damaged", ("i",), "damaged",
+           "Show only damaged files: those that failed a look at their integrity", "Media",
+           "media", 0, "media.damaged"),
     Action("add_library", ("n", "plus"), "add",
            "Watch a folder as a library", "Media", "media", 4, "media.add"),
+    Action("remove_library", ("X",), "remove",
+           "Watch the library no longer; its files are not touched", "Media", "media",
+           0, "media.remove"),
+    Action("pause_scan", ("P",), "pause scan",
+           "Pause the job that reads the library, or carry on", "Media", "media", 0, "jobs.pause"),
+    Action("stop_scan", ("x",), "stop scan",
+           "Stop the job that reads the library; what was read is kept", "Media", "media",
+           0, "jobs.cancel"),
+    Action("report", ("w",), "report",
+           "Write a report of the libraries to an HTML, Markdown or JSON file", "Media", "media",
+           0, "report.media"),
+    Action("remotes", (), "remotes",
+           "The commands that list, copy, sync or take an inventory, in a shell",
+           "Media", "media", 0, "remotes.list"),
     Action("set_limit", ("b",), "limit",
            "Set how much the library may hold", "Media", "media", 6, "quota.set"),
     Action("prune", ("p",), "prune",
@@ -331,7 +349,7 @@ def bindings(where: str) -> list[Binding]:
     return [
         Binding(",".join(a.keys), a.id, a.label, show=bool(a.footer), id=f"{where}.{a.id}")
         for a in ACTIONS
-        if a.where == where
+        if a.where == where and a.keys
     ]
 
 

@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.binding import BindingType
 from textual.events import Event, Key, Paste
+from textual.filter import Monochrome
 from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 from arcanum_tui import actions, looks
+from arcanum_tui.colourless import Colourless
 from arcanum_tui.driver import PatientDriver
 from arcanum_tui.everywhere import Everywhere
 from arcanum_tui.keys import KeyTimes
@@ -116,6 +118,7 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         super().__init__(driver_class=PatientDriver)
         self.register_theme(looks.load(theme))
         self.theme = theme
+        self._heed_no_color()
         if not animations:
             self.animation_level = "none"
         self.clock, self.stopwatch = clock, stopwatch
@@ -133,6 +136,13 @@ class ArcanumApp(Everywhere, inherit_bindings=False):
         self._painted = False
         self._typed: deque[Key | Paste] = deque()
         self._in_hand: asyncio.TimerHandle | None = None
+
+    def _heed_no_color(self) -> None:
+        """Textual would paint in grey, on a ground of its own, and for an empty value, too."""
+        self.no_color = bool(os.environ.get("NO_COLOR"))
+        plain = [each for each in self._filters if not isinstance(each, Monochrome)]
+        without = [Colourless(lambda: self.theme_variables)]
+        self._filters = [*without] if self.no_color else plain
 
     # --- start and end --------------------------------------------------------------------------
 

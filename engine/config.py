@@ -221,7 +221,11 @@ class ApprovalsConfig(_Section):
 
 
 class ScreenConfig(_Section):
-    theme: Annotated[str, Field(max_length=40)] = Field("dark", description="A theme's name")
+    theme: Annotated[str, Field(max_length=40)] = Field(
+        "dark",
+        description="A theme: dark, light, high-contrast, colour-blind-safe; the last two also end"
+        " with -light",
+    )
     animations: Literal["none", "basic"] = Field("none", description="Motion on the screen")
     pictures: Literal["auto", "blocks", "off"] = Field(
         "auto",

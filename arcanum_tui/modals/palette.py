@@ -32,7 +32,7 @@ class PaletteDialog(Picker[Action]):
     """Dismissed with the chosen action."""
 
     def __init__(self, actions: Sequence[Action]) -> None:
-        super().__init__("Do what?", COLUMNS, "Type a word: scan, theme, undo …", "do it")
+        super().__init__("Do what?", COLUMNS, "Type a word: help, theme, undo …", "do it")
         self.add_class("-tall")
         self._actions = {f"{a.where}.{a.id}": a for a in actions}
 

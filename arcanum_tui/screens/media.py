@@ -117,8 +117,20 @@ class Media(Grouping):
             self.read_groups_again()
 
     def select(self, thing: str) -> None:
-        self._libraries.follow(thing)
-        self.set_focus(self._libraries)
+        """A library; ``films/damaged``: what is damaged, or cannot be read, of it."""
+        name, _, part = thing.partition("/")
+        if part == "damaged":
+            self._list_damaged(name)
+        self._libraries.follow(name)
+        self.set_focus(self._files if part and self._files.display else self._libraries)
+
+    def _list_damaged(self, name: str) -> None:
+        self.leave_groups()
+        self._filter.value, self._filter.display = "", False
+        self._panel.display = False
+        self._arrange()
+        self._trail.clear()
+        self.ask(Narrowing(library=name, chosen=narrowing.DAMAGED))
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
         if message.lines.id == "libraries":
@@ -245,6 +257,12 @@ class Media(Grouping):
         # A folder is written with all that is below it, as its line counts it.
         fields["direct"] = False
         self.ask_where(media.EXPORT, fields, name)
+
+    def action_damaged(self) -> None:
+        if self.library:
+            self.select(f"{self.library}/damaged")
+        else:
+            self._chosen()
 
     def action_ask_about(self) -> None:
         """Goes to Agent-0 with the selected file."""

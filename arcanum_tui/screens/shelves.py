@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from arcanum_tui.modals.ask import AskDialog
 from arcanum_tui.modals.folders import FolderSuggester
+from arcanum_tui.reports import writing
 from arcanum_tui.screens.base import View
 from arcanum_tui.state.narrowing import ALL
 from arcanum_tui.state.text import number, plural, size
 from arcanum_tui.work import start
-from engine.contract import assets, media, quota
+from engine.contract import assets, media, quota, report
 from engine.contract.base import PathRef
 from engine.contract.client import Pending
 from engine.contract.errors import ArcanumError
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 _BYTES = TypeAdapter(ByteSize)
 _ENDINGS = (".csv", ".jsonl", ".md")
+_READING = (media.SCAN.name, media.VERIFY.name)
+"""What reads a library, and whose pausing is meant first."""
 
 
 class Shelves(View):
@@ -122,6 +128,75 @@ class Shelves(View):
         else:
             self.select(library.name)
 
+    def action_remove_library(self) -> None:
+        if name := self._chosen():
+            self.app.push_screen(
+                AskDialog(
+                    f"Watch {name} no longer",
+                    "Its files are not touched. What is known of them, their history too, is"
+                    f" forgotten. Type the library's name: {name}",
+                    limit=64,
+                    check=lambda text: "" if text.strip() == name else f"That is not {name}.",
+                ),
+                lambda text: self._remove_library(name, text),
+            )
+
+    def _remove_library(self, name: str, text: str | None) -> None:
+        if text is not None:
+            start(self, "deeds", self._remove, name)
+
+    async def _remove(self, name: str) -> None:
+        try:
+            request = assets.LibraryName(library=name)
+            await self.control_center.engine.ask(media.REMOVE, request)
+        except ArcanumError as error:
+            self.control_center.tell_error(error)
+        else:
+            self.control_center.tell("Its files are where they were.", f"{name} is no library now")
+
+    def action_report(self) -> None:
+        """Asks for the file that a report of the library, or of all, is to be written to."""
+        if not self.library:
+            self._chosen()
+            return
+        named = () if self.library == ALL else (self.library,)
+        day = f"{self.control_center.clock():%Y-%m-%d}"
+        name = "-".join(named or ("libraries",))
+        self.app.push_screen(
+            AskDialog(
+                "Write a report to a file",
+                "Which file? It ends with .html, .md or .json, and is not there yet.",
+                value=os.path.expanduser(f"~/{name}-report-{day}.html"),  # noqa: PTH111
+                check=_no_report,
+            ),
+            lambda text: self._report_to(named, text),
+        )
+
+    def _report_to(self, named: tuple[str, ...], text: str | None) -> None:
+        if text is not None:
+            self.control_center.tell("Counting the files of the libraries …", "● report")
+            start(self, "deeds", self._report, named, _expanded(text))
+
+    async def _report(self, named: tuple[str, ...], path: str) -> None:
+        try:
+            await asyncio.to_thread(writing.check, Path(path), replace=False)
+            found = await self.control_center.engine.ask(
+                report.MEDIA, report.ReportMedia(libraries=named)
+            )
+            await asyncio.to_thread(_write, found, Path(path))
+        except ArcanumError as error:
+            self.control_center.tell_error(error)
+        else:
+            self.control_center.tell(path, "✓ the report is written")
+
+    def action_remotes(self) -> None:
+        """There is no screen of them: says which commands there are."""
+        self.control_center.tell(
+            "In a shell: arcanum remotes list, inventory, check, copy, fetch; arcanum media sync."
+            " What they plan to send waits here for your answer (4).",
+            "Remotes",
+        )
+
     # --- long work ------------------------------------------------------------------------------
 
     async def _start_job(self, operation: Any, request: Any, what: str) -> None:
@@ -149,6 +224,26 @@ class Shelves(View):
                 self.control_center.tell(told, f"✗ job {job.id}: {job.error.title}")
             else:
                 self.control_center.tell(f"Job {job.id} is {job.state}.")
+
+    def _reads(self) -> int | None:
+        """The number of the job that reads the library; says so where there is none."""
+        jobs = [j for j in self.control_center.state.running if j.operation in _READING]
+        mine = [j for j in jobs if self.library in {j.subject, ALL}]
+        if not mine:
+            self.control_center.tell("No job reads it now: S begins one.")
+            return None
+        return min(mine, key=lambda j: (_READING.index(j.operation), -j.id)).id
+
+    def action_pause_scan(self) -> None:
+        number = self._reads()
+        for job in self.control_center.state.running if number else ():
+            if job.id == number:
+                self.control_center.job(job.id, "resume" if job.state == "paused" else "pause")
+
+    def action_stop_scan(self) -> None:
+        center, number = self.control_center, self._reads()
+        if number is not None:
+            center.when_alone(partial(center.job, number, "cancel"), center.tell)
 
     def verify(self, library: str, paths: Sequence[PathRef], what: str) -> None:
         """Reads the library, or only these files and folders of it, again."""
@@ -212,3 +307,13 @@ def _no_list(text: str) -> str:
     if text.strip().lower().endswith(_ENDINGS):
         return _not_absolute(text)
     return "End its name with .csv, .jsonl or .md."
+
+
+def _write(found: report.MediaReport, file: Path) -> None:
+    writing.write(file, writing.text(found, file.suffix.lower()[1:]), replace=False)
+
+
+def _no_report(text: str) -> str:
+    if text.strip().lower().endswith(writing.ENDINGS):
+        return _not_absolute(text)
+    return "End its name with .html, .md or .json."

@@ -11,6 +11,7 @@ from arcanum_tui.actions import WRITTEN, Action, character, key_name
 from arcanum_tui.state.grid import Piece
 from arcanum_tui.widgets.paint import Painted
 
+
 class EndsLine(Painted):
     """Two groups of pieces, one at each end; the right one gives way first. ``ruled`` draws it
     as a heading."""

@@ -13,8 +13,9 @@ _EACH_S = 0.5
 FILE_COSTS = 256 * 1024
 """Bytes that are read in the time that one file takes beside its bytes: to find, open and note it.
 
-From a fast disk 0.3 ms, from a slow one 8: with a fixed number a stretch of one kind of files is told
-exactly, and where small ones come before large ones, or behind them, neither is mistaken for the rest.
+From a fast disk 0.3 ms, from a slow one 8: with a fixed number a stretch of one kind of files is
+told exactly, and where small ones come before large ones, or behind them, neither is mistaken for
+the rest.
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from engine.contract import media
-from engine.contract.assets import LibraryName
 from engine.contract.call import Actor, ActorKind, Call
 from engine.contract.ports import Operations
 from engine.ground import Ground
@@ -27,7 +26,7 @@ class FirstLook:
         """Starts the job. Raises ArcanumError."""
         await self._put(True)
         operations = self._ground.use(Operations)  # type: ignore[type-abstract]
-        request = LibraryName(library=self._library.name)
+        request = media.SCAN.request(library=self._library.name)
         await operations.call(media.SCAN, request, Call(Actor(ActorKind.SCHEDULE, "media")))
 
     async def end(self) -> None:

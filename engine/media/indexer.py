@@ -170,10 +170,10 @@ class Indexer:
             await self._by_itself(self._look_alone(None))
             return
         self._due = max(self._declined, time.monotonic() + self._timing.retry)
-        if self._job is None and self._declined <= time.monotonic():
-            # A root that is away is looked for without a job: one each time would fill the list.
-            if await self._by_itself(self._look_alone([])):
-                await self._by_itself(self._first.start())
+        free = self._job is None and self._declined <= time.monotonic()
+        # A root that is away is looked for without a job: one each time would fill the list.
+        if free and await self._by_itself(self._look_alone([])):
+            await self._by_itself(self._first.start())
 
     async def _can_wait(self) -> bool:
         """Whether the look at everything that is due is put off: under strain, where a watcher

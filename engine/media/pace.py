@@ -88,9 +88,7 @@ class HashPace:
         if frame["k"] == "beat":
             files, size = min(frame["files"], self._files), min(frame["bytes"], self._size)
             note = f"{files} of {self._files} files: {_note(frame)}"
-            self._control.progress(
-                size, self._size, "bytes", note, files=(files, self._files)
-            )
+            self._control.progress(size, self._size, "bytes", note, files=(files, self._files))
         await checkpoint(self._control, process)
 
 

@@ -264,9 +264,9 @@ def source() -> str:
     return re.sub(r"\"\s*\n\s*f?\"", "", text)
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(heading: str, page: str = AGENT0) -> list[list[str]]:
     """The cells of the tables below a heading, up to the next one; without their first lines."""
-    body = re.split(r"(?m)^#{2,3} ", AGENT0.partition(f" {heading}\n")[2])[0]
+    body = re.split(r"(?m)^#{2,3} ", page.partition(f" {heading}\n")[2])[0]
     tables = re.findall(r"(?m)^\|[-|]+\|\n((?:\|.+\|\n)+)", body)
     return [line[2:-2].split(" | ") for table in tables for line in table.splitlines()]
 
@@ -294,6 +294,14 @@ def test_its_keys_do_what_it_says() -> None:
             key.strip("`") in map(key_name, action.keys) and action.help == about
             for action in ACTIONS
         ), key
+
+
+def test_the_page_on_media_names_every_key_of_its_screen() -> None:
+    page = (ROOT / "docs" / "media.md").read_text("utf-8")
+    said = {tuple(cells) for cells in rows("The screen", page)}
+    own = [action for action in ACTIONS if action.where == "media" and action.keys]
+    assert {(f"`{key_name(action.keys[0])}`", action.help) for action in own} <= said
+    assert ("`Enter`", "Open what the cursor is on") in said
 
 
 def test_its_words_of_a_conversation_are_those_of_the_help() -> None:

@@ -155,7 +155,7 @@ class DoorDouble:
 
 
 class JobsDouble:
-    """The port ``Operations`` for a room that starts jobs by itself: each goes on beside the test."""
+    """The port ``Operations`` for a room that starts jobs by itself: each goes on beside it."""
 
     def __init__(self, door: DoorDouble) -> None:
         self._door = door

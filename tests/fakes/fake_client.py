@@ -22,6 +22,7 @@ from engine.contract import (
     model,
     quota,
     recall,
+    report,
     telemetry,
 )
 from engine.contract import engine as engine_words
@@ -33,6 +34,7 @@ from engine.contract.events import Event
 from engine.contract.operation import Kind, Operation
 from tests.fakes import fake_shelves
 from tests.fakes.fake_world import World
+from tests.unit.reports import samples
 
 _END = object()
 
@@ -225,6 +227,10 @@ async def _scan(world: World, request: assets.LibraryName) -> jobs.JobStarted:
     return jobs.JobStarted(job_id=world.start_job("media.scan", request.library).id)
 
 
+async def _report(world: World, request: report.ReportMedia) -> report.MediaReport:
+    return samples.report("-".join(request.libraries) or "all")
+
+
 async def _prune(world: World, request: quota.Prune) -> Pending:
     return Pending(world.request_prune(request.library))
 
@@ -250,6 +256,8 @@ _HANDLERS: dict[str, Handler] = {
     jobs.CANCEL.name: World.cancel_job,
     media.LIBRARIES.name: World.list_libraries,
     media.ADD.name: World.add_library,
+    media.REMOVE.name: World.remove_library,
+    report.MEDIA.name: _report,
     media.SCAN.name: _scan,
     quota.SHOW.name: World.show_gauges,
     quota.SET.name: World.set_limit,

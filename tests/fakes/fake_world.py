@@ -276,6 +276,11 @@ class World:
         self.emit(media.LibraryAdded(library=name, at=self.now))
         return self.libraries[name]
 
+    async def remove_library(self, request: assets.LibraryName) -> assets.LibraryList:
+        del self.libraries[request.library]
+        self.emit(media.LibraryRemoved(library=request.library, at=self.now))
+        return assets.LibraryList(libraries=tuple(self.libraries.values()))
+
     async def show_gauges(self, request: Any) -> quota.GaugeList:
         return quota.GaugeList(gauges=tuple(self.gauges.values()))
 

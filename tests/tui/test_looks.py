@@ -9,7 +9,7 @@ from textual.color import Color
 
 from arcanum_tui import looks
 from arcanum_tui.state import frame, memories, memory
-from tests.tui.desk import desk
+from tests.tui.desk import Desk, desk
 
 TEXTS = (
     "plain",
@@ -144,7 +144,49 @@ async def test_the_theme_is_changed_by_its_name_on_every_screen(screen: str) -> 
 async def test_without_colour_everything_is_still_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with desk() as it:
-        assert it.app.no_color
         await it.sees("✗ BROKEN", "? UNKNOWN", "! 190 GB over", "✓ ok", "● running")
         await it.press("down")
         await it.sees(" › #3")
+
+
+def _coloured(it: Desk) -> list[str]:
+    """What is painted in a colour, grey and the ground included."""
+    strips = it.app.screen._compositor.render_strips()
+    return [s.text for x in strips for s in x if s.style and (s.style.color or s.style.bgcolor)]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+async def test_no_colour_is_sent_where_none_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, theme: str
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with desk(theme=theme) as it:
+        assert _coloured(it) == []
+        await it.press("3")
+        await it.sees("LIBRARIES", "FILES  films")
+        await it.press("slash")
+        await it.type("film")
+        assert _coloured(it) == []
+        # What only a ground would say is said by turning it round: the line of the list, and where
+        # the next letter goes.
+        turned = [
+            "".join(seg.text for seg in strip if seg.style and seg.style.reverse)
+            for strip in it.app.screen._compositor.render_strips()
+        ]
+        assert [text.split()[:2] for text in turned if text] == [["›", "films"], []]
+        await it.press("enter", "P")
+        await it.sees("No job reads it now")
+        assert _coloured(it) == []
+        await it.answer("question_mark")
+        await it.sees("Keys: ")
+        assert _coloured(it) == []
+
+
+async def test_an_empty_wish_for_no_colour_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "")
+    async with desk() as it:
+        assert not it.app.no_color
+        strips = it.app.screen._compositor.render_strips()
+        colors = [seg.style.color for strip in strips for seg in strip if seg.style]
+        shown = [color.triplet for color in colors if color and color.triplet]
+        assert any(red != green for red, green, _blue in shown)

@@ -1,4 +1,4 @@
-"""An engine that hangs: the screen says so, and keys that ask it for something say that they wait."""
+"""An engine that hangs: the screen says so, and keys that ask it for something say they wait."""
 
 from __future__ import annotations
 

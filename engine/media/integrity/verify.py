@@ -230,7 +230,5 @@ class VerifyPace:
             note = f"{files} of {self._files} files: {frame['where']}"[:200]
             if self._eased.why:
                 note = f"slowly, {self._eased.why}; {note}"
-            self._control.progress(
-                size, self._size, "bytes", note, files=(files, self._files)
-            )
+            self._control.progress(size, self._size, "bytes", note, files=(files, self._files))
         await checkpoint(self._control, process)

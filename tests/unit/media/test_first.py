@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from engine.contract import media
-from engine.contract.assets import LibraryName
 from engine.contract.call import ActorKind
 from engine.contract.errors import Busy
 from engine.contract.media import LibraryScanned
@@ -52,7 +51,7 @@ async def test_a_first_look_is_paused_and_no_second_scan_goes_on_beside_it(
     job = await begun(lively)
     await until(lambda: job.waits == 1, 10)
     with pytest.raises(Busy, match="job 100"):
-        await lively.door.run(media.SCAN, LibraryName(library="films"))
+        await lively.door.run(media.SCAN, media.SCAN.request(library="films"))
     await until(lambda: lively.room._indexers["films"].shelf.watch == "live", 10)
     assert (await lively.library()).files == 0
     job.resume()
