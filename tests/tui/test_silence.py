@@ -48,7 +48,7 @@ async def test_a_key_that_asks_the_engine_says_that_it_waits(
         await it.press("k")
         assert not it.app._notifications
         await it.press("S")
-        await it.sees("It waits until the engine answers")
+        await it.sees("what it is asked waits")
         running = len(it.app.state.running)
         gates, it.engine.held = it.engine.held, {}
         for gate in gates.values():

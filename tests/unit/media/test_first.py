@@ -98,6 +98,19 @@ async def test_a_first_look_that_an_end_broke_off_goes_on_as_one(home: Home, fil
         assert house.jobs.started == []
 
 
+async def test_an_engine_that_is_there_for_one_command_starts_no_job(
+    home: Home, films: Path
+) -> None:
+    """It would wait for that job to end."""
+    write(films / "film")
+    async with housed(home, SOON) as house:
+        house.ground.lasting = False
+        await house.add(films)
+        await house.until_live()
+        assert house.jobs.started == []
+        assert await house.agrees(films)
+
+
 async def test_a_root_that_is_away_is_looked_for_without_a_job_each_time(
     home: Home, films: Path
 ) -> None:
