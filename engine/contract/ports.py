@@ -23,6 +23,7 @@ from engine.contract.report import MediaReport
 
 Req = TypeVar("Req", bound=Wire)
 Res = TypeVar("Res", bound=Wire)
+Share = tuple[int, int]
 Req_contra = TypeVar("Req_contra", bound=Wire, contravariant=True)
 
 # --- models -------------------------------------------------------------------------------------
@@ -327,13 +328,7 @@ class JobControl(Protocol):
     async def checkpoint(self) -> None: ...
 
     def progress(
-        self,
-        done: int,
-        total: int | None,
-        unit: str,
-        note: str = "",
-        *,
-        files: tuple[int, int] | None = None,
+        self, done: int, total: int | None, unit: str, note: str = "", *, files: Share | None = None
     ) -> None:
         """Cheap: told to faces at most a few times a second. ``files``: beside bytes, how many
         files of how many; each takes its time too."""
