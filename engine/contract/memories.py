@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from engine.contract.base import Name, PathRef, Wire
 
@@ -21,12 +22,28 @@ MemoryState = Literal["live", "merged", "replaced", "archived"]
 IndexState = Literal["ready", "building", "lexical", "off", "failed"]
 
 
-def _aware(at: datetime) -> datetime:
-    """A time without a zone is meant as this machine's."""
-    return at if at.tzinfo is not None else at.astimezone()
+_SHAPE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}([Tt ].+)?)?)?")
+_EXPECTED = "it should be a date or a time, as 2026-05-04, 2026-05-04T18:30, 2026-05 or 2026"
 
 
-Moment = Annotated[datetime, AfterValidator(_aware)]
+def _moment(given: Any, parse: ValidatorFunctionWrapHandler) -> datetime:
+    """A number is no time: a year would pass for seconds since 1970. Raises ValueError."""
+    if isinstance(given, str) and _SHAPE.fullmatch(given):
+        given += "-01-01"[len(given) - 4 :] if len(given) < len("2026-05-04") else ""
+    elif not isinstance(given, datetime):
+        raise ValueError(_EXPECTED)
+    try:
+        at: datetime = parse(given)
+        at = at if at.tzinfo is not None else at.astimezone()
+        at.astimezone(UTC)  # The first and the last days of the calendar have none.
+    except (ValidationError, OverflowError, ValueError) as error:
+        raise ValueError(_EXPECTED) from error
+    return at
+
+
+Moment = Annotated[datetime, WrapValidator(_moment)]
+"""A time of ISO 8601. A day, a month or a year is its beginning; without a zone it is this
+machine's."""
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 Label = Annotated[str, Field(max_length=200)]
 MemoryId = Annotated[int, Field(ge=1, le=2**32 - 1)]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import Any
 
 from engine.contract import recall
 from engine.contract.base import now
-from engine.contract.errors import NotFound, Refused
+from engine.contract.errors import Invalid, NotFound, Refused
 from engine.contract.memories import Memory, Note, Replaced
 from engine.contract.recall import MemoryChanged
 from engine.recall.worth import importance
@@ -31,6 +31,7 @@ NOT_DELETED = (
 )
 """The condition that hides deleted conversations from whoever looks into every namespace."""
 
+_AHEAD = timedelta(days=1)
 _REPLACED = 20
 """So many of those that a memory has replaced are told."""
 
@@ -175,7 +176,9 @@ _ADD = (
 
 
 async def add(tx: Transaction, namespace: str, notes: Sequence[Note]) -> tuple[list[int], int]:
-    """Their numbers in order, and how many of them are new."""
+    """Their numbers in order, and how many of them are new. Raises Invalid for one that is said
+    later than tomorrow."""
+    _refuse_future(notes)
     home = await make_namespace(tx, namespace)
     present = stamp(now())
     before = (await tx.fetch("SELECT coalesce(max(id), 0) AS id FROM memory"))[0]["id"]
@@ -202,6 +205,16 @@ async def add(tx: Transaction, namespace: str, notes: Sequence[Note]) -> tuple[l
     new = list(fresh)
     ids = await _numbered(tx, home, notes, new)
     return ids, len(new)
+
+
+def _refuse_future(notes: Sequence[Note]) -> None:
+    """Clocks and zones differ by less than a day."""
+    latest = now() + _AHEAD
+    if late := next((note.at for note in notes if note.at and note.at > latest), None):
+        raise Invalid(
+            f"{late:%Y-%m-%d %H:%M} is yet to come: nothing was added.",
+            "Give the time when it was said or noted; of when it tells stands in the text.",
+        )
 
 
 async def _numbered(

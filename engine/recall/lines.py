@@ -140,4 +140,5 @@ def _problem(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return "a field that no record has"
     place = ".".join(map(str, first["loc"]))
-    return visible(f"{place}: {first['msg']}" if place else first["msg"])[:200]
+    why = first["msg"].removeprefix("Value error, ")
+    return visible(f"{place}: {why}" if place else why)[:200]

@@ -110,6 +110,41 @@ def test_a_search_asks_for_all_that_was_typed(arcanum: Arcanum) -> None:
     assert arcanum("memory", "search", "x", "--since", "soon", answers=answers).code == 64
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("2027", datetime(2027, 1, 1)),
+        ("2027-05", datetime(2027, 5, 1)),
+        ("2027-05-04", datetime(2027, 5, 4)),
+        ("2027-05-04 18:30", datetime(2027, 5, 4, 18, 30)),
+        ("2027-05-04T18:30+02:00", datetime(2027, 5, 4, 16, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_year_a_month_and_a_day_are_their_beginnings(
+    arcanum: Arcanum, typed: str, meant: datetime
+) -> None:
+    answers = Answers({"recall.search": recall.SearchResult(hits=())})
+    for flag in ("since", "until"):
+        arcanum("memory", "search", "x", f"--{flag}", typed, answers=answers)
+        assert datetime.fromisoformat(answers.requests[-1][1][flag]) == meant.astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    "typed", ["20260504", "1767225600", "1e9", "-5", "0", "", "2026-13", "2026-5-4", "0001-01-01"]
+)
+def test_no_number_is_taken_for_a_time(arcanum: Arcanum, typed: str) -> None:
+    answers = Answers({})
+    for words in (
+        ("search", "x", f"--since={typed}"),
+        ("search", "x", f"--until={typed}"),
+        ("add", "x", f"--at={typed}"),
+    ):
+        ran = arcanum("memory", *words, answers=answers)
+        assert ran.code == 64
+        assert "it should be a date or a time, as 2026-05-04, 2026-05-04T18:30" in ran.err
+    assert answers.requests == []
+
+
 def test_what_is_found_is_told_with_its_marks_in_words(arcanum: Arcanum) -> None:
     hits = (
         hit(7, pinned=True, speaker="Marta"),

@@ -128,7 +128,7 @@ async def test_a_line_that_is_no_record_is_told_and_the_others_are_taken_in(
         (json.dumps(good | {"namespace": "a/b"}).encode(), "namespace: "),
         (json.dumps(good | {"namespace": "\x1b[2J"}).encode(), "namespace: "),
         (json.dumps(good | {"namespace": ""}).encode(), "namespace: "),
-        (json.dumps(good | {"at": "yesterday"}).encode(), "at: "),
+        (json.dumps(good | {"at": "yesterday"}).encode(), "at: it should be a date or a time"),
         (json.dumps(good | {"at": "0001-01-01T00:00:00+14:00"}).encode(), "line 14"),
         (json.dumps(good | {"at": "9999-12-31T23:59:59-14:00"}).encode(), "line 15"),
         (json.dumps(good | {"uses": 10**400}).encode(), "uses"),
@@ -138,6 +138,7 @@ async def test_a_line_that_is_no_record_is_told_and_the_others_are_taken_in(
         (b"{}", "Field required"),
         (b"{}", "Field required"),
         (b"\x00" * 100, "Invalid JSON"),
+        (json.dumps(good | {"at": "1767225600"}).encode(), "at: "),
     ]
     file = tmp_path / "hostile.jsonl"
     file.write_bytes(
@@ -151,6 +152,23 @@ async def test_a_line_that_is_no_record_is_told_and_the_others_are_taken_in(
         assert why in told
     assert "secret" not in str(done.problems)
     assert list((await life.texts()).values()) == ["Hello."]
+
+
+@pytest.mark.parametrize("field", ["at", "added_at", "used_at"])
+@pytest.mark.parametrize("value", [2027, 1767225600.5, "2027", "20270504"])
+async def test_a_number_in_a_line_is_no_time(
+    life: Life, tmp_path: Path, field: str, value: Any
+) -> None:
+    file = tmp_path / "x.jsonl"
+    file.write_text(json.dumps(record().model_dump(mode="json") | {field: value}), "utf-8")
+    done = await life.take_in(file)
+    if value == "2027":
+        sql = f"SELECT {field} AS at FROM memory"  # noqa: S608 - a name of ours
+        [row] = await life.rows(sql)
+        assert datetime.fromisoformat(row["at"]) == datetime(2027, 1, 1).astimezone()
+    else:
+        [problem] = done.problems
+        assert problem.startswith(f"line 1: {field}: it should be a date or a time")
 
 
 async def test_a_mark_of_utf8_at_the_beginning_and_no_end_of_line_are_fine(

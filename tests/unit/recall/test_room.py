@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from engine.contract import approvals, memory, recall
-from engine.contract.base import Empty
+from engine.contract.base import Empty, now
 from engine.contract.call import Actor, ActorKind, Call
 from engine.contract.client import Done
 from engine.contract.errors import Invalid, NotFound
@@ -51,6 +51,13 @@ async def test_the_same_note_with_a_ref_is_added_once(rooms: Rooms) -> None:
     assert first[0] == first[1]
     assert await rooms.notes(["One again."], ref="r") == first[:1]
     assert await rooms.found("one") == ["One."]
+
+
+async def test_nothing_is_noted_that_was_said_in_the_future(rooms: Rooms) -> None:
+    with pytest.raises(Invalid, match="is yet to come: nothing was added"):
+        await rooms.notes(["One.", "Two."], at=now() + timedelta(days=1, minutes=1))
+    assert await listed(rooms, 10) == []
+    await rooms.note("In another zone it is tomorrow.", at=now() + timedelta(hours=23))
 
 
 async def test_what_a_conversation_is_told_belongs_to_it(rooms: Rooms) -> None:
