@@ -143,7 +143,8 @@ class Note(Wire):
 
 
 class Record(Wire):
-    """A memory as a line of an export, whole. ``uid`` is the same wherever it is imported."""
+    """A memory as a line of an export, whole. ``uid`` is the same wherever it is imported.
+    ``kept``: a person brought it back, so that nothing takes its place by itself."""
 
     uid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     namespace: Name
@@ -158,6 +159,7 @@ class Record(Wire):
     importance: Annotated[float, Field(ge=0, le=1)] | None = None
     uses: Annotated[int, Field(ge=0)] = 0
     used_at: Moment | None = None
+    kept: bool = False
     state: MemoryState = "live"
     replaced_by: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""
 

@@ -19,8 +19,14 @@ from engine.contract.recall import MemoryChanged
 from engine.recall.worth import importance
 from engine.store import Database, Transaction
 
+NEWER = (
+    "(SELECT newer.id FROM memory AS newer WHERE newer.id = memory.replaced_by"
+    " AND newer.namespace_id = memory.namespace_id) AS newer"
+)
+"""What stands for a memory; never one of another namespace, whatever an old import has linked."""
+
 MEMORY = (
-    "SELECT memory.*, namespace.name AS namespace FROM memory"
+    f"SELECT memory.*, namespace.name AS namespace, {NEWER} FROM memory"  # noqa: S608 - ours
     " JOIN namespace ON namespace.id = memory.namespace_id"
 )
 """Whole memories; conditions follow."""
@@ -65,7 +71,7 @@ def fields(row: Any, replaces: Iterable[Replaced] = (), text: str | None = None)
         "uses": row["uses"],
         "used_at": row["used_at"],
         "state": row["state"],
-        "replaced_by": row["replaced_by"],
+        "replaced_by": row["newer"],
         "replaces": tuple(replaces),
     }
 
@@ -104,12 +110,14 @@ async def row_of(source: Database | Transaction, number: int) -> Any:
 
 
 async def replaced(source: Database | Transaction, ids: Iterable[int]) -> dict[int, list[Replaced]]:
-    """What each of these memories has taken the place of, newest first."""
+    """What each of these memories has taken the place of, newest first; in its own namespace."""
     found: dict[int, list[Replaced]] = {}
     for row in await fetch(
         source,
-        "SELECT id, replaced_by, text, at, state FROM memory"
-        " WHERE replaced_by IN (SELECT value FROM json_each(?)) ORDER BY id DESC",
+        "SELECT memory.id, memory.replaced_by, memory.text, memory.at, memory.state FROM memory"
+        " JOIN memory AS newer ON newer.id = memory.replaced_by"
+        " AND newer.namespace_id = memory.namespace_id"
+        " WHERE memory.replaced_by IN (SELECT value FROM json_each(?)) ORDER BY memory.id DESC",
         numbers(ids),
     ):
         told = found.setdefault(row["replaced_by"], [])
@@ -249,9 +257,12 @@ def _restored(number: int) -> str:
 async def pin(tx: Transaction, number: int, on: bool, machine: str) -> Any:
     row = await row_of(tx, number)
     if row["state"] in {"merged", "replaced"}:
+        newer = row["newer"]
         raise Refused(
-            f"Memory {number} is {row['state']}: memory {row['replaced_by']} stands for it.",
-            f"Pin {row['replaced_by']}, or bring this one back: {_restored(number)}",
+            f"Memory {number} is {row['state']}"
+            + (f": memory {newer} stands for it." if newer else "."),
+            (f"Pin {newer}, or bring" if newer else "Bring")
+            + f" this one back: {_restored(number)}",
         )
     if bool(row["pinned"]) != on:
         await tx.execute("UPDATE memory SET pinned = ? WHERE id = ?", (on, number))

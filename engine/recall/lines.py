@@ -124,6 +124,7 @@ def _line(number: int, record: Record, namespace: str) -> Line:
             record.importance,
             record.uses,
             stamp(record.used_at) if record.used_at else None,
+            record.kept,
             stamp(record.at),
             stamp(record.added_at),
             record.speaker,

@@ -12,7 +12,8 @@ from engine.contract.memories import Record
 
 RECORD = (
     "SELECT memory.*, namespace.name AS namespace,"
-    " (SELECT newer.uid FROM memory AS newer WHERE newer.id = memory.replaced_by) AS newer"
+    " (SELECT newer.uid FROM memory AS newer WHERE newer.id = memory.replaced_by"
+    " AND newer.namespace_id = memory.namespace_id) AS newer"
     " FROM memory JOIN namespace ON namespace.id = memory.namespace_id"
 )
 """What a record is made of; conditions follow."""
@@ -36,6 +37,7 @@ def record(row: Any, text: str | None = None) -> Record:
         importance=row["importance"],
         uses=row["uses"],
         used_at=row["used_at"],
+        kept=bool(row["kept"]),
         state=row["state"],
         replaced_by="" if row["newer"] is None else row["newer"].hex(),
     )

@@ -200,7 +200,7 @@ class Searching:
 
     async def _rows(self, ids: Sequence[int]) -> dict[int, Any]:
         found = await self._state.read(
-            "SELECT memory.*, namespace.name AS namespace, namespace.session_id,"
+            f"SELECT memory.*, {book.NEWER}, namespace.name AS namespace, namespace.session_id,"  # noqa: S608
             " session.deleted_at, turn.status FROM memory"
             " JOIN namespace ON namespace.id = memory.namespace_id"
             " LEFT JOIN session ON session.id = namespace.session_id"
