@@ -71,12 +71,27 @@ def show_folders(found: Folders, terminal: Terminal) -> None:
             for folder in found.folders
         ),
     )
+    for folder in found.folders:
+        if folder.unread:
+            terminal.line()
+            terminal.line(f"not read of {folder.path.display}", "title")
+            for one in folder.problems:
+                terminal.line(f"! {one.path.display}: {one.why}", "warn")
+            if (more := folder.unread - len(folder.problems)) > 0:
+                terminal.line(f"and {number(more)} more", "muted")
 
 
 def _glyph(folder: Folder) -> str:
     if folder.state in _AWAY:
         return "✗"
-    return "!" if folder.unread else {"ok": "✓"}.get(folder.state, "·")
+    if folder.state == "ok":
+        return "!" if folder.note else "✓"
+    return "?" if _unsure(folder) else "·"
+
+
+def _unsure(folder: Folder) -> bool:
+    """It was read once, and it may be another folder that is there now."""
+    return folder.state == "waiting" and folder.read_at is not None
 
 
 def show_watched(found: Folder, terminal: Terminal) -> None:
@@ -86,8 +101,9 @@ def show_watched(found: Folder, terminal: Terminal) -> None:
 
 
 def present(found: Folders) -> int:
-    """A folder that is away is a warning: what it held is still remembered."""
-    return EXIT_NO if any(folder.state in _AWAY for folder in found.folders) else EXIT_OK
+    """A folder that is away, or may be another, is a warning: what it held is still remembered."""
+    away = any(folder.state in _AWAY or _unsure(folder) for folder in found.folders)
+    return EXIT_NO if away else EXIT_OK
 
 
 async def folders(run: Invocation) -> int:

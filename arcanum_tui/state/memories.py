@@ -55,6 +55,7 @@ LEGEND = "\n".join(word for word, _ in MARKS.values())
 FOLDER_STATES: dict[str, tuple[str, Tone]] = {
     "ok": ("✓ ok", "ok"),
     "reading": ("● reading", "info"),
+    "waiting": ("○ not read yet", "muted"),
     "missing": ("✗ missing", "bad"),
     "unreadable": ("! unreadable", "bad"),
 }
@@ -190,24 +191,34 @@ def begun(name: str, current: str, what: str) -> Row:
     return Row((mark, Piece(name, "strong"), Piece(what, "info"), *[muted("")] * 3), name)
 
 
-def folder_row(folder: Folder) -> Row:
-    """A folder that is kept in step."""
+def folder_rows(folder: Folder) -> list[Row]:
+    """A folder that is kept in step, and below it what could not be read."""
     word, tone = FOLDER_STATES.get(folder.state, UNKNOWN_STATE)
-    if folder.state == "ok" and folder.read_at is None:
-        word, tone = "○ not read yet", "muted"
-    unread = f"! {plural(folder.unread, 'file')} not read" if folder.unread else ""
-    note = ": ".join(part for part in (unread, folder.note) if part)
-    return Row(
+    if folder.state == "waiting" and folder.read_at is not None:
+        word, tone = "? not looked at", "warn"
+    unread = f"! {plural(folder.unread, 'file')} not read" if folder.unread else folder.note
+    away = folder.note if folder.state in {"missing", "unreadable"} else unread
+    found = Row(
         (
             Piece(word, tone),
             Piece(folder.path.display),
             Piece(f"{'★ ' if folder.pinned else ''}{folder.namespace}", "strong"),
             muted(plural(folder.files, "file")),
             muted(plural(folder.passages, "passage")),
-            Piece(note, "warn"),
+            Piece(away, "warn"),
         ),
         folder.path.raw,
     )
+    below = [("!", one.path.display, one.why) for one in folder.problems]
+    if folder.unread > len(below):
+        below.append(("", f"and {number(folder.unread - len(below))} more", ""))
+    return [found, *(_below(folder, place, *told) for place, told in enumerate(below))]
+
+
+def _below(folder: Folder, place: int, mark: str, name: str, why: str) -> Row:
+    """Its key begins with that of its folder."""
+    pieces = (Piece(f"  {mark}", "warn"), muted(f"  {name}"), *[muted("")] * 3, Piece(why, "warn"))
+    return Row(pieces, f"{folder.path.raw} {place}")
 
 
 def rows(memories: Iterable[Memory], namespace: str, now: datetime) -> list[Row]:

@@ -176,17 +176,27 @@ class ArchiveFile(Wire):
     state: Literal["ok", "damaged", "missing", "unknown"] = "unknown"
 
 
+class Unread(Wire):
+    """A file, or a place in a folder, that could not be read, and why."""
+
+    path: PathRef
+    why: str
+
+
 class Folder(Wire):
-    """``state``: ``ok``, ``reading``, ``missing`` or ``unreadable``; nothing is forgotten because a
-    folder is away. ``unread``: files that could not be read, ``note`` says why (the first)."""
+    """``state``: ``ok``, ``reading``, ``waiting`` (not read yet, or it may be another folder than
+    was read), ``missing`` or ``unreadable``; nothing is forgotten because a folder is away.
+    ``unread``: files that could not be read, ``problems`` are the first of them, ``note`` says in
+    words what is wrong (of the folder, or with the first file)."""
 
     path: PathRef
     namespace: str
     pinned: bool
-    state: Literal["ok", "reading", "missing", "unreadable"]
+    state: Literal["ok", "reading", "waiting", "missing", "unreadable"]
     files: int = 0
     passages: int = 0
     unread: int = 0
+    problems: tuple[Unread, ...] = ()
     note: str = ""
     read_at: datetime | None = None
 

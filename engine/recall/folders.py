@@ -121,15 +121,14 @@ class Folders:
         async with self._looking:
             if kept.removed:
                 return
+            before = kept.state, kept.why
             look = Look(kept, self._documents, self._reader, self._ground.state, self._wake)
             try:
                 await self._run_twice(look, pace, again=again)
-            except Lost as lost:
-                kept.lose(_state(lost), lost)
-            except WorkerFailed as failed:
-                kept.lose("unreadable", failed)
+            except (Lost, WorkerFailed) as error:
+                kept.lose(_state(error), error)
             except Cancelled:
-                kept.found()
+                kept.state, kept.why = before
                 raise
             except ArcanumError as error:
                 kept.found(error.message)
@@ -197,10 +196,10 @@ class Folders:
         return recall.Folders(folders=await self.folders())
 
     async def folders(self) -> tuple[Folder, ...]:
-        """Every folder. One that was not looked at since the start is asked whether it is there."""
+        """Every folder. One that was not looked at since the start is asked whether it is there;
+        what a look has found stays as it is."""
         for kept in list(self._kept.values()):
-            if not kept.looked:
-                await self._is_there(kept)
+            await self._is_there(kept)
         names = await self._ground.state.read(f"{_FOLDER} ORDER BY folder.path")
         return tuple(
             self._kept[row["id"]].shown(row["namespace"])
@@ -220,15 +219,20 @@ class Folders:
 
     async def _is_there(self, kept: Kept) -> None:
         """Asks the disk, and does not wait for one that sleeps."""
+        if kept.state != "waiting":
+            return
+        lost: Lost | WorkerFailed | None = None
         async with self._probing:
             try:
-                await self._prober.probe(kept.root, _PROBE_S)
-            except Lost as lost:
-                kept.lose(_state(lost), lost)
-            except WorkerFailed as failed:
-                kept.lose("unreadable", failed)
-            else:
-                kept.found()
+                found = await self._prober.probe(kept.root, _PROBE_S)
+            except (Lost, WorkerFailed) as error:
+                lost = error
+        if kept.state != "waiting":  # A look came before.
+            return
+        if lost is not None:
+            kept.lose(_state(lost), lost)
+        else:
+            kept.seen((found["identity"][0], found["identity"][1]))
 
     async def _resolve(self, path: bytes) -> tuple[bytes, list[int]]:
         """The folder's path without links, and which folder it is."""
@@ -286,8 +290,9 @@ class _Progress:
         self._before = self._done
 
 
-def _state(lost: Lost) -> Literal["missing", "unreadable"]:
-    return "unreadable" if lost.state == "unreadable" else "missing"
+def _state(error: Lost | WorkerFailed) -> Literal["missing", "unreadable"]:
+    found = isinstance(error, Lost) and error.state != "unreadable"
+    return "missing" if found else "unreadable"
 
 
 def _given(path: PathRef) -> bytes:

@@ -393,6 +393,10 @@ async def test_w_follows_a_folder_and_no_longer(tmp_path: Path) -> None:
         await it.sees("1 folder", "● reading")
         it.world.memories.read_folder(3, 17)
         await it.sees("✓ ok", "3 files", "17 passages")
+        bad = [(f"{n}.pdf", "it is encrypted") for n in range(3)]
+        it.world.memories.read_folder(3, 17, *bad)
+        await it.sees("! 3 files not read", "0.pdf", "2.pdf", "it is encrypted")
+        await it.answer("end")  # On a file of the folder it is the folder that is meant.
         await it.answer("x")
         await it.sees("No folder yet. n remembers one")
         assert it.engine.requests(recall.UNWATCH)[0].path == request.path

@@ -25,6 +25,7 @@ from engine.contract.memories import (
     Record,
     Replaced,
     Stats,
+    Unread,
 )
 from tests.unit.cli.answers import Answers
 
@@ -408,6 +409,35 @@ def test_a_folder_is_remembered_and_no_longer(arcanum: Arcanum, tmp_path: Path) 
     assert "arcanum memory forget --gone" in ran.err
     answers.script["recall.unwatch"] = NotFound("/x is not a folder that is remembered.")
     assert arcanum("memory", "unwatch", "/x", answers=answers).code == 3
+
+
+def test_every_file_that_was_not_read_is_named(arcanum: Arcanum) -> None:
+    problems = tuple(Unread(path=PathRef.of(f"{n}.pdf"), why=f"{HOSTILE} {n}") for n in range(20))
+    note = f"0.pdf: {HOSTILE} 0"
+    found = stats(
+        folders=(folder(files=1, unread=1_022, problems=problems, note=note, read_at=AT),)
+    )
+    ran = arcanum("memory", "folders", answers=Answers({"recall.stats": found}))
+    for n in range(20):
+        assert f"! {n}.pdf: {SHOWN} {n}\n" in ran.out
+    assert "and 1,002 more" in ran.out
+    asked = arcanum("memory", "folders", "--json", answers=Answers({"recall.stats": found}))
+    assert len(asked.json["folders"][0]["problems"]) == 20
+
+
+def test_only_what_is_known_to_be_well_has_a_tick(arcanum: Arcanum) -> None:
+    cases = (
+        (folder(read_at=AT), "✓", 0),
+        (folder(read_at=AT, note="the disk is full"), "!", 0),
+        (folder(state="waiting", note="not read yet"), "·", 0),
+        (folder(state="waiting", note="another folder", read_at=AT), "?", 1),
+        (folder(state="missing", note="gone", read_at=AT), "✗", 1),
+    )
+    for one, glyph, code in cases:
+        answers = Answers({"recall.stats": stats(folders=(one,))})
+        ran = arcanum("memory", "folders", answers=answers)
+        assert (ran.out.splitlines()[1][0], ran.code) == (glyph, code)
+        assert one.note in ran.out
 
 
 def test_a_folder_that_is_away_is_a_warning(arcanum: Arcanum) -> None:
