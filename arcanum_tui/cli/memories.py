@@ -12,7 +12,7 @@ from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import number, plural
 from engine.contract import recall
 from engine.contract.base import visible
-from engine.contract.errors import EXIT_OK, Invalid
+from engine.contract.errors import EXIT_OK, ArcanumError, Invalid, from_wire
 from engine.contract.memories import DEFAULT, MAX_NOTES, MAX_TEXT, Memory, Note
 from engine.contract.recall import Added, MemoryPage, Namespaces, SearchResult, Shown
 
@@ -213,11 +213,22 @@ async def add(run: Invocation) -> int:
     async with run.client() as client:
         for start in range(0, len(notes), MAX_NOTES):
             request = run.request(notes=tuple(notes[start : start + MAX_NOTES]))
-            added: Added = value(await client.call(recall.ADD, request))
+            try:
+                added: Added = value(await client.call(recall.ADD, request))
+            except ArcanumError as error:
+                raise _with_saved(error, len(ids), len(notes)) from error
             ids += added.ids
             new += added.added
             run.terminal.progress(f"{number(len(ids))} of {plural(len(notes), 'note')}")
     return run.tell(Added(namespace=run.options.namespace, ids=tuple(ids), added=new))
+
+
+def _with_saved(error: ArcanumError, saved: int, every: int) -> ArcanumError:
+    """The error, with how far it came: who adds all of it again would have some twice."""
+    if not saved:
+        return error
+    told = f"{error.message} The first {number(saved)} of {number(every)} notes are saved."
+    return from_wire(error.to_wire() | {"message": told})
 
 
 def _words(words: list[str]) -> str:

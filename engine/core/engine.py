@@ -31,7 +31,7 @@ from engine.core.lifecycle import Lifecycle, ServiceSpec
 from engine.ground import Ground
 from engine.home import Home
 from engine.metrics import Metrics
-from engine.store import Database, StoredSettings
+from engine.store import Database, Reserve, StoredSettings
 
 _log = logging.getLogger("arcanum.engine")
 _PROBE_WITHIN_S = 2.0
@@ -86,8 +86,11 @@ class Engine:
         self.started_at = now()
         self.bus = Bus()
         self.machine = config.machine.name or machine_name()
-        state = Database(home.state_file, "state", durable=True, publish=self.bus.publish)
-        catalogue = Database(home.catalogue_file, "catalogue", durable=False)
+        self._reserve = reserve = Reserve(home.data / "reserve")
+        state = Database(
+            home.state_file, "state", durable=True, publish=self.bus.publish, reserve=reserve
+        )
+        catalogue = Database(home.catalogue_file, "catalogue", durable=False, reserve=reserve)
         metrics = Metrics()
         audit = AuditLog(state, self.machine, home.data / "audit.head")
         self.lifecycle = Lifecycle(SERVICES if services is None else services, lambda: self.ground)
@@ -122,10 +125,10 @@ class Engine:
         self.feed = Feed(state, self.bus)
 
     async def open(self) -> None:
-        """Opens the stores. Raises StoreFailed; then nothing was started."""
+        """Opens what every room needs. The catalogue is opened by the first that does: where it
+        cannot be, all others run. Raises StoreFailed; then nothing was started."""
         await self.ground.state.open()
         try:
-            await self.ground.catalogue.open()
             await self.feed.start()
         except BaseException:
             await self._close_stores()
@@ -171,6 +174,8 @@ class Engine:
             for service in services
             if service.state == "starting" and service.name in _CONTRIBUTING
         ]
+        if await asyncio.to_thread(self._reserve.is_missed):
+            concerns.append(Concern(Severity.BROKEN, str(self.home.data), "the disk is full"))
         for found in await asyncio.gather(*map(self._probe, list(self.ground.probes))):
             concerns += found
         lines = tuple(self._line(concern) for concern in concerns)

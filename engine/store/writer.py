@@ -45,14 +45,21 @@ _WIDEST = 16
 _BATCH = f"CREATE TEMP TABLE IF NOT EXISTS batch ({', '.join(f'v{n + 1}' for n in range(_WIDEST))})"
 
 
+class DiskFull(StoreFailed):
+    """There is no room for what was to be written, or to read."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"The disk is full. {where}.", "Free some space; nothing that was saved is lost."
+        )
+
+
 def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
     """The error that a user can act on."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     where = f"{path}: {visible(str(error))}"
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
-        return StoreFailed(
-            f"The disk is full. {where}.", "Free some space; nothing that was saved is lost."
-        )
+        return DiskFull(where)
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return StoreFailed(
             f"The database cannot be written. {where}.",

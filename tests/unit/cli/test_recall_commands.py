@@ -14,7 +14,7 @@ import pytest
 from engine.contract import recall
 from engine.contract.base import PathRef
 from engine.contract.client import Pending
-from engine.contract.errors import NotFound
+from engine.contract.errors import NotFound, StoreFailed
 from engine.contract.jobs import Job, JobStarted, JobState
 from engine.contract.memories import (
     ArchiveFile,
@@ -289,6 +289,27 @@ def test_notes_come_from_a_pipe_line_by_line(
             monkeypatch.setattr("sys.stdin", Piped(file))
             assert arcanum("memory", "add", "-", answers=answers).code == 64
         assert answers.requests == []
+
+
+def test_an_error_on_the_way_says_how_many_are_saved(
+    arcanum: Arcanum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("".join(f"Note {n}.\n" for n in range(2500)))
+
+    class Full(Answers):
+        def _take(self, operation: Any, request: Any) -> Any:
+            if len(self.requests) == 2:
+                raise StoreFailed("The disk is full.", "Free some space.")
+            return super()._take(operation, request)
+
+    added = recall.Added(namespace="main", ids=tuple(range(1, 1001)), added=1000)
+    with path.open("rb") as file:
+        monkeypatch.setattr("sys.stdin", Piped(file))
+        ran = arcanum("memory", "add", "-", answers=Full({"recall.add": added}))
+    assert ran.code == 3
+    assert "The disk is full. The first 2,000 of 2,500 notes are saved." in ran.err
+    assert "Free some space." in ran.err
 
 
 def test_pin_and_edit_tell_what_is_now(arcanum: Arcanum) -> None:
