@@ -194,7 +194,12 @@ def show_namespaces(found: Namespaces, terminal: Terminal) -> None:
 
 
 def _add_notes(parser: Parser) -> None:
-    parser.add_argument("text", nargs="+", metavar="TEXT", help="a note; - reads one a line")
+    parser.add_argument(
+        "text",
+        nargs="+",
+        metavar="TEXT",
+        help="one note: several words are joined by blanks; - reads one a line",
+    )
     parser.add_argument(
         "--namespace", default=DEFAULT, metavar="NAMESPACE", help=f"where it belongs ({DEFAULT})"
     )

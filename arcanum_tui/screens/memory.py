@@ -322,7 +322,7 @@ class Memories(Remembering):
     async def _search(self, text: str, after_s: float) -> None:
         """The latest query wins: one that is still being answered is given up for it."""
         await asyncio.sleep(after_s)
-        if self._show_only == "replaced":
+        if self._show_only in rows.UNSEARCHED:
             self._show_found(SearchResult(hits=()))
             return
         request = recall.Search(

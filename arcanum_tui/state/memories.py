@@ -39,10 +39,12 @@ SHOWS: dict[str, dict[str, Any]] = {
     "documents": {"kind": "document"},
     "turns": {"kind": "turn"},
     "archived": {"state": "archived"},
+    "merged": {"state": "merged"},
     "replaced": {"state": "replaced"},
 }
-"""What can be shown alone, as fields of a request for a list, or for a search: of all but what was
-replaced, which no index holds."""
+"""What can be shown alone, as fields of a request for a list, or for a search."""
+UNSEARCHED = frozenset({"merged", "replaced"})
+"""Of these, what no index holds."""
 
 MARKS: dict[str, tuple[str, Tone]] = {
     "pinned": ("★ pinned", "key"),
@@ -122,8 +124,8 @@ def row(memory: Memory, namespace: str, now: datetime) -> Row:
 
 def unfound(show: str) -> Piece:
     """What stands where a search found nothing."""
-    if show == "replaced":
-        return muted("What was replaced is not searched, what took its place is: f, or Esc.")
+    if show in UNSEARCHED:
+        return muted(f"What was {show} is not searched, what took its place is: f, or Esc.")
     only = "" if show == "all" else f"only {show}; f shows others, "
     return muted(f"Nothing like that is remembered here: {only}Esc shows all.")
 

@@ -6,7 +6,13 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from engine.contract.base import Name, PathRef, Wire
 
@@ -45,6 +51,16 @@ Moment = Annotated[datetime, WrapValidator(_moment)]
 """A time of ISO 8601. A day, a month or a year is its beginning; without a zone it is this
 machine's."""
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+
+
+def _said(text: str) -> str:
+    if not any(char.isprintable() and not char.isspace() for char in text):
+        raise ValueError("it should hold something that can be read")
+    return text
+
+
+Said = Annotated[Text, AfterValidator(_said)]
+"""A text of a person's: not blank."""
 Label = Annotated[str, Field(max_length=200)]
 MemoryId = Annotated[int, Field(ge=1, le=2**32 - 1)]
 Namespace = Annotated[Name, Field(description="the namespace: a conversation's name, or another")]
@@ -133,7 +149,7 @@ class Note(Wire):
     """Something to remember. A ``ref`` that the namespace has from this ``source`` already is left
     as it is: the same import twice adds nothing. ``at`` None: now."""
 
-    text: Text
+    text: Said
     at: Moment | None = None
     speaker: Label = ""
     source: Label = ""

@@ -32,8 +32,8 @@ from engine.contract.memories import (
     Note,
     RecallHit,
     Record,
+    Said,
     Stats,
-    Text,
 )
 from engine.contract.operation import Kind, Limits, Operation, Risk
 
@@ -121,7 +121,7 @@ class Edit(Wire):
     """What is not given stays. The text that was there is kept as what the new one replaces."""
 
     id: Annotated[MemoryId, Field(description="the memory's number")]
-    text: Text | None = Field(None, description="what it is to say")
+    text: Said | None = Field(None, description="what it is to say")
     importance: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="from 0 to 1: how soon it may be archived"
     )

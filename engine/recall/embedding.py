@@ -96,7 +96,7 @@ class Embedding:
         if self._failed_at is None:
             _log.warning("memories are found by their words alone: %s", error.message)
         self._failed_at = time.monotonic()
-        self._index.lexical_because = f"{error.message} {error.hint}".strip()
+        self._index.lexical_because = f"{error.message.removesuffix('.')}. {error.hint}".strip()
         self._backend, self.model = None, ""
 
     # --- queries --------------------------------------------------------------------------------

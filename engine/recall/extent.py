@@ -154,7 +154,10 @@ def _rows(found: Extent, call: Call) -> list[CardRow]:
     older = sum(row["state"] in {"merged", "replaced"} for row in found.rows)
     pinned = sum(row["pinned"] for row in found.rows)
     text = f"erase {memories(len(found.rows))}, for good"
-    text += f", {older:,} of them older versions" if older else ""
+    if older == 1:
+        text += ", 1 of them an older version" if len(found.rows) > 1 else ": an older version"
+    elif older:
+        text += f", {older:,} of them older versions"
     rows = [CardRow(label="DO", text=text, mark=Mark.WARN)]
     if found.turns:
         turns = "1 turn" if len(found.turns) == 1 else f"{len(found.turns):,} turns"

@@ -49,8 +49,9 @@ class RecordFile:
     """Raises OSError where it cannot be opened or read; ValueError where it is no plain file."""
 
     def __init__(self, path: bytes, namespace: str | None) -> None:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError("it is no plain file")
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is no plain file")
         self._file = open(path, "rb")  # noqa: SIM115 - closed by whoever made it
         self.size = os.fstat(self._file.fileno()).st_size
         self._namespace = namespace

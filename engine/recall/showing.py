@@ -128,7 +128,7 @@ class Showing:
             " max((SELECT max(memory.at) FROM memory WHERE memory.namespace_id = namespace.id"
             " AND memory.kind = counted.kind AND memory.state = counted.state)) AS last"
             " FROM namespace LEFT JOIN memory_count AS counted"
-            " ON counted.namespace_id = namespace.id AND counted.state IN ('live', 'archived')"
+            " ON counted.namespace_id = namespace.id"
             " LEFT JOIN session ON session.id = namespace.session_id"
             " WHERE session.deleted_at IS NULL GROUP BY namespace.id"
             " ORDER BY last DESC, namespace.name"

@@ -239,7 +239,7 @@ async def test_f_shows_only_some() -> None:
         for shown, seen in (
             ("pinned", "garden: note"), ("notes", "weather in Lyon"), ("documents", "3.5 bar"),
             ("turns", "What colour is my bike?"), ("archived", "weather in Lyon"),
-            ("replaced", "My bike is red."),
+            ("merged", "Nothing here is only merged"), ("replaced", "My bike is red."),
         ):  # fmt: skip
             await it.answer("f")
             await it.sees(f"only {shown}", seen)
@@ -256,6 +256,8 @@ async def test_only_some_of_what_was_found() -> None:
         for _ in range(4):
             await it.answer("f")
         await it.sees("1 found · only archived", "weather in Lyon")
+        await it.answer("f")
+        await it.sees("0 found · only merged", "What was merged is not searched")
         await it.answer("f")
         await it.sees("0 found · only replaced", "What was replaced is not searched")
         asked = [(r.pinned, r.kind, r.state, r.limit) for r in it.engine.requests(recall.SEARCH)]

@@ -257,6 +257,16 @@ def test_a_note_is_added_with_who_said_it_and_when(arcanum: Arcanum) -> None:
         assert arcanum("memory", "add", *words, answers=answers).code == 64
 
 
+@pytest.mark.parametrize("blank", [" ", "\t\n", "\u00a0", "\u200b \u200b"])
+def test_what_is_blank_is_no_note(arcanum: Arcanum, blank: str) -> None:
+    answers = Answers({})
+    for words in (("add", blank), ("edit", "1", blank)):
+        ran = arcanum("memory", *words, answers=answers)
+        assert ran.code == 64
+        assert "it should hold something that can be read" in ran.err
+    assert answers.requests == []
+
+
 class Piped(io.StringIO):
     def __init__(self, file: Any) -> None:
         super().__init__()

@@ -97,8 +97,21 @@ async def test_older_versions_go_too_and_what_says_the_same_is_named(life: Life)
     card = (await life.shown(plan)).card
     assert [item.key for item in card.items] == [str(n) for n in (number, older, merged)]
     assert card.rows[0].text == "erase 3 memories, for good, 2 of them older versions"
+    for ids, told in (
+        ((older, number), "erase 3 memories, for good, 2 of them older versions"),
+        ((merged,), "erase 1 memory, for good: an older version"),
+        ((older,), "erase 2 memories, for good, 2 of them older versions"),
+    ):
+        assert (await life.shown(await life.plan(*ids))).card.rows[0].text == told
     await life.approve(plan, 3)
     nowhere(life, SECRET, SECRET.upper(), SECRET.title())
+
+
+async def test_one_older_version_is_one(life: Life) -> None:
+    number = await life.note("My bike is red.")
+    await life.edit(number, "My bike is green.")
+    card = (await life.shown(await life.plan(number))).card
+    assert card.rows[0].text == "erase 2 memories, for good, 1 of them an older version"
 
     one, two = await life.notes(["The same.", "the same"])
     await life.replace(one, two, "merged")

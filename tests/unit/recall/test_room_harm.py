@@ -186,7 +186,7 @@ async def test_what_waits_is_a_metric_and_too_much_of_it_a_concern(rooms: Rooms)
 async def test_many_without_vectors_are_a_concern_unless_none_are_wanted(
     home: Home, embedding: str
 ) -> None:
-    broken = HashedEmbedder(error=Unavailable("The model is away.", "Put it back."))
+    broken = HashedEmbedder(error=Unavailable("The model is away", "Put it back."))
     async with rooms_at(home, broken, embedding=embedding) as rooms:
         for first in (0, 501):
             await rooms.notes([f"Berth {n} of the harbour." for n in range(first, first + 501)])
