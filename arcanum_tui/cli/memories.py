@@ -89,7 +89,10 @@ def _tell_window(found: SearchResult, terminal: Terminal) -> None:
     if found.since or found.until:
         since = f" from {when(found.since)}" if found.since else ""
         until = f" until {when(found.until)}" if found.until else ""
-        terminal.note(f"Understood as: what was said{since}{until}")
+        terminal.note(
+            f"Understood as: what was said{since}{until} weighs more."
+            " To leave out all else: --since, --until"
+        )
     if found.partial:
         terminal.note(f"! Not all of it could be searched: {found.partial}", "warn")
 

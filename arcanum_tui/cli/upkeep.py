@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from arcanum_tui.cli.command import Command, Invocation, value
@@ -95,9 +96,16 @@ def _unsure(folder: Folder) -> bool:
 
 
 def show_watched(found: Folder, terminal: Terminal) -> None:
-    seen = "every namespace sees it" if found.pinned else f"in the namespace {found.namespace}"
-    terminal.line(f"✓ {found.path.display} is remembered, {seen}", "ok")
+    path, space = found.path.display, found.namespace
+    seen = "every namespace sees it" if found.pinned else f"in the namespace {space}"
+    terminal.line(f"✓ {path} is remembered, {seen}", "ok")
     terminal.note("To read it now: arcanum memory sync")
+    if not found.pinned:
+        terminal.note(
+            f"Only the conversation named {space} is told what it holds, and only"
+            f" --namespace {quote(space)} finds it. For another one: unwatch it, and watch it again"
+            " with --namespace NAME; for all of them, with --pinned."
+        )
 
 
 def present(found: Folders) -> int:

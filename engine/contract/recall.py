@@ -222,7 +222,9 @@ class WatchFolder(Wire):
     """``pinned``: what it holds is seen from every namespace."""
 
     path: Annotated[PathRef, Field(description="the folder")]
-    namespace: Namespace = "documents"
+    namespace: Annotated[
+        Name, Field(description="who finds it: the conversation of this name, or another namespace")
+    ] = "documents"
     pinned: Annotated[bool, Field(description="seen from every namespace")] = False
 
 

@@ -114,7 +114,9 @@ async def test_what_a_query_was_understood_to_ask_for_is_said_and_what_is_missin
     world.memories.partial = "found by words alone: the model that tells meanings is loading"
     async with desk(world, size=(80, 24)) as it:
         await _find(it, "Caroline in May 2023")
-        await it.sees("understood: 1 May – 8 May 2023", "! found by words alone: the model")
+        await it.sees(
+            "understood: 1 May – 8 May 2023 weighs more", "! found by words alone: the model"
+        )
         await it.answer("escape")
         await it.loses("understood:")
 

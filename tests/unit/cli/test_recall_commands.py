@@ -165,6 +165,7 @@ def test_what_is_found_is_told_with_its_marks_in_words(arcanum: Arcanum) -> None
     assert SHOWN in ran.out
     assert "\x1b" not in ran.out
     assert "Understood as: what was said from 2025-11-20" in ran.err
+    assert "weighs more. To leave out all else: --since, --until" in ran.err
     assert "meanings: no model" in ran.err
     quiet = arcanum("memory", "search", "x", "-q", answers=Answers({"recall.search": found}))
     assert quiet.err == ""
@@ -435,6 +436,12 @@ def test_a_folder_is_remembered_and_no_longer(arcanum: Arcanum, tmp_path: Path) 
     }  # fmt: skip
     assert r"/n\x1b is remembered" in ran.out
     assert "arcanum memory sync" in ran.err
+    assert "Only the conversation named documents is told what it holds" in ran.err
+    assert "--namespace NAME; for all of them, with --pinned" in ran.err
+    answers.script["recall.watch"] = folder(pinned=True)
+    ran_pinned = arcanum("memory", "watch", str(tmp_path), answers=answers)
+    assert "every namespace sees it" in ran_pinned.out
+    assert "Only the conversation" not in ran_pinned.err
     ran = arcanum("memory", "unwatch", str(tmp_path), answers=answers)
     assert "No folder" in ran.out
     assert "arcanum memory forget --gone" in ran.err
