@@ -65,6 +65,10 @@ Label = Annotated[str, Field(max_length=200)]
 MemoryId = Annotated[int, Field(ge=1, le=2**32 - 1)]
 Namespace = Annotated[Name, Field(description="the namespace: a conversation's name, or another")]
 
+Finder = Annotated[
+    Name, Field(description="who finds it: the conversation of this name, or another namespace")
+]
+
 
 class Replaced(Wire):
     """What a newer memory has taken the place of. ``how``: the same said again, or otherwise."""

@@ -20,6 +20,7 @@ from engine.contract.memories import (
     DEFAULT,
     MAX_NOTES,
     ArchiveFile,
+    Finder,
     Folder,
     IndexState,
     Label,
@@ -222,9 +223,7 @@ class WatchFolder(Wire):
     """``pinned``: what it holds is seen from every namespace."""
 
     path: Annotated[PathRef, Field(description="the folder")]
-    namespace: Annotated[
-        Name, Field(description="who finds it: the conversation of this name, or another namespace")
-    ] = "documents"
+    namespace: Finder = "documents"
     pinned: Annotated[bool, Field(description="seen from every namespace")] = False
 
 

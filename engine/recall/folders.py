@@ -198,7 +198,7 @@ class Folders:
     async def folders(self) -> tuple[Folder, ...]:
         """Every folder. One that was not looked at since the start is asked whether it is there;
         what a look has found stays as it is."""
-        for kept in list(self._kept.values()):
+        for kept in filter(_unknown, list(self._kept.values())):
             await self._is_there(kept)
         names = await self._ground.state.read(f"{_FOLDER} ORDER BY folder.path")
         return tuple(
@@ -219,20 +219,15 @@ class Folders:
 
     async def _is_there(self, kept: Kept) -> None:
         """Asks the disk, and does not wait for one that sleeps."""
-        if kept.state != "waiting":
-            return
-        lost: Lost | WorkerFailed | None = None
         async with self._probing:
             try:
                 found = await self._prober.probe(kept.root, _PROBE_S)
             except (Lost, WorkerFailed) as error:
-                lost = error
-        if kept.state != "waiting":  # A look came before.
-            return
-        if lost is not None:
-            kept.lose(_state(lost), lost)
-        else:
-            kept.seen((found["identity"][0], found["identity"][1]))
+                if _unknown(kept):
+                    kept.lose(_state(error), error)
+            else:
+                if _unknown(kept):
+                    kept.seen((found["identity"][0], found["identity"][1]))
 
     async def _resolve(self, path: bytes) -> tuple[bytes, list[int]]:
         """The folder's path without links, and which folder it is."""
@@ -288,6 +283,11 @@ class _Progress:
     def next(self) -> None:
         """The next folder follows."""
         self._before = self._done
+
+
+def _unknown(kept: Kept) -> bool:
+    """Nothing is known of it; a look may have come to it meanwhile."""
+    return kept.state == "waiting"
 
 
 def _state(error: Lost | WorkerFailed) -> Literal["missing", "unreadable"]:
