@@ -34,7 +34,7 @@ _LASTING = re.compile(
     r"\b(?:(?:am|is|are) (?!\w+ing\b|in\b|at\b|on\b|off\b|back\b|here\b|there\b|home\b)"
     r"|(?:have|has) (?:a|an|the|my|no|some|any|\d+|one|two|three|four|five)\b"
     r"|(?:like|love|hate|prefer|enjoy|want|need|live|work|own|use|drink|eat|speak|know|weigh|cost"
-    r"|wear|drive)s?\b|(?:runs|starts|ends|opens|closes|always|never|usually|every|can|must)\b)"
+    r"|wear|drive|play)s?\b|(?:runs|starts|ends|opens|closes|always|never|usually|every|can|must)\b)"
 )
 _OF_THE_DAY = re.compile(
     r"\b(?:today|tonight|yesterday|tomorrow|this|last|next|ago|just|recently|morning|evening"

@@ -205,6 +205,17 @@ async def test_the_same_said_again_is_one_memory(rooms: Rooms) -> None:
     assert [one.how for one in kept.replaces] == ["merged"]
 
 
+async def test_a_pin_never_goes_over_to_other_words(rooms: Rooms) -> None:
+    await rooms.note("Something else.", "b")
+    old = await rooms.note("My bike is turquoise.", pinned=True)
+    await rooms.note("My bike is red now.")
+    assert (await judged(rooms)).replaced == 0
+    assert "My bike is red now." not in await rooms.found("bike", "b")
+    await rooms.note("My bike is black now.", pinned=True)
+    await rooms.state_of(old, "replaced")
+    assert (await rooms.found("bike", "b"))[0] == "My bike is black now."
+
+
 async def test_what_a_person_says_of_the_newer_one_stands(rooms: Rooms) -> None:
     old = await rooms.note("My bike is turquoise.", importance=0.95)
     new = await rooms.note("My bike is red now.", importance=0.2)
