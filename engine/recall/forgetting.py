@@ -9,32 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
 from engine.contract.approvals import ApprovalState, Outcome
-from engine.contract.base import PathRef, visible
+from engine.contract.base import visible
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError, Failed, Invalid, NotFound, Refused
+from engine.contract.errors import ArcanumError, Failed
+from engine.contract.memories import Forget, Forgotten
 from engine.contract.ports import Draft, Execution, StoredPlan
-from engine.contract.recall import Forget, Forgotten
 from engine.ground import Ground
 from engine.recall import copies, gone
 from engine.recall.archived import Damaged
-from engine.recall.book import fetch, numbers, row_of, told
+from engine.recall.book import fetch, numbers, show_again, told
 from engine.recall.copies import Erasure, Unclean
 from engine.recall.erasing import PLANS, Statement, Words, emptied, plan_emptied
-from engine.recall.extent import Extent, drafted, extent_of, in_namespace, moved, turns_of
+from engine.recall.extent import extent_of, left_of, moved, turns_of
+from engine.recall.forget_card import drafted
+from engine.recall.forget_request import MOST, keeping, refuse, refuse_unclear, wanted
 from engine.recall.records import memories, some
 from engine.recall.vault import Replacement, Vault, switch
 from engine.store import Database, Transaction
 
 _log = logging.getLogger("arcanum.recall")
-MOST = 100_000
-"""Memories that are forgotten at once."""
 _LOOKED_FOR = 100
 _TELLING = 12
 """Characters from which on a text in a log is no coincidence."""
@@ -67,36 +66,19 @@ class ForgetActs:
     # --- before ---------------------------------------------------------------------------------
 
     async def plan(self, request: Forget, call: Call) -> Draft:
-        _refuse_unclear(request)
+        refuse_unclear(request)
         hours = timedelta(hours=self._ground.config.approvals.expires_hours)
         if request.gone:
             left = await gone.left(self._state, self._copies, MOST)
             return await asyncio.to_thread(gone.drafted, request, left, call, hours.total_seconds())
-        ids = await self._wanted(request)
+        ids = await wanted(self._state, request)
         found = await extent_of(self._state, ids)
-        _refuse(found)
+        if request.keep or request.keep_older:
+            found = await extent_of(self._state, ids, keeping(request, found))
+        refuse(found)
         away = [row["id"] for row in found.rows if row["state"] == "archived"]
         texts = await self._vault.texts(away) if away else {}
         return await asyncio.to_thread(drafted, request, found, texts, call, hours.total_seconds())
-
-    async def _wanted(self, request: Forget) -> list[int]:
-        """Raises NotFound."""
-        if request.namespace is None:
-            there = await fetch(
-                self._state,
-                "SELECT id FROM memory WHERE id IN (SELECT value FROM json_each(?))",
-                numbers(request.ids),
-            )
-            for number in sorted(set(request.ids) - {row["id"] for row in there}):
-                await row_of(self._state, number)
-            return sorted(set(request.ids))
-        ids = await in_namespace(self._state, request.namespace)
-        if not ids:
-            raise NotFound(
-                f"Nothing is remembered under {request.namespace!r}.",
-                "arcanum memory namespaces lists the names.",
-            )
-        return ids
 
     async def check(self, plan: StoredPlan) -> list[str]:
         return await self._moved(self._state, plan)
@@ -228,6 +210,9 @@ class ForgetActs:
         )
         if gone.is_gone(plan):  # In which they were nothing tells any more.
             spaces = await tx.fetch("SELECT id FROM namespace")
+        left = list(left_of(plan))
+        if left:
+            await show_again(tx, left, self._ground.machine)
         tables = {"memory", "attachment", "turn", "session"}
         for statement in emptied(ids, (number for number, _at in turns_of(plan)), tables):
             await tx.execute(*statement)
@@ -330,37 +315,6 @@ def _emptied_plans(
 
 def _logs(folder: Any, name: str, texts: Sequence[str]) -> list[Any]:
     return copies.in_files(sorted(folder.glob(f"{name}*")), texts)
-
-
-def _refuse_unclear(request: Forget) -> None:
-    """Raises Invalid."""
-    if bool(request.ids) + (request.namespace is not None) + request.gone != 1:
-        raise Invalid(
-            "What to forget is not clear.", "Give memories' numbers, --namespace NAME, or --gone."
-        )
-
-
-def _refuse(found: Extent) -> None:
-    """Raises Refused for what is not forgotten this way, or not now."""
-    passages = [row for row in found.rows if row["folder"] is not None]
-    if passages:
-        folder = shlex.quote(PathRef.of(passages[0]["folder"]).display)
-        raise Refused(
-            f"Memory {passages[0]['id']} is a passage of {visible(passages[0]['source'])}: as long"
-            " as that file says it, it would come back.",
-            "Take it out of the file and run arcanum memory sync, or run arcanum memory unwatch"
-            f" {folder}. Then run arcanum memory forget --gone: it asks before copies are changed.",
-        )
-    if found.open:
-        raise Refused(
-            "An answer is being written to what is to be forgotten.",
-            "Stop it, or wait for its end.",
-        )
-    if len(found.rows) > MOST:
-        raise Refused(
-            f"{memories(len(found.rows))} are more than {MOST:,}, which are forgotten at once.",
-            "Forget some of them first.",
-        )
 
 
 def _ids(plan: StoredPlan) -> list[int]:

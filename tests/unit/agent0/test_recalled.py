@@ -14,7 +14,7 @@ from engine.contract import agent0, approvals, recall
 from engine.contract.approvals import Approve
 from engine.contract.client import Pending
 from engine.contract.errors import ModelFailed, NeedsApproval, NotFound
-from engine.contract.memories import Note
+from engine.contract.memories import Forget, Note
 from engine.contract.memory import Turn
 from engine.contract.recall import OneMemory, Shown
 from engine.home import Home
@@ -111,7 +111,7 @@ async def test_of_a_memory_that_was_forgotten_since_only_its_number_is_left(home
     async with engine_with(home, {"one": RehearsedBackend("Noted.")}) as client:
         number, other = await noted(client, "My bike is chartreuse."), await noted(client, FACT)
         await ask(client, QUESTION)
-        plan = await client.call(recall.FORGET, recall.Forget(ids=(number,)))
+        plan = await client.call(recall.FORGET, Forget(ids=(number,)))
         assert isinstance(plan, Pending)
         await done(client, approvals.APPROVE, Approve(id=plan.approval_id, count=1))
         (turn,) = await turns(client)
