@@ -350,7 +350,7 @@ COMMANDS = (
         skip=("keep",),
         examples=(
             "arcanum memory forget 12 13",
-            "arcanum memory forget 12 --keep-older",
+            "arcanum memory forget 12 --keep-older --keep-answers",
             "arcanum memory forget --namespace house",
             "arcanum memory forget --gone",
         ),

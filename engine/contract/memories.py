@@ -201,7 +201,8 @@ class Stats(Wire):
 class Forget(Wire):
     """By number, all that a namespace holds, or (``gone``) what copies hold and files said once.
 
-    What they replaced goes along, unless it is left out: by ``keep``, or all with ``keep_older``.
+    What they replaced goes along, and the answers that were made with them, unless it is left out:
+    by ``keep``, or all with ``keep_older`` and ``keep_answers``.
     """
 
     ids: tuple[MemoryId, ...] = Field((), max_length=10_000, description="the memories' numbers")
@@ -210,13 +211,18 @@ class Forget(Wire):
     keep_older: Annotated[
         bool, Field(description="leave the older statements that they replaced: live again")
     ] = False
+    keep_answers: Annotated[
+        bool, Field(description="leave the answers that were made with them")
+    ] = False
     keep: Annotated[
         tuple[str, ...], Field(max_length=100_000, description="keys of items to leave out")
     ] = ()
 
 
 class Forgotten(Wire):
-    """``places``: what was cleaned besides the database, in words."""
+    """``answers``: the turns whose answers went, as these were made with them. ``places``: what was
+    cleaned besides the database, in words."""
 
     ids: tuple[int, ...]
+    answers: tuple[int, ...] = ()
     places: tuple[str, ...] = ()

@@ -296,7 +296,7 @@ FORGET = Operation(
     Forget,
     Forgotten,
     risk=Risk.HIGH,
-    audit=("ids", "namespace", "gone", "keep_older"),
+    audit=("ids", "namespace", "gone", "keep_older", "keep_answers"),
     positional=("ids",),
 )
 EXPORT = Operation(

@@ -1,7 +1,8 @@
 """What would be forgotten: the memories, and those of which they took the place.
 
 What was merged into one of them says the same, and goes along. What one of them replaced says
-something else: it can be left out, and is live again then.
+something else: it can be left out, and is live again then. Answers that were made with them may
+repeat them, and go too; these can be left out as well.
 """
 
 from __future__ import annotations
@@ -51,26 +52,50 @@ _LEFT = (
     " WHERE memory.replaced_by IN (SELECT id FROM gone) AND memory.id NOT IN (SELECT id FROM gone)"
     " ORDER BY memory.id"
 )
+# A turn keeps the numbers of the memories that its answer was told; of each, the first is named.
+_ANSWERS = (
+    f"{_CLOSURE} SELECT turn.id AS turn_id, turn.asked_at, turn.status, session.name AS session,"  # noqa: S608 - ours
+    " min(json_extract(told.value, '$.id')) AS memory_id, substr(turn.answer, 1, 400) AS beginning,"
+    " length(CAST(turn.answer AS BLOB)) AS size"
+    " FROM turn CROSS JOIN json_each(turn.recalled) AS told"
+    " JOIN session ON session.id = turn.session_id"
+    " WHERE turn.recalled IS NOT NULL AND (turn.answered OR turn.status = 'open')"
+    " AND json_extract(told.value, '$.id') IN (SELECT id FROM gone) GROUP BY turn.id"
+)
+# What goes into an answer is written down with the first of its words.
+_NOT_TOLD_YET = (
+    f"{_CLOSURE} SELECT turn.id FROM turn"  # noqa: S608 - ours
+    " JOIN namespace ON namespace.session_id = turn.session_id"
+    " WHERE turn.status = 'open' AND turn.recalled IS NULL AND EXISTS"
+    " (SELECT 1 FROM gone JOIN memory ON memory.id = gone.id"
+    " WHERE memory.pinned OR memory.namespace_id = namespace.id) LIMIT 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """What is left out: these memories that were replaced, or all that were."""
+    """What is left out: these memories that were replaced, or all that were (``older``); the
+    answers in these turns, or all (``answers``)."""
 
     memories: frozenset[int] = frozenset()
     older: bool = False
+    turns: frozenset[int] = frozenset()
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
     """``rows`` by number, those that the ``wanted`` ones have replaced included; ``left``: those
     that stay, and are live again; ``turns``: number and time of those that would be emptied;
-    ``open``: an answer is being written in one of them."""
+    ``answers`` were made with what goes, and go, ``kept`` stay; ``open``: an answer is being
+    written in one of these turns, or one that may be made with what goes."""
 
     wanted: frozenset[int]
     rows: Sequence[Any]
     left: Sequence[Any]
     turns: tuple[tuple[int, str], ...]
+    answers: Sequence[Any]
+    kept: Sequence[Any]
     open: bool
 
     @property
@@ -99,8 +124,15 @@ async def extent_of(
     left = await fetch(source, _LEFT, *given)
     asked = [row for row in (*rows, *before) if row["turn_id"] is not None]
     turns = sorted({(row["turn_id"], row["asked_at"]) for row in asked})
-    being_written = any(row["status"] == "open" for row in asked)
-    return Extent(frozenset(ids), rows, left, tuple(turns), being_written)
+    emptied = {number for number, _at in turns}
+    made = [row for row in await fetch(source, _ANSWERS, *given) if row["turn_id"] not in emptied]
+    being_written = any(row["status"] == "open" for row in (*asked, *made))
+    being_written = being_written or bool(await fetch(source, _NOT_TOLD_YET, *given))
+    answers: list[Any] = []
+    kept: list[Any] = []
+    for row in made:
+        (kept if keep.answers or row["turn_id"] in keep.turns else answers).append(row)
+    return Extent(frozenset(ids), rows, left, tuple(turns), answers, kept, being_written)
 
 
 async def in_namespace(source: Database | Transaction, name: str) -> list[int]:
@@ -116,7 +148,9 @@ async def in_namespace(source: Database | Transaction, name: str) -> list[int]:
 
 async def moved(source: Database | Transaction, plan: StoredPlan) -> list[str]:
     """What is not as the plan has it."""
-    stay = Keeping(frozenset(left_of(plan)))
+    kept = frozenset(plan.payload.get("kept", ()))
+    answers = bool(plan.request.get("keep_answers"))
+    stay = Keeping(frozenset(left_of(plan)), turns=kept, answers=answers)
     found = await extent_of(source, [each["id"] for each in plan.preconditions], stay)
     name = plan.payload["namespace"]
     inside = [] if name is None else await in_namespace(source, name)
@@ -125,7 +159,7 @@ async def moved(source: Database | Transaction, plan: StoredPlan) -> list[str]:
 
 def _differences(plan: StoredPlan, found: Extent, inside: Sequence[int]) -> list[str]:
     if found.open:
-        return ["an answer is being written to one of them"]
+        return ["an answer is being written to one of them, or may be made with one"]
     held = {each["id"]: each["rev"] for each in plan.preconditions}
     there = {row["id"]: row["rev"] for row in found.rows}
     problems = [f"memory {number} is not there any more" for number in sorted(held.keys() - there)]
@@ -141,6 +175,12 @@ def _differences(plan: StoredPlan, found: Extent, inside: Sequence[int]) -> list
         for number, rev in stay.items()
         if left.get(number) != rev
     ]
+    planned = {number for number, _at in answers_of(plan)}
+    problems += [
+        f"turn {row['turn_id']} of {row['session']} was answered with one of them"
+        for row in found.answers
+        if row["turn_id"] not in planned
+    ]
     if not problems and found.turns != turns_of(plan):
         problems.append("they were said in other turns")
     return problems
@@ -148,6 +188,11 @@ def _differences(plan: StoredPlan, found: Extent, inside: Sequence[int]) -> list
 
 def turns_of(plan: StoredPlan) -> tuple[tuple[int, str], ...]:
     return tuple((each["turn"], each["asked_at"]) for each in plan.payload["turns"])
+
+
+def answers_of(plan: StoredPlan) -> tuple[tuple[int, str], ...]:
+    """The turns whose answers go, as ``turns_of`` has those that are emptied."""
+    return tuple((each["turn"], each["asked_at"]) for each in plan.payload.get("answers", ()))
 
 
 def left_of(plan: StoredPlan) -> dict[int, int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from engine.contract.approvals import Card, CardItem, CardRow, Mark
+from engine.contract.base import visible
 from engine.contract.call import Call
 from engine.contract.memories import Forget
 from engine.contract.ports import Draft
+from engine.recall.erasing import answer_key
 from engine.recall.extent import Extent
 from engine.recall.records import memories, one_line
 
@@ -34,6 +36,10 @@ def drafted(
             "namespace": request.namespace,
             "turns": [{"turn": number, "asked_at": at} for number, at in found.turns],
             "left": [{"id": row["id"], "rev": row["rev"]} for row in found.left],
+            "answers": [
+                {"turn": row["turn_id"], "asked_at": row["asked_at"]} for row in found.answers
+            ],
+            "kept": [row["turn_id"] for row in found.kept],
         },
         preconditions=tuple(found.preconditions),
         card=_card(found, request.namespace, texts, call),
@@ -45,11 +51,14 @@ def _card(found: Extent, namespace: str | None, texts: Mapping[int, str], call: 
     """What a person reads before it."""
     count = memories(len(found.rows))
     first = found.rows[0]["id"]
-    items = tuple(_item(found, row, texts) for row in found.rows)
+    items = (
+        *(_item(found, row, texts) for row in found.rows),
+        *(_answer(row) for row in found.answers),
+    )
     return Card(
         verb="forget",
         subject=namespace or (f"memory {first}" if len(found.rows) == 1 else count),
-        headline=f"{count}, for good",
+        headline=f"{count}{also(len(found.answers))}, for good",
         rows=tuple(_rows(found, call)),
         items=items,
         confirm_count=len(items),
@@ -60,6 +69,7 @@ def _card(found: Extent, namespace: str | None, texts: Mapping[int, str], call: 
 def _rows(found: Extent, call: Call) -> Iterator[CardRow]:
     yield from _memories(found)
     yield from _turns(found)
+    yield from _answers(found)
     yield CardRow(label="WHY", text=f"asked for by {call.actor}")
     yield from _left(found)
     yield CardRow(
@@ -67,13 +77,16 @@ def _rows(found: Extent, call: Call) -> Iterator[CardRow]:
         text="one that changes until then is not touched, and none with it",
         mark=Mark.OK,
     )
-    yield CardRow(label="SAFE", text="no answer is being written to them", mark=Mark.OK)
+    yield CardRow(label="SAFE", text="no answer is being written with them", mark=Mark.OK)
     yield CardRow(
         label="RISK",
         text="it cannot be undone: it goes from the database, the index, the archives and"
         " the copies in backups",
         mark=Mark.WARN,
     )
+    if found.kept:
+        text = f"left as they are, and may repeat it: {_counted(found.kept)}"
+        yield CardRow(label="RISK", text=text, mark=Mark.WARN)
     yield NOT_LOOKED_FOR
     if pinned := sum(row["pinned"] for row in found.rows):
         yield CardRow(label="RISK", text=f"{pinned:,} pinned: seen everywhere", mark=Mark.WARN)
@@ -107,6 +120,28 @@ def _turns(found: Extent) -> Iterator[CardRow]:
     if attached := sum(row["attached"] for row in found.rows):
         what += f", and {attached:,} attached"
     yield CardRow(label="DO", text=what, mark=Mark.WARN)
+
+
+def _answers(found: Extent) -> Iterator[CardRow]:
+    """What was made with it, and where it stands."""
+    if found.answers:
+        text = f"erase {_counted(found.answers)}; the questions stay, and k keeps an answer"
+        yield CardRow(label="DO", text=text, mark=Mark.WARN)
+
+
+def _counted(answers: Sequence[Any]) -> str:
+    """``2 answers that were made with it: turn 3 of a, turn 7 of b``."""
+    count = "1 answer that was" if len(answers) == 1 else f"{len(answers):,} answers that were"
+    named = [f"turn {row['turn_id']} of {visible(row['session'])}" for row in answers[:_NAMED]]
+    more = len(answers) - len(named)
+    return f"{count} made with it: {', '.join(named)}{f' and {more:,} more' if more else ''}"
+
+
+def also(answers: int) -> str:
+    """What goes with memories, in words; "" where nothing does."""
+    if not answers:
+        return ""
+    return " and 1 answer" if answers == 1 else f" and {answers:,} answers"
 
 
 def _left(found: Extent) -> Iterator[CardRow]:
@@ -151,4 +186,14 @@ def _item(found: Extent, row: Any, texts: Mapping[int, str]) -> CardItem:
         size=len(text.encode()) if archived else row["size"],
         note=note,
         fixed=not can_stay,
+    )
+
+
+def _answer(row: Any) -> CardItem:
+    where = f"turn {row['turn_id']} of {row['session']}"
+    return CardItem(
+        key=answer_key(row["turn_id"]),
+        text=one_line(row["beginning"]),
+        size=row["size"],
+        note=f"answer in {where}; k keeps it · made with memory {row['memory_id']}",
     )

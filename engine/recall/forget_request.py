@@ -8,12 +8,14 @@ from engine.contract.base import PathRef, visible
 from engine.contract.errors import Invalid, NotFound, Refused
 from engine.contract.memories import Forget
 from engine.recall.book import fetch, numbers, row_of
+from engine.recall.erasing import answer_key
 from engine.recall.extent import Extent, Keeping, in_namespace
+from engine.recall.forget_card import also
 from engine.recall.records import memories
 from engine.store import Database
 
 MOST = 100_000
-"""Memories that are forgotten at once."""
+"""Memories, and answers that were made with them, that are forgotten at once."""
 
 
 def refuse_unclear(request: Forget) -> None:
@@ -22,7 +24,7 @@ def refuse_unclear(request: Forget) -> None:
         raise Invalid(
             "What to forget is not clear.", "Give memories' numbers, --namespace NAME, or --gone."
         )
-    if request.gone and request.keep:
+    if request.gone and (request.keep or request.keep_answers):
         raise Invalid("Nothing is left out of what is gone.", "Give --gone alone.")
     if request.keep_older and not request.ids:
         raise Invalid(
@@ -33,13 +35,20 @@ def refuse_unclear(request: Forget) -> None:
 
 def keeping(request: Forget, found: Extent) -> Keeping:
     """What of all that it took along is left out. Raises Invalid where it cannot be."""
-    can_stay = {str(row["id"]) for row in found.rows if found.can_stay(row)}
-    if fixed := [key for key in request.keep if key not in can_stay]:
+    older = {str(row["id"]): row["id"] for row in found.rows if found.can_stay(row)}
+    answers = {answer_key(row["turn_id"]): row["turn_id"] for row in (*found.answers, *found.kept)}
+    if fixed := [key for key in request.keep if key not in older and key not in answers]:
         raise Invalid(
-            f"{fixed[0]} cannot be left out: it is no older statement that one of them replaced.",
+            f"{fixed[0]} cannot be left out: it is no older statement that one of them replaced,"
+            " and no answer that was made with one.",
             "Give fewer numbers, or none to keep.",
         )
-    return Keeping(frozenset(map(int, request.keep)), request.keep_older)
+    return Keeping(
+        frozenset(older[key] for key in request.keep if key in older),
+        request.keep_older,
+        frozenset(answers[key] for key in request.keep if key in answers),
+        request.keep_answers,
+    )
 
 
 def refuse(found: Extent) -> None:
@@ -55,12 +64,13 @@ def refuse(found: Extent) -> None:
         )
     if found.open:
         raise Refused(
-            "An answer is being written to what is to be forgotten.",
+            "An answer is being written to what is to be forgotten, or may be made with it.",
             "Stop it, or wait for its end.",
         )
-    if len(found.rows) > MOST:
+    if len(found.rows) + len(found.answers) > MOST:
         raise Refused(
-            f"{memories(len(found.rows))} are more than {MOST:,}, which are forgotten at once.",
+            f"{memories(len(found.rows))}{also(len(found.answers))} are more than {MOST:,}, which"
+            " are forgotten at once.",
             "Forget some of them first.",
         )
 

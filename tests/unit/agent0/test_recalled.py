@@ -113,8 +113,10 @@ async def test_of_a_memory_that_was_forgotten_since_only_its_number_is_left(home
         await ask(client, QUESTION)
         plan = await client.call(recall.FORGET, Forget(ids=(number,)))
         assert isinstance(plan, Pending)
-        await done(client, approvals.APPROVE, Approve(id=plan.approval_id, count=1))
+        await done(client, approvals.APPROVE, Approve(id=plan.approval_id, count=2))
         (turn,) = await turns(client)
+        assert (turn.question, turn.note) == (QUESTION, "forgotten")
+        assert turn.answer.startswith("(forgotten on 2")
         assert set(told(turn) or ()) == {number, other}
         with pytest.raises(NotFound, match=f"Memory {number} was forgotten"):
             await shown(client, number)

@@ -22,7 +22,7 @@ from engine.contract.base import PathRef, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
 from engine.contract.jobs import Job, JobStarted
-from engine.contract.memories import Forget, Note, Record
+from engine.contract.memories import Forget, Note, Recalled, Record
 from engine.contract.memory import Turn
 from engine.contract.operation import Operation
 from engine.contract.ports import Attached, TurnLog
@@ -125,10 +125,13 @@ class Life:
         *,
         attached: Sequence[Attached] = (),
         after: int | None = None,
+        told: Sequence[int] = (),
     ) -> tuple[Turn, int]:
-        """A question with its answer, and the number of its memory."""
+        """A question with its answer, and the number of its memory. The answer was ``told`` these
+        memories."""
         log = self.engine.ground.use(TurnLog)  # type: ignore[type-abstract]
         turn = await log.open(session, question, Call(), after=after, attached=attached)
+        turn = turn.model_copy(update={"recalled": tuple(Recalled(id=n, score=1.0) for n in told)})
         turn = await log.close(turn, "done", answer, "", "rehearsed")
         found = await self.rows("SELECT id FROM memory WHERE turn_id = ?", turn.id)
         return turn, found[0]["id"]

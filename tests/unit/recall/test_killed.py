@@ -160,6 +160,44 @@ async def test_killed_at_this_step_what_stays_is_live_or_as_it_was(
         _gone(life, SECRET)
 
 
+@pytest.mark.parametrize(
+    ("point", "gone"),
+    [
+        ("Vault.without:1:after", False),
+        ("forgetting.switch:1:before", False),
+        ("forgetting.told:1:after", False),
+        ("Vault.remove:1:before", True),
+        ("copies.clean:1:before", True),
+        ("copies.clean:1:after", True),
+        ("Index.forget:1:before", True),
+        ("Database.scrub:1:before", True),
+        ("Database.scrub:1:after", True),
+    ],
+)
+async def test_killed_at_this_step_an_answer_is_there_or_gone_whole(
+    home: Home, point: str, *, gone: bool
+) -> None:
+    async with opened(home) as life:
+        noted = await life.note("ok", importance=0)
+        turn, _asked = await life.say("a", "Where is it?", SECRET, told=(noted,))
+        stays, _asked = await life.say("a", "And else?", "Nowhere.")
+        await life.archive(days=0)
+        copied(home)
+        number = await life.plan(noted)
+    with _start("forget", point) as process:
+        assert process.wait(30) == 9
+    async with opened(home) as life:
+        state = (await life.shown(number)).state
+        assert state is (ApprovalState.DONE if gone else ApprovalState.INTERRUPTED)
+        answers = {row["id"]: row["answer"] for row in await life.rows("SELECT * FROM turn")}
+        if not gone:
+            assert answers[turn.id] == SECRET
+            await life.forget(noted)
+        assert answers[stays.id] == "Nowhere."
+        assert noted not in await life.texts()
+        _gone(life, SECRET)
+
+
 def _gone(life: Life, secret: str) -> None:
     assert holding(life.home.data, secret) == []
     for path in life.archives:
