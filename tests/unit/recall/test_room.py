@@ -12,7 +12,7 @@ from engine.contract.base import Empty
 from engine.contract.call import Actor, ActorKind, Call
 from engine.contract.client import Done
 from engine.contract.errors import Invalid, NotFound
-from engine.contract.memories import Memory, Note, Stats
+from engine.contract.memories import Forget, Memory, Note, Stats
 from engine.contract.ports import TurnLog
 from tests.fakes.house import pending
 from tests.unit.recall.rooms import Rooms
@@ -133,7 +133,7 @@ async def test_the_timeline_is_that_of_when_it_was_said(rooms: Rooms) -> None:
 async def test_a_page_ends_where_it_did_whatever_is_forgotten_meanwhile(rooms: Rooms) -> None:
     ids = await rooms.notes([f"Line {n}." for n in range(4)])
     page = await rooms.do(recall.LIST, recall.ListMemories(limit=2))
-    plan = await pending(rooms.client, recall.FORGET, recall.Forget(ids=(page.memories[-1].id,)))
+    plan = await pending(rooms.client, recall.FORGET, Forget(ids=(page.memories[-1].id,)))
     await rooms.do(approvals.APPROVE, approvals.Approve(id=plan, count=1))
     request = recall.ListMemories(limit=2, before=page.next)
     behind = await rooms.do(recall.LIST, request)
