@@ -91,6 +91,11 @@ class Prompts:
             "" if draft.alone else turn.session,
         )
 
+    def forget(self) -> None:
+        """Something was forgotten: no question is put any more as it was with facts next to it."""
+        for thread in self._threads.values():
+            thread.asked.clear()
+
     def _thread(self, session: str) -> _Thread:
         thread = self._threads.setdefault(session, _Thread())
         self._threads.move_to_end(session)

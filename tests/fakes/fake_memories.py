@@ -9,7 +9,16 @@ from engine.contract import memory, recall
 from engine.contract.approvals import Approval, ApprovalState, Card, CardItem, CardRow, Outcome
 from engine.contract.base import PathRef
 from engine.contract.errors import NotFound
-from engine.contract.memories import Folder, Memory, Parts, RecallHit, Replaced, Stats, Unread
+from engine.contract.memories import (
+    Folder,
+    Forget,
+    Memory,
+    Parts,
+    RecallHit,
+    Replaced,
+    Stats,
+    Unread,
+)
 
 if TYPE_CHECKING:
     from tests.fakes.fake_world import World
@@ -147,7 +156,7 @@ class Memories:
         self.tell("edited", old.id, namespace=old.namespace)
         return self.all[old.id]
 
-    def request_forgetting(self, request: recall.Forget) -> int:
+    def request_forgetting(self, request: Forget) -> int:
         found = [self.change(number) for number in request.ids]
         card = Card(
             verb="forget",

@@ -17,7 +17,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-VERSION = 4
+VERSION = 5
 SHARED = 0
 """The space that everybody sees."""
 
