@@ -116,6 +116,8 @@ class RecallRoom:
         """Once a day what was long unused is archived, and what is beyond the limit."""
         await asyncio.sleep(_SOON_S)
         while True:
+            if self._index.state == "failed":  # What was in its way may be gone.
+                self._index.wake()
             try:
                 last = float(await self._ground.settings.get(_TENDED) or 0)
                 if not 0 <= time.time() - last < _DAY_S:  # A clock may have been set back.
@@ -184,6 +186,8 @@ class RecallRoom:
     def _behind(self) -> list[str]:
         """What the index has not come to yet, where that is much."""
         index, found = self._index, []
+        if index.remaking:
+            found.append(f"the index of memories: {index.remaking}")
         if index.waiting > ALERT:
             found.append(f"{index.waiting:,} memories are not in the index yet")
         if index.to_embed > ALERT and self._ground.config.memory.embedding != "none":
