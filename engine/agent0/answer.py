@@ -19,6 +19,7 @@ from engine.contract.errors import ArcanumError, StoreFailed
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.ports import Models, Recall, TurnLog
 from engine.metrics import Metrics
+from engine.worker.failures import told
 
 _log = logging.getLogger("arcanum.agent0")
 _SAVE_EVERY_S = 1.0
@@ -120,8 +121,7 @@ class Answer:
             raise
         except Exception as error:
             # A defect, which the gate names; the turn says that it was no person who stopped it.
-            defect = visible(str(error)) or type(error).__name__
-            await asyncio.shield(self.keep("failed", f"a defect: {defect}"))
+            await asyncio.shield(self.keep("failed", f"a defect: {told(error)}"))
             raise
         await asyncio.shield(self.keep("done", ""))
         await self._credit(prompt)

@@ -31,6 +31,7 @@ from engine.recall.extent import Extent, drafted, extent_of, in_namespace, moved
 from engine.recall.records import memories, some
 from engine.recall.vault import Replacement, Vault, switch
 from engine.store import Database, Transaction
+from engine.worker import failures
 
 _log = logging.getLogger("arcanum.recall")
 MOST = 100_000
@@ -299,8 +300,8 @@ class ForgetActs:
         try:
             return await self._index.forget(ids)
         except Exception as error:  # noqa: BLE001 - the truth is clean all the same, and this is told
-            _log.exception("the index could not be cleaned")
-            return visible(str(error)) or type(error).__name__
+            _log.error("the index could not be cleaned: %s", failures.told(error))
+            return failures.told(error)
 
     async def _forgotten_by_models(self, report: _Report) -> None:
         """What any of them has read of any conversation: a memory was part of other prompts."""
@@ -308,8 +309,8 @@ class ForgetActs:
             try:
                 await self._ground.models.forget_session(row["name"])
             except Exception as error:  # noqa: BLE001 - what was asked for is done, and this is told
-                _log.exception("what models keep of a conversation could not be removed")
-                why = visible(str(error)) or type(error).__name__
+                why = failures.told(error)
+                _log.error("what models keep of a conversation could not be removed: %s", why)
                 report.problems.append(f"what a model keeps on disk is still there: {why}")
                 return
         report.places.append("what models keep on disk")

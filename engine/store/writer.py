@@ -48,7 +48,7 @@ _BATCH = f"CREATE TEMP TABLE IF NOT EXISTS batch ({', '.join(f'v{n + 1}' for n i
 def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
     """The error that a user can act on."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    where = f"{path}: {visible(str(error))}"
+    where = f"{path}: {_told(error)}"
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return StoreFailed(
             f"The disk is full. {where}.", "Free some space; nothing that was saved is lost."
@@ -59,7 +59,7 @@ def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
             "Make the folder writable, or move the data with ARCANUM_HOME.",
         )
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return schema.damaged(path, str(error))
+        return schema.damaged(path, _told(error))
     if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreFailed(
             f"The database could not be read or written. {where}.",
@@ -68,6 +68,13 @@ def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
     return StoreFailed(
         f"The database refused a statement. {where}.", "This is a defect: report it."
     )
+
+
+def _told(error: sqlite3.Error) -> str:
+    """What SQLite says. What the driver says of a text that it cannot read quotes that text."""
+    if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
+        return "a text in it is damaged"
+    return visible(str(error))
 
 
 def _is_full(path: Path) -> bool:

@@ -7,6 +7,8 @@ import sys
 import threading
 from types import TracebackType
 
+_WORDS = ("engine.agent0.", "engine.memory.", "engine.recall.")
+
 
 def told(error: BaseException) -> str:
     """What kind of error it is and where of our code it came up:
@@ -18,6 +20,20 @@ def told(error: BaseException) -> str:
             place = f"{module}:{at.tb_frame.f_code.co_name}"
         at = at.tb_next
     return f"{type(error).__name__} in {place}" if place else type(error).__name__
+
+
+def said(error: BaseException) -> str:
+    """Its text; of one that came up where people's words are handled only what ``told`` tells."""
+    return told(error) if _among_words(error) else str(error) or type(error).__name__
+
+
+def _among_words(error: BaseException) -> bool:
+    at = error.__traceback__
+    while at is not None:
+        if str(at.tb_frame.f_globals.get("__name__", "")).startswith(_WORDS):
+            return True
+        at = at.tb_next
+    return False
 
 
 def tell_no_data() -> None:

@@ -50,6 +50,8 @@ class Work:
         self._told: tuple[Any, ...] = ()
         self._told_at = self._saved_at = self._moved_at = 0.0
         self._mended: deque[float] = deque(maxlen=_MENDED)
+        self._caught_up = False
+        """Whether a search took changes in, of which nothing was told yet."""
         if self._shelf.damage:
             self._tell({"k": "damaged", "what": self._shelf.damage})
         try:
@@ -210,7 +212,7 @@ class Work:
             return
         while self._shelf.rev < rev and self._follower.step(self._vectors, STEP):
             pass
-        self._to_embed, self._moved_at = changing.waiting(self._shelf), time.monotonic()
+        self._caught_up = True
 
     # --- the rest -------------------------------------------------------------------------------
 
@@ -267,11 +269,11 @@ class Work:
 
     def go_on(self) -> bool:
         """One step of what is to be done by itself; True where there is more."""
-        more = self._truth.rev > self._shelf.rev
-        if more:
-            before = self._shelf.rev
-            more = self._follower.step(self._vectors, STEP)
-            if self._shelf.rev != before:
+        more, before = self._truth.rev > self._shelf.rev, self._shelf.rev
+        if more or self._caught_up:
+            more = more and self._follower.step(self._vectors, STEP)
+            if self._shelf.rev != before or self._caught_up:
+                self._caught_up = False
                 self._moved_at = time.monotonic()
                 self._to_embed = changing.waiting(self._shelf)
         more = more or self._tidy()

@@ -15,7 +15,7 @@ import pytest
 from engine.contract import engine as status_words
 from engine.contract import jobs, recall
 from engine.contract.base import Empty
-from engine.contract.errors import Refused, Unavailable
+from engine.contract.errors import Internal, Refused, StoreFailed, Unavailable
 from engine.contract.memories import RecallHit
 from engine.home import Home
 from engine.recall.indexer import IndexWorker
@@ -134,6 +134,27 @@ async def test_meanings_find_at_once_where_the_index_was_in_the_way(home: Home) 
         found: recall.SearchResult = await rooms.do(recall.SEARCH, request)
         assert found.hits[0].parts.dense > 0
         assert found.partial == ""
+
+
+async def test_a_defect_quotes_no_memory(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = await rooms.note("The kettle is in the pantry.")
+
+    def quoting(row: Any, *_more: Any) -> Any:
+        raise ValueError(f"no such thing: {row['text']}")
+
+    monkeypatch.setattr("engine.recall.book.memory", quoting)
+    with pytest.raises(Internal) as caught:
+        await rooms.show(number)
+    assert caught.value.message == "recall.show: ValueError in engine.recall.showing:<listcomp>."
+
+
+async def test_a_text_of_the_database_that_is_none_is_not_quoted(rooms: Rooms) -> None:
+    number = await rooms.note("The kettle is in the pantry.")
+    sql = "UPDATE memory SET text = CAST(x'6b6574746c65ff' AS TEXT) WHERE id = ?"
+    await rooms.engine.ground.state.write(lambda tx: tx.execute(sql, (number,)))
+    with pytest.raises(StoreFailed, match="a text in it is damaged") as caught:
+        await rooms.show(number)
+    assert "kettle" not in str(caught.value)
 
 
 async def test_what_it_died_of_is_told_with_how_often(rooms: Rooms) -> None:
