@@ -53,7 +53,8 @@ class Memory(Wire):
     it was recalled for an answer or opened. ``state``: ``live``, ``merged`` into ``replaced_by``
     (the same, said again), ``replaced`` by it (a newer one contradicts it), or ``archived``
     (unused for long: its text is in a compressed file; it is still found). ``replaces``: what it
-    has taken the place of, newest first.
+    has taken the place of, newest first. ``unread``: why its text cannot be read, and what to do,
+    where its archive is damaged or missing; ``text`` is "" then.
     """
 
     id: int
@@ -73,6 +74,12 @@ class Memory(Wire):
     state: MemoryState = "live"
     replaced_by: int | None = None
     replaces: tuple[Replaced, ...] = ()
+    unread: str = ""
+
+    @property
+    def said(self) -> str:
+        """Its text; where that cannot be read, why not."""
+        return self.text or self.unread
 
 
 class Parts(Wire):

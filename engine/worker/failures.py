@@ -12,7 +12,10 @@ _WORDS = ("engine.agent0.", "engine.memory.", "engine.recall.")
 
 def told(error: BaseException) -> str:
     """What kind of error it is and where of our code it came up:
-    ``ValueError in engine.recall.room:_add``."""
+    ``ValueError in engine.recall.room:_add``. The system's own quote a path at most, and are told
+    whole."""
+    if isinstance(error, OSError):
+        return str(error)
     place, at = "", error.__traceback__
     while at is not None:
         module = str(at.tb_frame.f_globals.get("__name__", ""))

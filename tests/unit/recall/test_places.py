@@ -61,7 +61,10 @@ async def test_a_damaged_archive_that_others_need_is_told(life: Life) -> None:
     assert done.state is ApprovalState.PARTIAL
     assert done.outcome is not None
     assert done.outcome.problems == (
-        f"{path} cannot be looked through: it is not what was written",
+        (
+            f"{path} cannot be looked through: it is not what was written. Put a copy of that file"
+            " back: then it is taken out of it by itself"
+        ),
     )
     done = await life.forget(other)
     assert (done.state, life.archives) == (ApprovalState.DONE, [])

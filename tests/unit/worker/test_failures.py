@@ -25,6 +25,7 @@ def test_any_other_error_says_what_it_says() -> None:
     assert said(caught.value) == str(caught.value)
     assert told(caught.value) == "ValueError in engine.worker.frames:size_of"
     assert told(ValueError("kettle")) == "ValueError"
+    assert told(OSError(28, "No space left on device")) == "[Errno 28] No space left on device"
     assert said(ValueError()) == "ValueError"
 
 
