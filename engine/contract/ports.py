@@ -116,6 +116,15 @@ class TurnLog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What was found, best first. ``lacking``: what could not be searched or read, in words; "" for
+    nothing."""
+
+    hits: list[RecallHit]
+    lacking: str = ""
+
+
 class Recall(Protocol):
     """What was said before, found again."""
 
@@ -127,8 +136,8 @@ class Recall(Protocol):
         exclude: Sequence[int] = (),
         *,
         last: int | None = None,
-    ) -> list[RecallHit]:
-        """What bears on ``query``, best first: of the session's turns those of the branch that ends
+    ) -> Recollection:
+        """What bears on ``query``: of the session's turns those of the branch that ends
         with ``last`` (None: the current one) and are not in ``exclude``, the notes of its
         namespace, and what is pinned. Raises Unavailable."""
         ...

@@ -176,6 +176,7 @@ class Index:
             async with asyncio.timeout(_START_WITHIN_S):
                 told = await asyncio.shield(opened[1])
             if told["k"] == "failed":
+                await self._heard_out()
                 raise self._in_the_way(visible(str(told["message"])))
             if self.model is not None:  # Its files may be new: they do not know it.
                 model, dimensions = self.model
@@ -291,6 +292,7 @@ class Index:
         try:
             while (frame := await worker.receive())["k"] != "ended":
                 await self._take(frame)
+            await worker.kill()  # Nothing is left to be saved.
         except WorkerFailed as error:
             if not self._stopping:
                 self._died(error)

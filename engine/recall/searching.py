@@ -19,6 +19,7 @@ from engine.contract.base import now
 from engine.contract.call import Call
 from engine.contract.errors import NotFound
 from engine.contract.memories import DEFAULT, Parts, RecallHit
+from engine.contract.ports import Recollection
 from engine.ground import Ground
 from engine.recall import book
 from engine.recall.archive import Archives
@@ -101,22 +102,25 @@ class Searching:
         exclude: Sequence[int] = (),
         *,
         last: int | None = None,
-    ) -> list[RecallHit]:
+    ) -> Recollection:
         try:
             space = await book.namespace_of(self._state, session)
         except NotFound:  # Its conversation was deleted.
-            return []
+            return Recollection([])
         if space is None or not await self._anything(space):
-            return []
+            return Recollection([])
         sight = await self._sight(space, last)
         request = words.Search(
             query=query[:_LONGEST_QUERY], namespace=session, limit=min(100, limit * 4)
         )
-        hits, _found = await self._find(request, sight, exclude)
-        hits = [hit for hit in hits if hit.text]
+        hits, found = await self._find(request, sight, exclude)
         telling = [hit for hit in hits if hit.parts.lexical > 0 or hit.parts.dense >= _MEANT]
         best = max(map(_own, telling), default=0.0)
-        return [hit for hit in telling if _own(hit) >= _STRONG * best][:limit]
+        strong = [hit for hit in telling if _own(hit) >= _STRONG * best]
+        lacking = [hit.unread for hit in strong if hit.unread][:1]
+        if found["behind"]:
+            lacking.append("The index of memories is being made: not everything is found yet.")
+        return Recollection([hit for hit in strong if hit.text][:limit], " ".join(lacking))
 
     async def _anything(self, space: int) -> bool:
         """Whether more is remembered than what is being asked: else nothing need be started."""
