@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -117,6 +118,15 @@ class RecallHit(Memory):
     def recalled(self) -> Recalled:
         """It, without its words."""
         return Recalled(id=self.id, score=self.score, parts=self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What was found, best first. ``lacking``: what could not be searched or read, in words; "" for
+    nothing."""
+
+    hits: list[RecallHit]
+    lacking: str = ""
 
 
 class Note(Wire):

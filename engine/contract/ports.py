@@ -15,7 +15,7 @@ from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
-from engine.contract.memories import RecallHit
+from engine.contract.memories import Recollection
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.model import ModelInfo
 from engine.contract.operation import Operation, Risk
@@ -114,15 +114,6 @@ class TurnLog(Protocol):
     async def entitle(self, session: str, title: str) -> None:
         """Gives the conversation a title, unless it has one."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Recollection:
-    """What was found, best first. ``lacking``: what could not be searched or read, in words; "" for
-    nothing."""
-
-    hits: list[RecallHit]
-    lacking: str = ""
 
 
 class Recall(Protocol):

@@ -18,8 +18,7 @@ from engine.contract import recall as words
 from engine.contract.base import now
 from engine.contract.call import Call
 from engine.contract.errors import NotFound
-from engine.contract.memories import DEFAULT, Parts, RecallHit
-from engine.contract.ports import Recollection
+from engine.contract.memories import DEFAULT, Parts, RecallHit, Recollection
 from engine.ground import Ground
 from engine.recall import book
 from engine.recall.archive import Archives
