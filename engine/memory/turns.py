@@ -9,7 +9,7 @@ from shlex import quote
 
 from engine.contract import memory
 from engine.contract.agent0 import MAX_ATTACHED
-from engine.contract.base import now
+from engine.contract.base import now, visible
 from engine.contract.call import Call
 from engine.contract.errors import Invalid, NotFound, StoreFailed
 from engine.contract.memory import Turn, TurnStatus
@@ -18,7 +18,6 @@ from engine.ground import Ground
 from engine.memory import rows, tree
 from engine.memory.unclosed import Unclosed
 from engine.store import Database, Transaction
-from engine.worker.failures import told
 
 _log = logging.getLogger("arcanum.memory")
 _MAX_NAME = 200
@@ -178,8 +177,8 @@ class Turns:
         try:
             await self._ground.models.forget_session(session)
         except Exception as error:  # noqa: BLE001 - what was asked for is done, and this is told
-            _log.error("what models keep of %r could not be removed: %s", session, told(error))
-            return told(error)
+            _log.exception("what models keep of %r could not be removed", session)
+            return visible(str(error)) or type(error).__name__
         return ""
 
     # --- reading --------------------------------------------------------------------------------

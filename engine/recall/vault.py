@@ -49,7 +49,8 @@ class Vault:
         self._loading = asyncio.Lock()
         self.changing = asyncio.Lock()
         self.damaged: dict[str, str] = {}
-        """Files that could not be read when that was last tried, and why not."""
+        """Files that could not be read when that was last tried, and what is the matter: ``is
+        missing``, or ``is damaged: …``."""
 
     async def settle(self) -> None:
         """Removes what a crash left over: drafts, and files that no row names.
@@ -116,8 +117,7 @@ class Vault:
 
     def problem(self, name: str) -> str:
         """What is the matter with a file, in words."""
-        why = self.damaged.get(name, "")
-        return f"the archive {self.folder / name} is damaged or missing ({why})"
+        return f"the archive {self.folder / name} {self.damaged.get(name, 'cannot be read')}"
 
     async def load(self, name: str, digest: bytes) -> dict[str, str]:
         """The texts of one file by uid. Raises Damaged."""
@@ -141,9 +141,10 @@ class Vault:
         try:
             yield
         except Damaged as error:
-            if self.damaged.get(name) != error.problem:
-                _log.warning("archive %s: %s", name, error.problem)
-            self.damaged[name] = error.problem
+            told = "is missing" if error.missing else f"is damaged: {error.problem}"
+            if self.damaged.get(name) != told:
+                _log.warning("archive %s %s", name, told)
+            self.damaged[name] = told
             self._held.pop(name, None)
             raise
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from engine.contract.base import visible
@@ -26,7 +27,7 @@ from engine.store import Transaction
 
 _log = logging.getLogger("arcanum.recall")
 _KNOWN = "recall.archives"
-_AGAIN_S, _WAIT_S = 5.0, 0.5
+_AGAIN_S, _WAIT_S = 0.2, 0.5
 """A status looks again after so long, and waits so long for it: disks may hang."""
 _TOLD = 3
 
@@ -79,20 +80,23 @@ class Wholeness:
         for known in (self._whole, self._vault.damaged):
             for name in set(known) - names:
                 known.pop(name, None)
+        looks = await asyncio.to_thread(self._looks, names)
         for row in rows:
             name = row["name"]
-            seen = await asyncio.to_thread(self._seen, name)
+            seen = looks.get(name)
             damaged = name in self._vault.damaged
             if seen is None or again or damaged or self._whole.get(name) != seen:
                 await self._read(row, seen)
         await self._remember()
 
-    def _seen(self, name: str) -> Look | None:
-        try:
-            status = (self._vault.folder / name).lstat()
-        except OSError:
-            return None
-        return [status.st_size, status.st_mtime_ns, status.st_ino]
+    def _looks(self, names: Collection[str]) -> dict[str, Look]:
+        """Of those that are there."""
+        found = {}
+        for name in names:
+            with suppress(OSError):
+                status = (self._vault.folder / name).lstat()
+                found[name] = [status.st_size, status.st_mtime_ns, status.st_ino]
+        return found
 
     async def _read(self, row: Any, seen: Look | None) -> None:
         name = row["name"]
@@ -128,7 +132,7 @@ class Wholeness:
 
             await self._state.write(work)
             await self._vault.remove(each.name for each in files)
-        _log.warning("what was forgotten was taken out of %d archives", len(files))
+        _log.warning("what was forgotten was taken out of archives: %d", len(files))
 
     async def _given_again(self, archive_id: int) -> None:
         """A text that is written, if only as it is, is a change that the index follows."""
