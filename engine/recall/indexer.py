@@ -67,6 +67,14 @@ class IndexFailed(Unavailable):
     """The index could not be asked, or did not answer."""
 
 
+def _not_kept(why: str) -> IndexFailed:
+    """``why``: what is in the way, with its path."""
+    return IndexFailed(
+        f"The index of memories cannot be kept: {why}.",
+        "Nothing that is remembered is lost. Take away what is in the way, and try again.",
+    )
+
+
 class Index:
     """``verdicts`` is told what should take the place of what."""
 
@@ -191,10 +199,7 @@ class Index:
             _log.warning("the index of memories cannot be kept: %s", why)
         self.note = why
         self._tell()
-        return IndexFailed(
-            f"The index of memories cannot be kept: {why}.",
-            "Nothing that is remembered is lost. Take away what is in the way, and try again.",
-        )
+        return _not_kept(why)
 
     async def _heard_out(self) -> None:
         """The end of the last worker is counted, and told to who asked it, before the next starts:
@@ -249,8 +254,11 @@ class Index:
             except WorkerFailed as error:
                 raise IndexFailed(error.message, error.hint) from error
         if found["k"] == "failed":
+            why = visible(str(found["message"]))
+            if found.get("disk"):
+                raise _not_kept(why)
             raise IndexFailed(
-                f"The index of memories failed: {visible(str(found['message']))}.",
+                f"The index of memories failed: {why}.",
                 "Nothing that is remembered is lost. Try again. Where it stays so:"
                 " arcanum memory rebuild",
             )

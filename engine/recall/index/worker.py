@@ -9,6 +9,7 @@ where it came.
 from __future__ import annotations
 
 import queue
+import sqlite3
 import sys
 import threading
 import time
@@ -39,7 +40,13 @@ def _answer(work: Work, command: Frame) -> Frame:
         found: Frame = getattr(work, name)(command)
     except Exception as error:  # noqa: BLE001 - whatever it was, the next command may do
         mended = work.mend(error)
-        return {"k": "failed", "id": command["id"], "message": work.told(error), "again": mended}
+        return {
+            "k": "failed",
+            "id": command["id"],
+            "message": work.told(error),
+            "again": mended,
+            "disk": isinstance(error, OSError | sqlite3.Error) and harm.is_in_the_way(error),
+        }
     return {"k": "done", "id": command["id"], **found}
 
 

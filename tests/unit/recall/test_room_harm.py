@@ -120,6 +120,26 @@ async def test_what_is_in_the_way_of_the_index_is_named_until_it_is_gone(home: H
         assert [line for line in status.concerns if line.subject == "memory"] == []
 
 
+async def test_a_disk_that_is_full_is_named_to_who_searches(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await rooms.note("My bike is turquoise.")
+    await rooms.settled()
+    answer = rooms.index._answer
+    why = f"{rooms.engine.ground.home.data}/recall/recall.db: database or disk is full"
+
+    async def full(do: str, within_s: float, fields: Frame) -> Frame:
+        found = await answer(do, within_s, fields)
+        failed = {"k": "failed", "message": why, "again": False, "disk": True}
+        return failed if do == "search" else found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rooms.index, "_answer", full)
+        with pytest.raises(Unavailable, match=re.escape(f"cannot be kept: {why}.")):
+            await rooms.found("bike")
+    assert [hit.id for hit in await rooms.hits("bike")] == [number]
+
+
 async def test_meanings_find_at_once_where_the_index_was_in_the_way(home: Home) -> None:
     folder = home.data / "recall"
     home.prepare()

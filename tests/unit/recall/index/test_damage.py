@@ -129,7 +129,7 @@ def test_what_is_in_the_way_costs_nothing(
 
         monkeypatch.setattr(Finder, "search", fails)
         found = worker._answer(work, {"do": "search", "id": 1} | query_of(truth))
-        assert (found["k"], found["again"]) == ("failed", False)
+        assert (found["k"], found["again"], found["disk"]) == ("failed", False, True)
         assert found["message"] == f"{database(truth)}: disk I/O error"
         assert work._shelf.count("vector") == len(TEXTS)
         assert damage_of(truth) == []
