@@ -41,3 +41,19 @@ def test_a_process_dies_without_quoting_anybody(thread: bool) -> None:
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
     assert ended.stderr.strip() == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("engine.recall.index.worker", []), ("engine.recall.reader", ["512"])]
+)
+def test_the_processes_that_read_what_people_wrote_do_so(module: str, arguments: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        check=False,
+        input=frames.encode({"kettle": "in the pantry"}),
+        capture_output=True,
+    )
+    last = ended.stderr.decode().strip()
+    assert last.startswith("KeyError")
+    assert "kettle" not in last
+    assert "\n" not in last
