@@ -360,8 +360,10 @@ COMMANDS = (
         "forget",
         recall.FORGET,
         run=forget,
+        skip=("keep",),
         examples=(
             "arcanum memory forget 12 13",
+            "arcanum memory forget 12 --keep-older --keep-answers",
             "arcanum memory forget --namespace house",
             "arcanum memory forget --gone",
         ),

@@ -24,7 +24,7 @@ from engine.contract import recall
 from engine.contract.base import Empty, PathRef
 from engine.contract.client import Pending
 from engine.contract.errors import ArcanumError
-from engine.contract.memories import Folder
+from engine.contract.memories import Folder, Forget
 
 AGAIN_S = 1.0
 """While memories change, the folders are read again this often."""
@@ -140,7 +140,7 @@ class WatchedDialog(Dialog[None]):
     async def _forget_gone(self) -> None:
         center = self.control_center
         try:
-            done = await center.engine.call(recall.FORGET, recall.Forget(gone=True))
+            done = await center.engine.call(recall.FORGET, Forget(gone=True))
         except ArcanumError as error:
             self._say(error)
             return

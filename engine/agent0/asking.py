@@ -102,6 +102,11 @@ class Prompts:
             found.lacking,
         )
 
+    def forget(self) -> None:
+        """Something was forgotten: no question is put any more as it was with facts next to it."""
+        for thread in self._threads.values():
+            thread.asked.clear()
+
     def _thread(self, session: str) -> _Thread:
         thread = self._threads.setdefault(session, _Thread())
         self._threads.move_to_end(session)

@@ -1,4 +1,4 @@
-"""Memories: what is remembered, as it is shown, added, carried elsewhere and put away."""
+"""Memories: what is remembered, as it is shown, added, forgotten, carried elsewhere, put away."""
 
 from __future__ import annotations
 
@@ -213,3 +213,33 @@ class Stats(Wire):
     resident_bytes: int = 0
     archive_files: tuple[ArchiveFile, ...] = ()
     folders: tuple[Folder, ...] = ()
+
+
+class Forget(Wire):
+    """By number, all that a namespace holds, or (``gone``) what copies hold and files said once.
+
+    What they replaced goes along, and the answers that were made with them, unless it is left out:
+    by ``keep``, or all with ``keep_older`` and ``keep_answers``.
+    """
+
+    ids: tuple[MemoryId, ...] = Field((), max_length=10_000, description="the memories' numbers")
+    namespace: Name | None = Field(None, description="everything of this namespace")
+    gone: Annotated[bool, Field(description="what files no longer say, from every copy")] = False
+    keep_older: Annotated[
+        bool, Field(description="leave the older statements that they replaced: live again")
+    ] = False
+    keep_answers: Annotated[
+        bool, Field(description="leave the answers that were made with them")
+    ] = False
+    keep: Annotated[
+        tuple[str, ...], Field(max_length=100_000, description="keys of items to leave out")
+    ] = ()
+
+
+class Forgotten(Wire):
+    """``answers``: the turns whose answers went, as these were made with them. ``places``: what was
+    cleaned besides the database, in words."""
+
+    ids: tuple[int, ...]
+    answers: tuple[int, ...] = ()
+    places: tuple[str, ...] = ()

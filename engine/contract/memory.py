@@ -118,11 +118,12 @@ class TurnOpened(Event):
 
 
 class SessionChanged(Event):
-    """A conversation was renamed, deleted or restored, or another branch of it is current."""
+    """A conversation was renamed, deleted or restored, another branch of it is current, or words of
+    it were forgotten."""
 
     kind: Literal["memory.session_changed"] = "memory.session_changed"
     session: str
-    change: Literal["renamed", "deleted", "restored", "switched", "titled"]
+    change: Literal["renamed", "deleted", "restored", "switched", "titled", "forgotten"]
     now_called: str = ""
 
 

@@ -21,6 +21,8 @@ from engine.contract.memories import (
     MAX_NOTES,
     ArchiveFile,
     Folder,
+    Forget,
+    Forgotten,
     IndexState,
     Label,
     Memory,
@@ -125,21 +127,6 @@ class Edit(Wire):
     importance: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="from 0 to 1: how soon it may be archived"
     )
-
-
-class Forget(Wire):
-    """By number, all that a namespace holds, or (``gone``) what copies hold and files said once."""
-
-    ids: tuple[MemoryId, ...] = Field((), max_length=10_000, description="the memories' numbers")
-    namespace: Name | None = Field(None, description="everything of this namespace")
-    gone: Annotated[bool, Field(description="what files no longer say, from every copy")] = False
-
-
-class Forgotten(Wire):
-    """``places``: what was cleaned besides the database, in words."""
-
-    ids: tuple[int, ...]
-    places: tuple[str, ...] = ()
 
 
 # --- carrying it elsewhere ----------------------------------------------------------------------
@@ -309,7 +296,7 @@ FORGET = Operation(
     Forget,
     Forgotten,
     risk=Risk.HIGH,
-    audit=("ids", "namespace", "gone"),
+    audit=("ids", "namespace", "gone", "keep_older", "keep_answers"),
     positional=("ids",),
 )
 EXPORT = Operation(

@@ -288,6 +288,16 @@ async def edit(tx: Transaction, request: recall.Edit, machine: str) -> Any:
     return await row_of(tx, request.id)
 
 
+async def show_again(tx: Transaction, ids: Sequence[int], machine: str) -> None:
+    """What was merged or replaced stands for itself again, and stays so."""
+    await tx.execute(
+        "UPDATE memory SET state = 'live', replaced_by = NULL, kept = 1, used_at = ?"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (stamp(now()), numbers(ids)),
+    )
+    await told(tx, "restored", ids, machine)
+
+
 async def told(
     tx: Transaction,
     change: Any,

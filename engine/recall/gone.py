@@ -18,11 +18,11 @@ from engine.contract.approvals import Card, CardItem, CardRow, Mark
 from engine.contract.base import visible
 from engine.contract.call import Call
 from engine.contract.errors import NotFound
+from engine.contract.memories import Forget
 from engine.contract.ports import Draft, StoredPlan
-from engine.contract.recall import Forget
 from engine.recall import copies
 from engine.recall.copies import Unclean
-from engine.recall.extent import NOT_LOOKED_FOR
+from engine.recall.forget_card import NOT_LOOKED_FOR
 from engine.recall.records import memories, one_line
 from engine.store import Database
 

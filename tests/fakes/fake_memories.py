@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.contract import memory, recall
 from engine.contract.approvals import Approval, ApprovalState, Card, CardItem, CardRow, Outcome
 from engine.contract.errors import NotFound
-from engine.contract.memories import Folder, Memory, Parts, RecallHit, Replaced, Stats
+from engine.contract.memories import Folder, Forget, Memory, Parts, RecallHit, Replaced, Stats
 
 if TYPE_CHECKING:
     from tests.fakes.fake_world import World
@@ -146,7 +146,7 @@ class Memories:
         self.tell("edited", old.id, namespace=old.namespace)
         return self.all[old.id]
 
-    def request_forgetting(self, request: recall.Forget) -> int:
+    def request_forgetting(self, request: Forget) -> int:
         found = [self.change(number) for number in request.ids]
         card = Card(
             verb="forget",

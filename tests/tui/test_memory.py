@@ -13,6 +13,7 @@ from arcanum_tui.state.memories import one_line, understood
 from engine.contract import recall
 from engine.contract.base import PathRef
 from engine.contract.errors import Failed, NotFound
+from engine.contract.memories import Forget
 from tests.fakes.fake_client import FakeEngine
 from tests.fakes.fake_memories import remembering
 from tests.fakes.fake_world import NOW, World
@@ -399,7 +400,7 @@ async def test_w_follows_a_folder_and_no_longer(tmp_path: Path) -> None:
         await it.sees("f erases it from the copies in backups, too")
         await it.answer("f")
         await it.sees("forget what files no longer say waits for you", "Nothing is touched yet")
-        assert it.engine.requests(recall.FORGET) == [recall.Forget(gone=True)]
+        assert it.engine.requests(recall.FORGET) == [Forget(gone=True)]
 
 
 async def test_what_became_of_memories_is_news_and_leads_there() -> None:

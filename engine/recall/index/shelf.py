@@ -21,7 +21,7 @@ from typing import Any
 from engine.recall.index.harm import is_in_the_way
 from engine.recall.index.harm import told as told_of
 
-VERSION = 4
+VERSION = 5
 SHARED = 0
 """The space that everybody sees."""
 

@@ -293,14 +293,27 @@ def test_forgetting_waits_for_its_answer(arcanum: Arcanum) -> None:
     answers = Answers({"recall.forget": Pending(7)})
     ran = arcanum("memory", "forget", "3", "4", "--json", answers=answers)
     assert (ran.code, ran.json) == (0, {"pending": {"approval_id": 7}})
-    assert answers.requests[-1][1] == {"ids": [3, 4], "namespace": None, "gone": False}
+    asked: dict[str, Any] = {
+        "ids": [],
+        "namespace": None,
+        "gone": False,
+        "keep_older": False,
+        "keep_answers": False,
+        "keep": [],
+    }
+    assert answers.requests[-1][1] == asked | {"ids": [3, 4]}
+    arcanum("memory", "forget", "3", "--keep-older", "--json", answers=answers)
+    assert answers.requests[-1][1] == asked | {"ids": [3], "keep_older": True}
+    arcanum("memory", "forget", "3", "--keep-answers", "--json", answers=answers)
+    assert answers.requests[-1][1] == asked | {"ids": [3], "keep_answers": True}
     arcanum("memory", "forget", "--namespace", "b", "--json", answers=answers)
-    assert answers.requests[-1][1] == {"ids": [], "namespace": "b", "gone": False}
+    assert answers.requests[-1][1] == asked | {"namespace": "b"}
     arcanum("memory", "forget", "--gone", "--json", answers=answers)
-    assert answers.requests[-1][1] == {"ids": [], "namespace": None, "gone": True}
-    asked = len(answers.requests)
+    assert answers.requests[-1][1] == asked | {"gone": True}
+    before = len(answers.requests)
     assert arcanum("memory", "forget", answers=answers).code == 64
-    assert len(answers.requests) == asked
+    assert arcanum("memory", "forget", "--keep-older", answers=answers).code == 64
+    assert len(answers.requests) == before
 
 
 def test_restore_brings_back_one_of_three_things(arcanum: Arcanum) -> None:

@@ -12,7 +12,7 @@ from engine.contract.base import Empty
 from engine.contract.call import Actor, ActorKind, Call
 from engine.contract.client import Done
 from engine.contract.errors import Invalid, NotFound
-from engine.contract.memories import Memory, Note, Stats
+from engine.contract.memories import Forget, Memory, Note, Stats
 from engine.contract.ports import TurnLog
 from tests.fakes.house import pending
 from tests.unit.recall.rooms import Rooms
@@ -133,7 +133,7 @@ async def test_the_timeline_is_that_of_when_it_was_said(rooms: Rooms) -> None:
 async def test_a_page_ends_where_it_did_whatever_is_forgotten_meanwhile(rooms: Rooms) -> None:
     ids = await rooms.notes([f"Line {n}." for n in range(4)])
     page = await rooms.do(recall.LIST, recall.ListMemories(limit=2))
-    plan = await pending(rooms.client, recall.FORGET, recall.Forget(ids=(page.memories[-1].id,)))
+    plan = await pending(rooms.client, recall.FORGET, Forget(ids=(page.memories[-1].id,)))
     await rooms.do(approvals.APPROVE, approvals.Approve(id=plan, count=1))
     request = recall.ListMemories(limit=2, before=page.next)
     behind = await rooms.do(recall.LIST, request)
@@ -203,6 +203,17 @@ async def test_the_same_said_again_is_one_memory(rooms: Rooms) -> None:
     kept = await rooms.show(new)
     assert (kept.pinned, kept.importance) == (True, 0.95)  # what the older one was worth
     assert [one.how for one in kept.replaces] == ["merged"]
+
+
+async def test_a_pin_never_goes_over_to_other_words(rooms: Rooms) -> None:
+    await rooms.note("Something else.", "b")
+    old = await rooms.note("My bike is turquoise.", pinned=True)
+    await rooms.note("My bike is red now.")
+    assert (await judged(rooms)).replaced == 0
+    assert "My bike is red now." not in await rooms.found("bike", "b")
+    await rooms.note("My bike is black now.", pinned=True)
+    await rooms.state_of(old, "replaced")
+    assert (await rooms.found("bike", "b"))[0] == "My bike is black now."
 
 
 async def test_what_a_person_says_of_the_newer_one_stands(rooms: Rooms) -> None:

@@ -14,6 +14,7 @@ from engine.contract.approvals import Approval, ApprovalState
 from engine.contract.base import Empty
 from engine.contract.client import Pending
 from engine.contract.engine import ConcernLine
+from engine.contract.memories import Forget
 from engine.home import Home
 from engine.recall import wholeness
 from engine.recall.wholeness import Wholeness
@@ -59,7 +60,7 @@ async def concerns(rooms: Rooms) -> list[ConcernLine]:
     return [line for line in status.concerns if line.subject == "memory"]
 
 
-async def forget(rooms: Rooms, request: recall.Forget) -> Approval:
+async def forget(rooms: Rooms, request: Forget) -> Approval:
     answer = await rooms.client.call(recall.FORGET, request)
     assert isinstance(answer, Pending), answer
     number = approvals.ApprovalId(id=answer.approval_id)
@@ -129,7 +130,7 @@ async def test_it_is_known_after_a_restart_and_a_whole_file_is_not_read_again(
 async def test_what_was_forgotten_meanwhile_goes_once_the_file_is_back(rooms: Rooms) -> None:
     secret, other, path = await put_away(rooms)
     whole = flip(path)
-    done = await forget(rooms, recall.Forget(ids=(secret,)))
+    done = await forget(rooms, Forget(ids=(secret,)))
     assert done.state is ApprovalState.PARTIAL
     assert done.outcome is not None
     assert "by itself" in done.outcome.problems[0]
@@ -145,7 +146,7 @@ async def test_it_goes_at_the_next_start(home: Home) -> None:
     async with rooms_at(home, embedding="none") as rooms:
         secret, _other, path = await put_away(rooms)
         whole = flip(path)
-        await forget(rooms, recall.Forget(ids=(secret,)))
+        await forget(rooms, Forget(ids=(secret,)))
     path.write_bytes(whole)
     async with rooms_at(home, embedding="none") as rooms:
         await until(lambda: "vicuna" not in unpacked(rooms))
@@ -154,14 +155,14 @@ async def test_it_goes_at_the_next_start(home: Home) -> None:
 async def test_forget_gone_takes_it_out_too(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
     secret, _other, path = await put_away(rooms)
     whole = flip(path)
-    await forget(rooms, recall.Forget(ids=(secret,)))
+    await forget(rooms, Forget(ids=(secret,)))
 
     async def blind(_self: Wholeness, **_how: bool) -> None:
         """Nobody looks."""
 
     monkeypatch.setattr(Wholeness, "look", blind)
     path.write_bytes(whole)
-    done = await forget(rooms, recall.Forget(gone=True))
+    done = await forget(rooms, Forget(gone=True))
     assert done.state is ApprovalState.DONE
     assert "vicuna" not in unpacked(rooms)
 
