@@ -12,7 +12,7 @@ from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import number, plural
 from engine.contract import recall
 from engine.contract.base import visible
-from engine.contract.errors import EXIT_OK, ArcanumError, Invalid, from_wire
+from engine.contract.errors import EXIT_NO, EXIT_OK, ArcanumError, Invalid, from_wire
 from engine.contract.memories import DEFAULT, MAX_NOTES, MAX_TEXT, Memory, Note
 from engine.contract.recall import Added, MemoryPage, Namespaces, SearchResult, Shown
 
@@ -76,7 +76,7 @@ def _show_hits(found: SearchResult, terminal: Terminal, *, explain: bool = False
                 f"{hit.score:.2f}",
                 *(f"{getattr(hit.parts, part):.2f}" for part in _PARTS if explain),
                 who(hit),
-                hit.text,
+                hit.said,
                 marks(hit),
             )
             for hit in found.hits
@@ -134,7 +134,7 @@ def show_page(found: MemoryPage, terminal: Terminal) -> None:
             Column(),
         ),
         (
-            (str(m.id), when(m.at), m.kind, m.namespace, who(m), m.text, marks(m))
+            (str(m.id), when(m.at), m.kind, m.namespace, who(m), m.said, marks(m))
             for m in found.memories
         ),
     )
@@ -161,6 +161,8 @@ def show_one(found: Shown, terminal: Terminal) -> None:
     )
     for line in memory.text.splitlines():
         terminal.line(f"> {line}")
+    if memory.unread:
+        terminal.line(f"✗ {memory.unread}", "bad")
     for old in memory.replaces:
         said = "the same, said before" if old.how == "merged" else "replaced"
         terminal.line(f"{said}: memory {old.id}, {when(old.at)}: {old.text}", "muted")
@@ -169,7 +171,12 @@ def show_one(found: Shown, terminal: Terminal) -> None:
         terminal.line("around it", "title")
         for one in found.around:
             mark = ">" if one.id == memory.id else " "
-            terminal.line(f"{mark} {one.id}  {when(one.at)}  {who(one)}  {one.text}")
+            terminal.line(f"{mark} {one.id}  {when(one.at)}  {who(one)}  {one.said}")
+
+
+def readable(found: Shown) -> int:
+    """A text that cannot be read is a warning."""
+    return EXIT_NO if found.memory.unread else EXIT_OK
 
 
 def show_namespaces(found: Namespaces, terminal: Terminal) -> None:
@@ -331,7 +338,13 @@ COMMANDS = (
         show_page,
         examples=("arcanum memory list --namespace a", "arcanum memory list --pinned --json"),
     ),
-    Command("show", recall.SHOW, show_one, examples=("arcanum memory show 12",)),
+    Command(
+        "show",
+        recall.SHOW,
+        show_one,
+        verdict=readable,
+        examples=("arcanum memory show 12",),
+    ),
     Command(
         "add",
         recall.ADD,

@@ -134,7 +134,10 @@ def show_archived(found: Archived, terminal: Terminal) -> None:
 
 
 def show_restored(found: Restored, terminal: Terminal) -> None:
-    terminal.line(f"✓ {_memories(len(found.ids))} back", "ok")
+    if found.ids or found.complete:
+        terminal.line(f"✓ {_memories(len(found.ids))} back", "ok")
+    else:
+        terminal.line("✗ None came back", "bad")
     for problem in found.problems:
         terminal.line(f"! {problem}", "warn")
 

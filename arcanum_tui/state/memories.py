@@ -104,7 +104,7 @@ def who(memory: Memory) -> str:
 
 def row(memory: Memory, namespace: str, now: datetime) -> Row:
     """A memory in a list of ``namespace``; one of another, seen because it is pinned, says so."""
-    tone: Tone = "plain" if memory.state == "live" else "muted"
+    tone: Tone = "bad" if memory.unread else "plain" if memory.state == "live" else "muted"
     score = getattr(memory, "score", None)
     signs = marks(memory)
     told = who(memory)
@@ -116,7 +116,7 @@ def row(memory: Memory, namespace: str, now: datetime) -> Row:
             muted(dated(memory.at, now)),
             Piece("".join(MARKS[s][0][0] for s in signs), MARKS[signs[0]][1] if signs else "plain"),
             Piece(told, "title" if memory.speaker else "muted"),
-            Piece(one_line(memory.text), tone),
+            Piece(one_line(memory.said), tone),
         ),
         str(memory.id),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -90,7 +91,8 @@ class Memory(Wire):
     it was recalled for an answer or opened. ``state``: ``live``, ``merged`` into ``replaced_by``
     (the same, said again), ``replaced`` by it (a newer one contradicts it), or ``archived``
     (unused for long: its text is in a compressed file; it is still found). ``replaces``: what it
-    has taken the place of, newest first.
+    has taken the place of, newest first. ``unread``: why its text cannot be read, and what to do,
+    where its archive is damaged or missing; ``text`` is "" then.
     """
 
     id: int
@@ -110,6 +112,12 @@ class Memory(Wire):
     state: MemoryState = "live"
     replaced_by: int | None = None
     replaces: tuple[Replaced, ...] = ()
+    unread: str = ""
+
+    @property
+    def said(self) -> str:
+        """Its text; where that cannot be read, why not."""
+        return self.text or self.unread
 
 
 class Parts(Wire):
@@ -147,6 +155,15 @@ class RecallHit(Memory):
     def recalled(self) -> Recalled:
         """It, without its words."""
         return Recalled(id=self.id, score=self.score, parts=self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What was found, best first. ``lacking``: what could not be searched or read, in words; "" for
+    nothing."""
+
+    hits: list[RecallHit]
+    lacking: str = ""
 
 
 class Note(Wire):

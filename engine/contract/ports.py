@@ -15,7 +15,7 @@ from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
-from engine.contract.memories import RecallHit
+from engine.contract.memories import Recollection
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.model import ModelInfo
 from engine.contract.operation import Operation, Risk
@@ -127,8 +127,8 @@ class Recall(Protocol):
         exclude: Sequence[int] = (),
         *,
         last: int | None = None,
-    ) -> list[RecallHit]:
-        """What bears on ``query``, best first: of the session's turns those of the branch that ends
+    ) -> Recollection:
+        """What bears on ``query``: of the session's turns those of the branch that ends
         with ``last`` (None: the current one) and are not in ``exclude``, the notes of its
         namespace, and what is pinned. Raises Unavailable."""
         ...

@@ -32,6 +32,7 @@ from engine.ground import Ground
 from engine.home import Home
 from engine.metrics import Metrics
 from engine.store import Database, Reserve, StoredSettings
+from engine.worker.failures import said
 
 _log = logging.getLogger("arcanum.engine")
 _PROBE_WITHIN_S = 2.0
@@ -208,7 +209,7 @@ class Engine:
             reason = error.message
         except Exception as error:  # noqa: BLE001 - a defect of one room is not the status's
             _log.exception("the probe of %s failed", name)
-            reason = visible(str(error)) or type(error).__name__
+            reason = visible(said(error))
         return [Concern(Severity.UNKNOWN, name, reason)]
 
     def _line(self, concern: Concern) -> words.ConcernLine:

@@ -47,12 +47,17 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def memory(row: Any, replaces: Iterable[Replaced] = (), text: str | None = None) -> Memory:
-    """``text``: what the archive holds, where the row itself is empty."""
-    return Memory(**fields(row, replaces, text))
+def memory(
+    row: Any, replaces: Iterable[Replaced] = (), text: str | None = None, unread: str = ""
+) -> Memory:
+    """``text``: what the archive holds, where the row itself is empty. ``unread``: why it holds
+    nothing."""
+    return Memory(**fields(row, replaces, text, unread))
 
 
-def fields(row: Any, replaces: Iterable[Replaced] = (), text: str | None = None) -> dict[str, Any]:
+def fields(
+    row: Any, replaces: Iterable[Replaced] = (), text: str | None = None, unread: str = ""
+) -> dict[str, Any]:
     """What a memory is made of, by the names of its model."""
     said = row["text"] if text is None else text
     return {
@@ -73,6 +78,7 @@ def fields(row: Any, replaces: Iterable[Replaced] = (), text: str | None = None)
         "state": row["state"],
         "replaced_by": row["newer"],
         "replaces": tuple(replaces),
+        "unread": unread,
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.contract.base import visible
 from engine.recall.erasing import PLANS, Statement, Words, emptied, plan_emptied
+from engine.recall.index.harm import sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def clean(path: Path, erasure: Erasure) -> bool:
         with closing(_opened(path)) as copy:
             return _clean(copy, erasure)
     except (sqlite3.Error, OSError) as error:
-        raise Unclean(visible(str(error))) from error
+        raise Unclean(_told(error)) from error
 
 
 def passages(path: Path, uids: Container[bytes]) -> list[sqlite3.Row]:
@@ -77,7 +78,14 @@ def passages(path: Path, uids: Container[bytes]) -> list[sqlite3.Row]:
             rows = copy.execute("SELECT uid, at, source, text FROM memory WHERE kind = 'document'")
             return [row for row in rows if row["uid"] in uids]
     except (sqlite3.Error, OSError) as error:
-        raise Unclean(visible(str(error))) from error
+        raise Unclean(_told(error)) from error
+
+
+def _told(error: sqlite3.Error | OSError) -> str:
+    """Without what stands in the copy."""
+    if isinstance(error, sqlite3.Error):
+        return visible(sentence(error))
+    return visible(error.strerror or type(error).__name__)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -26,6 +26,7 @@ from engine.recall.documents import Documents
 from engine.recall.looking import Kept, Look, Pace
 from engine.recall.reading_process import Bounds, Lost, Reader
 from engine.store import Transaction
+from engine.worker.failures import told
 from engine.worker.frames import to_bytes
 from engine.worker.process import WorkerFailed
 
@@ -99,8 +100,8 @@ class Folders:
                     await self._look(kept, self._at_ease)
                 except ArcanumError as error:
                     _log.warning("%s: %s", kept.path.display, error.message)
-                except Exception:  # noqa: BLE001 - a defect costs one look, not the following
-                    _log.exception("looking at %s", kept.path.display)
+                except Exception as error:  # noqa: BLE001 - a defect costs one look, not the following
+                    _log.error("looking at %s: %s", kept.path.display, told(error))
             if not self._kept:
                 await self._reader.close()
             await self._wait(self._ground.config.memory.folder_seconds)

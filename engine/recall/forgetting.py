@@ -30,8 +30,9 @@ from engine.recall.erasing import PLANS, Statement, Words, emptied, plan_emptied
 from engine.recall.extent import answers_of, extent_of, left_of, moved, turns_of
 from engine.recall.forget_card import also, drafted
 from engine.recall.forget_request import MOST, keeping, refuse, refuse_unclear, wanted
-from engine.recall.records import memories, some
+from engine.recall.records import memories, some, why
 from engine.recall.vault import Replacement, Vault, switch
+from engine.recall.wholeness import tombs
 from engine.store import Database, Transaction
 
 _log = logging.getLogger("arcanum.recall")
@@ -176,7 +177,8 @@ class ForgetActs:
         async with self._vault.changing:
             try:
                 await self._vault.settle()
-                files, problems = await self._vault.without(erasure.uids, ids)
+                uids = await tombs(self._state) if gone.is_gone(plan) else erasure.uids
+                files, problems = await self._vault.without(uids, ids)
             except (OSError, Damaged) as error:
                 raise Failed(
                     f"An archive could not be written anew: {visible(str(error))}.",
@@ -309,8 +311,8 @@ class ForgetActs:
         try:
             return await self._index.forget(ids)
         except Exception as error:  # noqa: BLE001 - the truth is clean all the same, and this is told
-            _log.exception("the index could not be cleaned")
-            return visible(str(error)) or type(error).__name__
+            _log.error("the index could not be cleaned: %s", why(error))
+            return why(error)
 
     async def _forgotten_by_models(self, report: _Report) -> None:
         """What any of them has read of any conversation: a memory was part of other prompts."""
@@ -318,9 +320,8 @@ class ForgetActs:
             try:
                 await self._ground.models.forget_session(row["name"])
             except Exception as error:  # noqa: BLE001 - what was asked for is done, and this is told
-                _log.exception("what models keep of a conversation could not be removed")
-                why = visible(str(error)) or type(error).__name__
-                report.problems.append(f"what a model keeps on disk is still there: {why}")
+                _log.error("what models keep could not be removed: %s", why(error))
+                report.problems.append(f"what a model keeps on disk is still there: {why(error)}")
                 return
         report.places.append("what models keep on disk")
 

@@ -108,8 +108,8 @@ def _rows(found: Left, call: Call) -> Iterator[CardRow]:
         yield CardRow(label="DO", text=text, mark=Mark.WARN)
     yield CardRow(
         label="DO",
-        text="empty the plans of approvals that hold what is gone, and write the database, its"
-        " copies and the index anew, so that no free space keeps it",
+        text="empty the plans of approvals that hold what is gone, take it out of the archives, and"
+        " write the database, its copies and the index anew, so that no free space keeps it",
     )
     yield CardRow(label="WHY", text=f"asked for by {call.actor}")
     yield CardRow(

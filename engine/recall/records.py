@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.contract.base import visible
+from engine.contract.errors import ArcanumError
 from engine.contract.memories import Record
+from engine.worker import failures
 
 RECORD = (
     "SELECT memory.*, namespace.name AS namespace,"
@@ -63,6 +65,11 @@ def lines(rows: Sequence[Any]) -> dict[int, bytes]:
         except ValidationError:
             continue
     return found
+
+
+def why(error: Exception) -> str:
+    """What was in the way, in words; nothing of what is remembered."""
+    return visible(error.message if isinstance(error, ArcanumError) else failures.told(error))
 
 
 def one_line(text: str, most: int = 80) -> str:

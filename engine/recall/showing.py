@@ -113,10 +113,16 @@ class Showing:
         return (await self._all([row]))[0]
 
     async def _all(self, rows: list[Any]) -> list[Memory]:
-        texts = await self._vault.texts([row["id"] for row in rows if row["state"] == "archived"])
+        away = [row["id"] for row in rows if row["state"] == "archived"]
+        texts, unread = await self._vault.read(away)
         told = await book.replaced(self._state, [row["id"] for row in rows])
         return [
-            book.memory(row, told.get(row["id"], ()), row["text"] or texts.get(row["id"], ""))
+            book.memory(
+                row,
+                told.get(row["id"], ()),
+                row["text"] or texts.get(row["id"], ""),
+                unread.get(row["id"], ""),
+            )
             for row in rows
         ]
 

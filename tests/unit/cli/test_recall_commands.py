@@ -86,6 +86,23 @@ def job(operation: str, result: Any) -> Answers:
     return Answers({operation: JobStarted(job_id=3), "jobs.follow": (done(operation, result),)})
 
 
+def test_a_text_that_cannot_be_read_says_why(arcanum: Arcanum) -> None:
+    lost = {"text": "", "state": "archived", "unread": "Its text cannot be read: /a.gz is damaged."}
+    answers = Answers({
+        "recall.show": recall.Shown(memory=memory(7, **lost), around=()),
+        "recall.list": recall.MemoryPage(memories=(memory(7, **lost),), total=1),
+        "recall.search": recall.SearchResult(hits=(hit(7, **lost),)),
+        "recall.restore": recall.Restored(ids=(), problems=("/a.gz is damaged",)),
+    })  # fmt: skip
+    for words, code in (("show 7", 1), ("list", 0), ("search bike", 0)):
+        ran = arcanum("memory", *words.split(), answers=answers)
+        assert ran.code == code
+        assert "/a.gz is damaged" in ran.out
+    ran = arcanum("memory", "restore", "--memory", "7", answers=answers)
+    assert ran.code == 1
+    assert "✓" not in ran.out
+
+
 # --- finding ------------------------------------------------------------------------------------
 
 

@@ -157,7 +157,7 @@ async def test_what_is_pinned_is_seen_from_every_namespace(rooms: Rooms) -> None
     assert key not in await rooms.found("house key", "b")
     assert (await rooms.do(recall.PIN, recall.Pin(id=number))).pinned
     assert (await rooms.found("house key", "b"))[0] == key
-    (told,) = await rooms.port.recall("b", "Where is the house key?", 3)
+    (told,) = (await rooms.port.recall("b", "Where is the house key?", 3)).hits
     assert told.id == number
     await rooms.do(recall.PIN, recall.Pin(id=number, off=True))
     assert key not in await rooms.found("house key", "b")
@@ -255,7 +255,7 @@ async def test_a_note_takes_the_place_of_what_was_said_in_a_chat(rooms: Rooms) -
     said = await rooms.state_of(noted - 1, "replaced")
     assert (said.kind, said.replaced_by) == ("turn", noted)
     await judged(rooms)
-    (told,) = await rooms.port.recall("a", "What colour is my bike?", 3)
+    (told,) = (await rooms.port.recall("a", "What colour is my bike?", 3)).hits
     assert told.text == "My bike is red now."
     assert [one.text for one in told.replaces] == ["My bike is turquoise."]
     assert (await rooms.show(elsewhere)).state == "live"
@@ -340,7 +340,7 @@ async def test_only_what_is_pinned_or_archived_is_searched(rooms: Rooms) -> None
 async def test_a_chat_is_told_what_bears_on_its_question_alone(rooms: Rooms) -> None:
     for text in ("My bike is turquoise.", "I live in Lisbon.", "Good morning.", "Tell a joke."):
         await rooms.say("a", text)
-    told = await rooms.port.recall("a", "What colour is my bike?", 3)
+    told = (await rooms.port.recall("a", "What colour is my bike?", 3)).hits
     assert [hit.text for hit in told] == ["My bike is turquoise."]
     await rooms.port.used([told[0].id])
     used = await rooms.show(told[0].id)
@@ -354,7 +354,7 @@ async def test_an_archived_memory_is_recalled_and_lives_again(rooms: Rooms) -> N
     await rooms.archive(days=0)
     assert (await rooms.show(number)).state == "archived"
     await rooms.say("a", "Hello there.")
-    (told,) = await rooms.port.recall("a", "What flies, the kite?", 3)
+    (told,) = (await rooms.port.recall("a", "What flies, the kite?", 3)).hits
     assert (told.id, told.text) == (number, "The red kite flies.")
     await rooms.port.used([number])
     assert (await rooms.show(number)).state == "live"
