@@ -83,7 +83,7 @@ async def test_copies_are_cleaned_and_can_still_be_put_back(life: Life, home: Ho
     await life.restore(merged)
     (home.data / "backups" / "arcanum-schema6-x.part").write_text(SECRET)
     catalogue = home.data / "backups" / "catalogue-schema0-x.db"
-    shutil.copy(home.catalogue_file, catalogue)
+    schema.prepare(catalogue, "catalogue")
     before = catalogue.read_bytes()
     done = await life.forget(number, note)
     assert done.outcome is not None
