@@ -25,6 +25,16 @@ class LibraryName(Wire):
     library: Annotated[Name, Field(description="the library's name")]
 
 
+class ScanLibrary(LibraryName):
+    """``as_it_is`` is an operator's to say."""
+
+    as_it_is: bool = Field(
+        False,
+        description="what lies at its root now is the library, though another disk is there or"
+        " nothing: what is missing there is taken out of the catalogue",
+    )
+
+
 class Library(Wire):
     """A watched root folder. ``bytes`` counts each hardlinked file once.
 

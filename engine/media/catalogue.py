@@ -18,6 +18,7 @@ from typing import Any
 from engine.contract.base import now, visible
 from engine.media.integrity import record
 from engine.media.nesting import Nesting, lies_in
+from engine.media.root import Root
 from engine.store import Database, Transaction
 from engine.worker.frames import to_bytes
 
@@ -105,7 +106,7 @@ class Numbers:
     drift: int = 0
     scanned_at: datetime | None = None
     changed_at: datetime | None = None
-    root: tuple[int, int] | None = None
+    root: Root | None = None
 
 
 def fold(path: bytes) -> str:
@@ -204,19 +205,23 @@ class Files:
             row["drift"],
             scanned_at=row["scanned_at"] and datetime.fromisoformat(row["scanned_at"]),
             changed_at=row["changed_at"] and datetime.fromisoformat(row["changed_at"]),
-            root=None if row["dev"] is None else (row["dev"], row["ino"]),
+            root=None
+            if row["dev"] is None
+            else Root(row["dev"], row["ino"], row["volume"], row["born"]),
         )
 
-    async def put_root(self, library: int, old: tuple[int, int] | None, dev: int, ino: int) -> None:
+    async def put_root(self, library: int, old: Root | None, root: Root) -> None:
         """Remembers which folder the root is. A file system mounted anew may have a new number."""
 
         async def work(tx: Transaction) -> None:
             await tx.execute(
-                "UPDATE library SET dev = ?, ino = ? WHERE id = ?", (dev, ino, library)
+                "UPDATE library SET dev = ?, ino = ?, volume = ?, born = ? WHERE id = ?",
+                (*root, library),
             )
-            if old is not None and old[0] != dev:
+            if old is not None and old.dev != root.dev:
                 await tx.execute(
-                    "UPDATE file SET dev = ? WHERE library = ? AND dev = ?", (dev, library, old[0])
+                    "UPDATE file SET dev = ? WHERE library = ? AND dev = ?",
+                    (root.dev, library, old.dev),
                 )
 
         await self._db.write(work)
