@@ -57,7 +57,7 @@ def _share(mounts: bytes, number: bytes) -> str:
     for line in mounts.split(b"\n"):
         if number and line.split(b" ", 1)[0] == number:
             kind, source = [*line.partition(b" - ")[2].split(b" "), b""][:2]
-            return f"share {to_text(kind)} {to_text(source)}"
+            return f"share {to_text(kind)} {to_text(source)}" if source else ""
     return ""
 
 
