@@ -72,8 +72,9 @@ WHERE library = v1 AND dev = v2 AND ino = v3 AND size = v4 AND mtime_ns = v5 AND
 """
 # Few files are in the index of these; without the first condition SQLite would read all the others.
 _NUMBERS = """
-SELECT library.*, damaged - unread AS damaged, unread FROM library, (
-    SELECT count(*) AS damaged, coalesce(sum(damage = 'unread'), 0) AS unread
+SELECT library.*, damaged - unread AS damaged, unread, kept FROM library, (
+    SELECT count(*) AS damaged, coalesce(sum(damage = 'unread'), 0) AS unread,
+        coalesce(sum(damage = 'unread' AND blake3 IS NOT NULL), 0) AS kept
     FROM file INDEXED BY file_damaged WHERE library = ?1 AND damage <> '')
 WHERE id = ?1
 """
@@ -198,7 +199,7 @@ class Files:
             row["note"],
             row["files"],
             row["bytes"],
-            row["pending"],
+            row["pending"] + row["kept"],
             row["unreadable"] + row["unread"],
             row["unread"],
             row["damaged"],
@@ -390,8 +391,9 @@ class Files:
         """Files (each inode once) and bytes that are to be hashed."""
         rows = await self._db.read(
             "SELECT count(*), coalesce(sum(size), 0) FROM (SELECT size FROM file"
-            " INDEXED BY file_pending"
-            " WHERE library = ? AND blake3 IS NULL GROUP BY dev, ino)",
+            " INDEXED BY file_pending WHERE library = ?1 AND blake3 IS NULL GROUP BY dev, ino"
+            " UNION ALL SELECT size FROM file INDEXED BY file_damaged WHERE library = ?1"
+            " AND damage <> '' AND damage = 'unread' AND blake3 IS NOT NULL GROUP BY dev, ino)",
             (library,),
         )
         return rows[0][0], rows[0][1]
