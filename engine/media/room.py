@@ -306,8 +306,9 @@ class MediaRoom:
         for path in paths:
             if not path or any(part in {b"", b".", b".."} for part in path.split(b"/")):
                 raise Invalid(f"Not a path inside {library}: {PathRef.of(path).display}.")
-        asked = self._indexer(library).shelf.stored.id
-        for indexer, own in [*self._places.owners(asked, paths)]:
+        asked = self._indexer(library)
+        owners = [*self._places.owners(asked.shelf.stored.id, paths)]
+        for indexer, own in owners or [(asked, [])]:  # That its root is there, in any case.
             await indexer.refresh(own)
 
     async def _concerns(self) -> Sequence[Concern]:

@@ -16,6 +16,7 @@ from engine.media.process import Lost
 from engine.media.walk import MOST_PROBLEMS
 
 _PUBLISH_S = 0.2
+_MOST_SHOWN = 80
 
 
 class Away(Failed):
@@ -173,8 +174,15 @@ class Shelf:
         )
 
 
+def _short(path: str) -> str:
+    """A path may take pages. Its end says most."""
+    if len(path) <= _MOST_SHOWN:
+        return path
+    return f"{path[: _MOST_SHOWN // 3]}…{path[1 - _MOST_SHOWN + _MOST_SHOWN // 3 :]}"
+
+
 def _unreadable(count: int, unread: Sequence[Unread]) -> str:
     if not count:
         return ""
-    first = [f"{one.path.display} ({one.why})" for one in unread[:3]]
+    first = [f"{_short(one.path.display)} ({one.why})" for one in unread[:3]]
     return f"{count} unreadable: {', '.join(first)}{', …' if count > len(first) else ''}"
