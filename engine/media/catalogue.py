@@ -206,9 +206,7 @@ class Files:
             row["drift"],
             scanned_at=row["scanned_at"] and datetime.fromisoformat(row["scanned_at"]),
             changed_at=row["changed_at"] and datetime.fromisoformat(row["changed_at"]),
-            root=None
-            if row["dev"] is None
-            else Root(row["dev"], row["ino"], row["volume"], row["born"]),
+            root=None if row["dev"] is None else Root(*(row[name] for name in Root._fields)),
         )
 
     async def put_root(self, library: int, old: Root | None, root: Root) -> None:

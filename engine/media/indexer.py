@@ -93,11 +93,10 @@ class Indexer:
             self._trouble(error)
 
     def _trouble(self, error: BaseException) -> None:
-        if isinstance(error, Away):
+        if isinstance(error, ArcanumError):
             _log.warning("%s: %s", self._stored.name, error.message)
-        elif isinstance(error, ArcanumError):
-            _log.warning("%s: %s", self._stored.name, error.message)
-            self.shelf.put_trouble(error.message)
+            if not isinstance(error, Away):
+                self.shelf.put_trouble(error.message)
         else:
             _log.error("%s: a defect", self._stored.name, exc_info=error)
             self.shelf.put_trouble(f"a defect: {visible(repr(error))[:200]}")
