@@ -11,6 +11,7 @@ from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.text import number, plural, size
 from engine.contract import media
 from engine.contract.base import PathRef
+from engine.contract.integrity import Damage
 from engine.contract.traits import AssetDetail, Traits
 
 
@@ -23,7 +24,7 @@ def show_asset(found: AssetDetail, terminal: Terminal) -> None:
         ("modified", _moment(asset.modified_at)),
         ("first seen", _moment(found.first_seen_at)),
         *(_traits(found.traits) if found.traits else [("holds", "not looked into yet")]),
-        ("BLAKE3", asset.blake3 or ("none" if found.damage else "not yet")),
+        ("BLAKE3", _known(asset.blake3, found.damage)),
         *((kind, digest) for kind, digest in found.hashes.items()),
         ("read whole", _moment(found.checked_at) if found.checked_at else ""),
         ("damage", ": ".join(filter(None, (found.damage, found.reason)))),
@@ -60,6 +61,12 @@ def _traits(traits: Traits) -> list[tuple[str, str]]:
         *((name.replace("_", " ")[:11], told) for name, told in traits.details.items()),
         ("problem", traits.problem),
     ]
+
+
+def _known(blake3: str | None, damage: Damage | None) -> str:
+    if blake3 is None:
+        return "none" if damage else "not yet"
+    return f"{blake3} (not verified since it could be read)" if damage == "unreadable" else blake3
 
 
 def _moment(at: datetime) -> str:

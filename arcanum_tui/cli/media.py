@@ -6,11 +6,14 @@ from arcanum_tui.cli import assets, copies, integrity, listing, remotes, sources
 from arcanum_tui.cli.command import Command, Group
 from arcanum_tui.cli.follow import add_detach, job
 from arcanum_tui.cli.terminal import Terminal
-from arcanum_tui.state.grid import Column
+from arcanum_tui.state.grid import Column, middle
 from arcanum_tui.state.text import moment, number, plural, size
 from engine.contract import media
 from engine.contract.assets import Library, LibraryList, ScanResult
 from engine.contract.base import now
+from engine.contract.errors import EXIT_NO, EXIT_OK
+
+_WIDEST = 120
 
 
 def show_libraries(found: LibraryList, terminal: Terminal) -> None:
@@ -62,9 +65,14 @@ def show_scan(found: ScanResult, terminal: Terminal) -> None:
     if found.unreadable:
         terminal.line(f"! {plural(found.unreadable, 'name')} could not be read", "warn")
         for one in found.unread:
-            terminal.line(f"  {one.path.display}  {one.why}")
+            terminal.line(f"  {middle(one.path.display, _WIDEST)}  {one.why}")
         if (more := found.unreadable - len(found.unread)) > 0:
             terminal.line(f"  and {number(more)} more")
+
+
+def scan_verdict(found: ScanResult) -> int:
+    """What could not be read is not known."""
+    return EXIT_NO if found.unreadable else EXIT_OK
 
 
 GROUP = Group(
@@ -86,6 +94,7 @@ GROUP = Group(
             show_scan,
             run=job,
             add=add_detach,
+            verdict=scan_verdict,
             examples=("arcanum media scan films", "arcanum media scan films --detach"),
         ),
         *listing.COMMANDS,

@@ -25,13 +25,24 @@ class LibraryName(Wire):
     library: Annotated[Name, Field(description="the library's name")]
 
 
+class ScanLibrary(LibraryName):
+    """``as_it_is`` is an operator's to say."""
+
+    as_it_is: bool = Field(
+        False,
+        description="what lies at its root now is the library, though another disk is there or"
+        " nothing: what is missing there is taken out of the catalogue",
+    )
+
+
 class Library(Wire):
     """A watched root folder. ``bytes`` counts each hardlinked file once.
 
     ``unreadable`` counts what could not be read at the last scan; it is never taken as deleted.
-    ``pending`` files are known but not hashed yet, ``unread`` of them because they could not be
-    read. ``damaged`` ones are not what they were when they were read again. ``drift`` counts
-    changes that the watcher had missed, until a look at everything finds none.
+    ``pending`` files are known but not hashed yet, or not since they were touched, ``unread`` of
+    them because they could not be read. ``damaged`` ones are not what they were when they were read
+    again. ``drift`` counts changes that the watcher had missed, until a look at everything finds
+    none.
     """
 
     name: str

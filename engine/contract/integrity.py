@@ -176,7 +176,8 @@ class AskHistory(Wire):
 class Happening(Wire):
     """``library`` and ``path`` say where the file was before, ``size`` and ``blake3`` what it held.
 
-    ``note``: of a rotten file the BLAKE3 that was found, of an unreadable one the reason.
+    ``note``: of a rotten file the BLAKE3 that was found, of an unreadable one the reason, of a
+    changed one 'unread' or, where only its change time moved, 'touched' until it was read.
     """
 
     id: int

@@ -145,7 +145,8 @@ class Recall(Protocol):
 class CatalogueFile:
     """A file as the catalogue knows it. ``path`` is relative to the library's root.
 
-    (dev, ino, size, mtime_ns, ctime_ns) is its identity; ``blake3`` (hex) is None until hashed.
+    (dev, ino, size, mtime_ns, ctime_ns) is its identity; ``blake3`` (hex) is None until that
+    was hashed.
     ``digests``: other hashes by kind, in hex, where they were asked for.
     """
 

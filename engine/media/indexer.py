@@ -24,7 +24,7 @@ from engine.media.integrity.strain import Eased, Lightened, Strain
 from engine.media.looking import Pace, Reader, Tally, at_ease
 from engine.media.pace import HashPace, WalkPace
 from engine.media.process import Lost, Process
-from engine.media.shelf import Shelf
+from engine.media.shelf import Away, Shelf
 from engine.media.timing import Timing, heard
 from engine.media.watch import Watchers
 from engine.worker.frames import Frame
@@ -95,7 +95,8 @@ class Indexer:
     def _trouble(self, error: BaseException) -> None:
         if isinstance(error, ArcanumError):
             _log.warning("%s: %s", self._stored.name, error.message)
-            self.shelf.put_trouble(error.message)
+            if not isinstance(error, Away):
+                self.shelf.put_trouble(error.message)
         else:
             _log.error("%s: a defect", self._stored.name, exc_info=error)
             self.shelf.put_trouble(f"a defect: {visible(repr(error))[:200]}")
@@ -236,10 +237,12 @@ class Indexer:
 
     # --- looking and hashing --------------------------------------------------------------------
 
-    async def _look(self, paths: list[bytes] | None, pace: Pace, hashing: bool = True) -> Tally:
+    async def _look(
+        self, paths: list[bytes] | None, pace: Pace, hashing: bool = True, as_it_is: bool = False
+    ) -> Tally:
         """With the lock held. Raises Failed where the root is away, WorkerFailed, StoreFailed."""
         if paths is None:
-            return await self._look_at_all(pace, hashing)
+            return await self._look_at_all(pace, hashing, as_it_is)
         tally = await self._read(paths, pace, hashing)
         if tally.differences:
             await self._news()
@@ -250,14 +253,14 @@ class Indexer:
         self._hash_delay = self._timing.quiet
         self._hash_wanted.set()
 
-    async def _look_at_all(self, pace: Pace, hashing: bool) -> Tally:
+    async def _look_at_all(self, pace: Pace, hashing: bool, as_it_is: bool) -> Tally:
         begun = time.monotonic()
         hearing = Hearing(self._hints | self._in_hand)
         self._hearings.append(hearing)
         self._hints.clear()
         try:
             with self.shelf.scanning():
-                tally = await self._read(None, pace, hashing)
+                tally = await self._read(None, pace, hashing, as_it_is)
                 await self.shelf.put_looked(tally)
         except BaseException:
             self._hearings.remove(hearing)
@@ -278,9 +281,12 @@ class Indexer:
             await self._put_drift(0)
         return tally
 
-    async def _read(self, paths: list[bytes] | None, pace: Pace, hashing: bool = True) -> Tally:
+    async def _read(
+        self, paths: list[bytes] | None, pace: Pace, hashing: bool = True, as_it_is: bool = False
+    ) -> Tally:
+        paced = self._paced(pace)
         try:
-            tally = await self._reader.look(paths, self._paced(pace), hashing=hashing)
+            tally = await self._reader.look(paths, paced, hashing=hashing, as_it_is=as_it_is)
         except Lost as lost:
             raise await self.away(lost) from lost
         if tally.came:
@@ -341,7 +347,7 @@ class Indexer:
 
     # --- being asked ----------------------------------------------------------------------------
 
-    async def scan(self, control: JobControl) -> ScanResult:
+    async def scan(self, control: JobControl, *, as_it_is: bool = False) -> ScanResult:
         """Everything, now. Raises Busy where that goes on already, with the job's id."""
         if self._job is not None:
             raise Busy(
@@ -355,7 +361,8 @@ class Indexer:
                 for task in self._own:
                     task.cancel()
                 async with self._looking:
-                    walked = await self._look(None, WalkPace(control, self.shelf.numbers.files))
+                    pace = WalkPace(control, self.shelf.numbers.files)
+                    walked = await self._look(None, pace, as_it_is=as_it_is)
                 async with self._hashing:
                     hashed = await self._hash_all(control)
         except BaseException:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from engine.contract import assets, media
 from engine.contract.base import Empty, PathRef
-from engine.contract.call import Call
-from engine.contract.errors import Invalid, NotFound, Unavailable
+from engine.contract.call import ActorKind, Call
+from engine.contract.errors import Forbidden, Invalid, NotFound, Unavailable
 from engine.contract.holding import Holders
 from engine.contract.origins import Origins
 from engine.contract.ports import (
@@ -39,6 +39,7 @@ from engine.media.paging import Pages
 from engine.media.places import Places
 from engine.media.process import STALL_S
 from engine.media.report.counting import Counting
+from engine.media.root import Root
 from engine.media.shelf import Shelf
 from engine.media.source.desk import SourceDesk
 from engine.media.survey.records import Records
@@ -143,7 +144,7 @@ class MediaRoom:
         await self._workers.close()
         await self._places.stop()
 
-    async def _open(self, library: Stored, root: tuple[int, int] | None = None) -> Indexer:
+    async def _open(self, library: Stored, root: Root | None = None) -> Indexer:
         """``root``: which folder its root is, where that is known."""
         await self._places.make_room(library, root)
         shelf = Shelf(library, self._files, self._ground.machine, self._publish)
@@ -256,8 +257,13 @@ class MediaRoom:
     async def _list_libraries(self, _request: Empty, _call: Call) -> assets.LibraryList:
         return assets.LibraryList(libraries=tuple(await self.libraries()))
 
-    async def _scan(self, request: assets.LibraryName, control: JobControl) -> assets.ScanResult:
-        result = await self._indexer(request.library).scan(control)
+    async def _scan(self, request: assets.ScanLibrary, control: JobControl) -> assets.ScanResult:
+        if request.as_it_is and control.call.actor.kind is not ActorKind.OPERATOR:
+            raise Forbidden(
+                f"Only an operator says that what lies at the root of {request.library} is it.",
+                "Leave as_it_is out.",
+            )
+        result = await self._indexer(request.library).scan(control, as_it_is=request.as_it_is)
         await self._emit(media.LibraryScanned(result=result, machine=self._ground.machine))
         return result
 
@@ -300,8 +306,9 @@ class MediaRoom:
         for path in paths:
             if not path or any(part in {b"", b".", b".."} for part in path.split(b"/")):
                 raise Invalid(f"Not a path inside {library}: {PathRef.of(path).display}.")
-        asked = self._indexer(library).shelf.stored.id
-        for indexer, own in [*self._places.owners(asked, paths)]:
+        asked = self._indexer(library)
+        owners = [*self._places.owners(asked.shelf.stored.id, paths)]
+        for indexer, own in owners or [(asked, [])]:  # That its root is there, in any case.
             await indexer.refresh(own)
 
     async def _concerns(self) -> Sequence[Concern]:

@@ -16,6 +16,11 @@ from engine.media.process import Lost
 from engine.media.walk import MOST_PROBLEMS
 
 _PUBLISH_S = 0.2
+_MOST_SHOWN = 80
+
+
+class Away(Failed):
+    """The root is not there, or cannot be read, which the library's state and note say."""
 
 
 class Shelf:
@@ -153,21 +158,31 @@ class Shelf:
         self.trouble = note
         self.touch()
 
-    async def put_away(self, lost: Lost) -> Failed:
+    async def put_away(self, lost: Lost) -> Away:
         """The root is not there, or cannot be read. The catalogue keeps what it knows."""
         self.watch, self._watch_note, self.trouble = "off", "", ""
-        await self._files.put_state(self.stored.id, lost.loss, lost.message)
+        state = "unreadable" if lost.loss == "unreadable" else "missing"
+        await self._files.put_state(self.stored.id, state, lost.message)
         await self.refresh()
-        what = "is not there" if lost.loss == "missing" else "cannot be read"
+        what = "cannot be read" if state == "unreadable" else "is not there"
+        hint = "Is the disk mounted? It is looked for again by itself."
+        if lost.loss == "another":
+            hint += f" If this is the library: arcanum media scan {self.stored.name} --as-it-is"
         where = PathRef.of(self.stored.root).display
-        return Failed(
-            f"{where} {what}: {lost.message}. Nothing was taken out of the catalogue.",
-            "Is the disk mounted? It is looked for again by itself.",
+        return Away(
+            f"{where} {what}: {lost.message}. Nothing was taken out of the catalogue.", hint
         )
+
+
+def _short(path: str) -> str:
+    """A path may take pages. Its end says most."""
+    if len(path) <= _MOST_SHOWN:
+        return path
+    return f"{path[: _MOST_SHOWN // 3]}…{path[1 - _MOST_SHOWN + _MOST_SHOWN // 3 :]}"
 
 
 def _unreadable(count: int, unread: Sequence[Unread]) -> str:
     if not count:
         return ""
-    first = [f"{one.path.display} ({one.why})" for one in unread[:3]]
+    first = [f"{_short(one.path.display)} ({one.why})" for one in unread[:3]]
     return f"{count} unreadable: {', '.join(first)}{', …' if count > len(first) else ''}"

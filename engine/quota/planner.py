@@ -34,6 +34,10 @@ from engine.quota.selection import Selection, inode_of, numbered
 _RETRIES = 2
 _STALE_BOUND = 10_000
 _STAY_TOLD = 100
+_FIRST = {
+    "missing": "Mount its disk, then: ",
+    "unreadable": "Make its folder readable, then: ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ class Planner:
             )
         if problem := gauges.unknown(library):
             raise Refused(
-                f"How much {name} uses is not known: {problem}.",
-                f"Make its folder readable, then: arcanum media scan {name}",
+                f"How much {name} uses is not known: {problem.rstrip('.')}.",
+                f"{_FIRST.get(library.state, 'Scan it: ')}arcanum media scan {name}",
             )
         return World(library, limit)
 

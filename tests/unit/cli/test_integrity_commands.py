@@ -75,7 +75,7 @@ def test_the_exit_code_says_how_it_stands(values: dict[str, Any], code: int) -> 
 def test_what_cannot_be_read_is_not_said_to_wait(capsys: pytest.CaptureFixture[str]) -> None:
     show_verified(result(pending=3, unread=2), Terminal())
     told = capsys.readouterr().out
-    assert "2 files never could be read" in told
+    assert "2 files could not be read" in told
     assert "1 file never hashed yet" in told
 
 

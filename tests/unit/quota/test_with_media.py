@@ -14,7 +14,7 @@ import pytest
 from engine.config import ClientConfig, Config, MediaConfig
 from engine.contract import assets, jobs, media
 from engine.contract.approvals import ApprovalState
-from engine.contract.assets import LibraryName
+from engine.contract.assets import ScanLibrary
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.client import Done
@@ -26,7 +26,7 @@ from tests.unit.quota.house import House, put, tree
 
 
 async def _scan(house: House, library: str) -> None:
-    started = await house.call(media.SCAN, LibraryName(library=library))
+    started = await house.call(media.SCAN, ScanLibrary(library=library))
 
     async def ended() -> bool:
         job = await house.call(jobs.SHOW, jobs.JobId(id=started.job_id))
