@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 import random
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
