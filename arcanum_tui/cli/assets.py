@@ -8,7 +8,8 @@ from datetime import datetime
 from arcanum_tui.cli.arguments import Parser
 from arcanum_tui.cli.command import Command, Invocation, value
 from arcanum_tui.cli.terminal import Terminal
-from arcanum_tui.state.text import number, plural, size
+from arcanum_tui.state.asset import elsewhere
+from arcanum_tui.state.text import number, size
 from engine.contract import media
 from engine.contract.base import PathRef
 from engine.contract.traits import AssetDetail, Traits
@@ -23,7 +24,7 @@ def show_asset(found: AssetDetail, terminal: Terminal) -> None:
         ("modified", _moment(asset.modified_at)),
         ("first seen", _moment(found.first_seen_at)),
         *(_traits(found.traits) if found.traits else [("holds", "not looked into yet")]),
-        ("BLAKE3", asset.blake3 or ("none" if found.damage else "not yet")),
+        ("BLAKE3", found.held or asset.blake3 or ("none" if found.damage else "not yet")),
         *((kind, digest) for kind, digest in found.hashes.items()),
         ("read whole", _moment(found.checked_at) if found.checked_at else ""),
         ("damage", ": ".join(filter(None, (found.damage, found.reason)))),
@@ -32,10 +33,7 @@ def show_asset(found: AssetDetail, terminal: Terminal) -> None:
         told = " ← ".join(filter(None, (source.origin, source.referrer)))
         words = filter(None, (source.kind, told, f"({source.confidence:.0%})"))
         lines.append(("source", " ".join(words)))
-    lines += [("also named", f"{name.library}: {name.path.display}") for name in found.names]
-    lines += [("same bytes", f"{copy.library}: {copy.path.display}") for copy in found.copies]
-    if found.copies_total > len(found.copies):
-        lines.append(("same bytes", f"{plural(found.copies_total, 'file')} in all"))
+    lines += [(name or "copies", told) for name, told in elsewhere(found)]
     for one in found.history:
         lines.append(("history", f"{_moment(one.at)} {one.what}: {one.path.display}"))
     for name, told in lines:

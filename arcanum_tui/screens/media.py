@@ -117,8 +117,20 @@ class Media(Grouping):
             self.read_groups_again()
 
     def select(self, thing: str) -> None:
-        self._libraries.follow(thing)
-        self.set_focus(self._libraries)
+        """A library; ``films/damaged``: what is damaged, or cannot be read, of it."""
+        name, _, part = thing.partition("/")
+        if part == "damaged":
+            self._list_damaged(name)
+        self._libraries.follow(name)
+        self.set_focus(self._files if part and self._files.display else self._libraries)
+
+    def _list_damaged(self, name: str) -> None:
+        self.leave_groups()
+        self._filter.value, self._filter.display = "", False
+        self._panel.display = False
+        self._arrange()
+        self._trail.clear()
+        self.ask(Narrowing(library=name, chosen=narrowing.DAMAGED))
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
         if message.lines.id == "libraries":

@@ -37,25 +37,42 @@ def details(found: AssetDetail, width: int) -> list[Row]:
     rows += _pair("state", f"{state.get(word, word)}{why}{read}", width, tone)
     rows += _section("HOLDS", _traits(found.traits), width)
     rows += _section("SOURCE", _sources(found), width)
-    elsewhere = [("also named", f"{n.library}: {n.path.display}") for n in found.names]
-    elsewhere += [("same bytes", f"{c.library}: {c.path.display}") for c in found.copies]
-    if found.copies_total > len(found.copies):
-        elsewhere.append(("", f"{plural(found.copies_total, 'file')} with the same bytes in all"))
-    elsewhere += [
-        (f"same {c.by}", f"{c.remote.rstrip('/')}/{c.path.display}".replace(":/", ":"))
-        for c in found.remotes
-    ]
-    rows += _section("COPIES", elsewhere or [("", "none is known")], width)
+    rows += _section("COPIES", elsewhere(found) or [("", "none is known")], width)
     past = [
         (_moment(one.at)[:10], " ".join(filter(None, (one.what, one.path.display, one.note))))
         for one in found.history
     ]
     rows += _section("HISTORY", past or [("", "nothing happened since it was first seen")], width)
-    hashes = [
-        ("BLAKE3", asset.blake3 or ("none" if found.damage else "not yet")),
-        *found.hashes.items(),
-    ]
-    rows += _section("HASHES", hashes, width)
+    return rows + _hashes(found, width)
+
+
+def elsewhere(found: AssetDetail) -> list[tuple[str, str]]:
+    """Its other names and its copies. Of a damaged file a copy that is right is the good one."""
+    told = [("also named", f"{n.library}: {n.path.display}") for n in found.names]
+    for copy in found.copies:
+        where = f"{copy.library}: {copy.path.display}"
+        read = f"read whole {_moment(copy.checked_at)}" if copy.checked_at else "not read again yet"
+        good = ("good copy", f"{where} ({read})")
+        told.append(good if found.damage else ("same bytes", where))
+    if found.copies_total > len(found.copies):
+        told.append(("", f"{plural(found.copies_total, 'file')} in all with the same bytes"))
+    for held in found.remotes:
+        where = f"{held.remote.rstrip('/')}/{held.path.display}".replace(":/", ":")
+        good = ("good copy", f"{where} (by {held.by}, listed {_moment(held.at)})")
+        told.append(good if found.damage else (f"same {held.by}", where))
+    if found.held and not found.copies and not found.remotes:
+        told.append(("", "no other file with the bytes that it should have is known"))
+    damaged = "damaged too" if found.damage else "damaged"
+    return told + [(damaged, f"{c.library}: {c.path.display}") for c in found.damaged_copies]
+
+
+def _hashes(found: AssetDetail, width: int) -> list[Row]:
+    """Of a damaged file those that it should have, and what was read instead."""
+    blake3 = found.held or found.asset.blake3 or ("none" if found.damage else "not yet")
+    title = "HASHES that it should have" if found.held else "HASHES"
+    rows = _section(title, [("BLAKE3", blake3), *found.hashes.items()], width)
+    if found.found:
+        rows += _pair("✗ BLAKE3", f"{found.found} was read instead", width, "bad", "bad")
     return rows
 
 

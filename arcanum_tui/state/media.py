@@ -38,12 +38,14 @@ PAGE = 500
 
 def library_row(library: Library, gauge: Gauge | None, state: State, now: datetime) -> Row:
     """A library, its numbers and its limit."""
-    word, tone = LIBRARY_STATES.get(library.state, UNKNOWN_STATE)
+    word, tone = _state(library)
     watch, watch_tone = WATCH_STATES.get(library.watch, UNKNOWN_STATE)
     scanned = (
         f"scanned {ago(library.last_scan_at, now)} ago" if library.last_scan_at else "never scanned"
     )
-    notes = [library.note] if library.note else []
+    notes = [f"✗ {number(library.damaged)} damaged"] if library.damaged else []
+    if library.note:
+        notes.append(library.note)
     if waiting := library.pending - library.unread:
         notes.append(f"{number(waiting)} to hash")
     if library.unreadable:
@@ -57,6 +59,15 @@ def library_row(library: Library, gauge: Gauge | None, state: State, now: dateti
         ),
         library.name,
     )  # fmt: skip
+
+
+def _state(library: Library) -> tuple[str, Tone]:
+    """How a library is: only one in which nothing is wrong, or unread, is simply well."""
+    if library.state == "ok" and library.damaged:
+        return "✗ damaged", "bad"
+    if library.state == "ok" and library.unreadable:
+        return "! in part", "warn"
+    return LIBRARY_STATES.get(library.state, UNKNOWN_STATE)
 
 
 def limit(gauge: Gauge | None) -> Piece:

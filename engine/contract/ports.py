@@ -339,7 +339,8 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One line under "needs you" or "broken or unknown". ``link`` names where a key should lead."""
+    """One line under "needs you" or "broken or unknown". ``link`` names where a key should lead:
+    a screen and a thing there, of a library also what is damaged in it (``media/films/damaged``)."""
 
     severity: Severity
     subject: str

@@ -47,7 +47,7 @@ def integrity_concerns(library: Library) -> list[Concern]:
     if library.damaged:
         files = "1 file is" if library.damaged == 1 else f"{library.damaged:,} files are"
         text = f"{files} damaged: arcanum media damaged {library.name}"
-        found.append(Concern(Severity.BROKEN, library.name, text, link=link))
+        found.append(Concern(Severity.BROKEN, library.name, text, link=f"{link}/damaged"))
     if library.drift:
         changes = "1 change was" if library.drift == 1 else f"{library.drift:,} changes were"
         text = f"{changes} noticed by no event, only by reading everything again"

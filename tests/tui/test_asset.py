@@ -1,0 +1,98 @@
+"""One file, closely: what is said of its copies, its hashes and its past."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from arcanum_tui.state.asset import details
+from arcanum_tui.state.media import library_row
+from arcanum_tui.state.model import State
+from engine.contract import media
+from engine.contract.base import PathRef
+from engine.contract.engine import ConcernLine
+from engine.contract.integrity import RemoteCopy
+from engine.contract.traits import AssetDetail, Elsewhere, ShowAsset
+from tests.fakes.fake_world import NOW, World
+from tests.fakes.sample import lived_in
+from tests.tui.desk import desk
+
+
+async def detail(**changes: Any) -> AssetDetail:
+    found = await lived_in().shelves.show(ShowAsset(id=1))
+    return found.model_copy(update=changes)
+
+
+def lines(found: AssetDetail, width: int = 140) -> list[str]:
+    """The cells of each row that are not empty."""
+    rows = details(found, width)
+    return [" | ".join(piece.text for piece in row.cells if piece.text) for row in rows]
+
+
+def copy(path: str) -> Elsewhere:
+    return Elsewhere(id=9, library="attic", path=PathRef.of(path), checked_at=NOW)
+
+
+async def test_copies_of_a_sound_file_have_the_same_bytes_and_a_damaged_one_is_said() -> None:
+    told = lines(await detail(copies=(copy("old.mkv"),), damaged_copies=(copy("bad.mkv"),)))
+    assert "same bytes | attic: old.mkv" in told
+    assert "damaged | attic: bad.mkv" in told
+    assert "HASHES" in told
+
+
+async def test_of_a_damaged_file_the_good_copies_are_called_so_and_the_rotten_hash_is_marked() -> (
+    None
+):
+    remote = RemoteCopy(remote="nas:", path=PathRef.of("b/x"), by="md5", at=NOW)
+    found = await detail(
+        damage="rotten", reason="its BLAKE3 is now bad", held="ab" * 32, found="cd" * 32,
+        copies=(copy("old.mkv"),), damaged_copies=(copy("bad.mkv"),), remotes=(remote,),
+    )  # fmt: skip
+    told = lines(found)
+    at = f"{NOW.astimezone():%Y-%m-%d %H:%M}"
+    assert f"good copy | attic: old.mkv (read whole {at})" in told
+    assert f"good copy | nas:b/x (by md5, listed {at})" in told
+    assert "damaged too | attic: bad.mkv" in told
+    assert not [line for line in told if "same" in line]
+    hashes = told[told.index("HASHES that it should have") :]
+    assert hashes[1] == f"BLAKE3 | {'ab' * 32}"
+    assert hashes[-1] == f"✗ BLAKE3 | {'cd' * 32} was read instead"
+    [marked] = [row for row in details(found, 140) if row.cells[0].text == "✗ BLAKE3"]
+    assert {piece.tone for piece in marked.cells} == {"bad"}
+
+
+async def test_no_good_copy_is_said_to_be_none() -> None:
+    told = lines(await detail(damage="rotten", held="ab" * 32, found="cd" * 32, copies=()))
+    assert "no other file with the bytes that it should have is known" in told
+
+
+def test_a_library_with_damaged_or_unread_files_is_not_simply_well() -> None:
+    world = World()
+    world.set_library("films", 9, 9)
+    films = world.libraries["films"]
+    row = library_row(films, None, State(), NOW)
+    assert (row.cells[1].text, row.cells[1].tone) == ("✓ ok", "ok")
+    row = library_row(films.model_copy(update={"damaged": 2}), None, State(), NOW)
+    assert (row.cells[1].text, row.cells[1].tone) == ("✗ damaged", "bad")
+    assert "✗ 2 damaged" in row.cells[-1].text
+    row = library_row(films.model_copy(update={"unreadable": 2}), None, State(), NOW)
+    assert (row.cells[1].text, row.cells[1].tone) == ("! in part", "warn")
+
+
+async def test_enter_on_damage_in_the_overview_lists_what_is_damaged() -> None:
+    world = lived_in()
+    concern = ConcernLine(
+        severity="broken", subject="series", text="1 file is damaged", machine="nas",
+        since=NOW - timedelta(hours=1), link="media/series/damaged",
+    )  # fmt: skip
+    world.concerns = [concern]
+    async with desk(world) as it:
+        await it.sees("1 file is damaged")
+        it.app.screen.query_one("#broken").focus()
+        await it.press("enter")
+        await it.sees("FILES  series", "damaged", "film-000007.mkv", "✗ damaged")
+        request = it.engine.requests(media.LIST)[-1]
+        assert (request.library, request.state) == ("series", ("damaged", "unreadable"))
+        assert it.app.screen.focused is it.app.screen.query_one("#files")
+        await it.answer("escape")
+        await it.sees("film-000001.mkv")
