@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,7 @@ from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
+from engine.contract.holding import Inode
 from engine.contract.memories import RecallHit
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.model import ModelInfo
@@ -192,6 +193,11 @@ class Catalogue(Protocol):
         """One file with its digests; None where none is catalogued at that relative path."""
         ...
 
+    async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
+        """Those of these BLAKE3 (hex) that another catalogued file has, which can be reached and
+        is not known as damaged. Names of the inodes ``without`` are none."""
+        ...
+
     async def describe(self, library: str, path: bytes) -> Described:
         """What is known of one file, and its words. Raises NotFound."""
         ...
@@ -340,7 +346,7 @@ class Severity(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Concern:
     """One line under "needs you" or "broken or unknown". ``link`` names where a key should lead:
-    a screen and a thing there, of a library also what is damaged in it (``media/films/damaged``)."""
+    a screen and a thing there; ``media/films/damaged``: what is damaged of a library."""
 
     severity: Severity
     subject: str

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from engine.contract import assets, media
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.errors import Invalid, NotFound, Unavailable
-from engine.contract.holding import Holders
+from engine.contract.holding import Holders, Inode
 from engine.contract.origins import Origins
 from engine.contract.ports import (
     Catalogue,
@@ -23,6 +23,7 @@ from engine.contract.ports import (
 )
 from engine.ground import Ground
 from engine.media.catalogue import Files, Stored
+from engine.media.copied import copied
 from engine.media.describe import describe
 from engine.media.duplicates.desk import Duplicates
 from engine.media.duplicates.exporting import Exporting
@@ -277,6 +278,14 @@ class MediaRoom:
 
     async def file(self, library: str, path: bytes) -> CatalogueFile | None:
         return await self._pages.file(self._indexer(library).shelf.stored.id, path)
+
+    async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
+        there = [
+            id_
+            for id_, library in self._by_id().items()
+            if library.state not in {"missing", "unreadable"}
+        ]
+        return await copied(self._ground.catalogue, hashes, without, there)
 
     async def describe(self, library: str, path: bytes) -> Described:
         stored = self._indexer(library).shelf.stored

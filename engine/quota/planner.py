@@ -205,6 +205,11 @@ class Planner:
         stay = await self._holders.held_in(plan.library, newest, _STAY_TOLD)
         return words.Seeding(stay, self._holders.clients())
 
+    async def copied(self, items: Sequence[Item]) -> words.Copied:
+        """Which of these have other copies, that stay."""
+        hashes = {item.blake3 for item in items if item.blake3 is not None}
+        return await self._catalogue.copied(hashes, await asyncio.to_thread(_inodes, items))
+
     async def _store(
         self, world: World, root: tuple[int, int], items: list[Item], moves: int
     ) -> tuple[PlanRow, list[Item]]:

@@ -66,7 +66,8 @@ class QuotaRoom:
     async def _plan(self, request: LibraryName, _call: Call) -> quota.Plan:
         plan, items = await self._planner.make(request.library)
         seeding = await self._planner.seeding(plan, items)
-        return await asyncio.to_thread(words.plan, plan, items, seeding)
+        copied = await self._planner.copied(items)
+        return await asyncio.to_thread(words.plan, plan, items, seeding, copied)
 
     async def _show_trash(self, _request: Empty, _call: Call) -> quota.Trash:
         return await self._trash.show()

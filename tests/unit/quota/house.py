@@ -125,6 +125,10 @@ class DiskCatalogue:
     async def wanted(self, files: Iterable[GoneFile]) -> Wanted:
         return Wanted()
 
+    async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
+        """Nothing is hashed here."""
+        return set()
+
     def clients(self) -> tuple[TorrentClient, ...]:
         return self.torrent_clients
 
