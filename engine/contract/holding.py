@@ -1,4 +1,4 @@
-"""Ports: what other rooms ask of torrent clients, by way of the media room."""
+"""Ports: who else has, or wants, files that would move; asked of the media room."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ class Wanted:
     by: Mapping[Inode, str] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
     unasked: tuple[tuple[str, str], ...] = ()
+
+
+class Copies(Protocol):
+    """What else the catalogue knows of the bytes that some files have."""
+
+    async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
+        """Those of these BLAKE3 (hex) that another catalogued file has, which can be reached and
+        is not known as damaged. Names of the inodes ``without`` are none."""
+        ...
 
 
 class Holders(Protocol):

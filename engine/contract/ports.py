@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,6 @@ from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
-from engine.contract.holding import Inode
 from engine.contract.memories import RecallHit
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.model import ModelInfo
@@ -191,11 +190,6 @@ class Catalogue(Protocol):
 
     async def file(self, library: str, path: bytes) -> CatalogueFile | None:
         """One file with its digests; None where none is catalogued at that relative path."""
-        ...
-
-    async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
-        """Those of these BLAKE3 (hex) that another catalogued file has, which can be reached and
-        is not known as damaged. Names of the inodes ``without`` are none."""
         ...
 
     async def describe(self, library: str, path: bytes) -> Described:

@@ -10,7 +10,7 @@ from engine.contract import assets, media
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.errors import Invalid, NotFound, Unavailable
-from engine.contract.holding import Holders, Inode
+from engine.contract.holding import Copies, Holders, Inode
 from engine.contract.origins import Origins
 from engine.contract.ports import (
     Catalogue,
@@ -124,6 +124,7 @@ class MediaRoom:
         Exporting(self._duplicates.page, self._gallery.page).start(door)
         await self._sources.start(door)
         self._ground.provide(Catalogue, self)  # type: ignore[type-abstract]
+        self._ground.provide(Copies, self)  # type: ignore[type-abstract]
         holders = self._sources.holders(lambda name: self._indexer(name).shelf.stored.id)
         self._ground.provide(Holders, holders)  # type: ignore[type-abstract]
         origins = self._sources.origins(lambda name: self._indexer(name).shelf.stored.id)

@@ -10,8 +10,8 @@ from engine.contract.approvals import ApprovalState, Outcome
 from engine.contract.base import Json
 from engine.contract.call import Call
 from engine.contract.errors import Refused, Unavailable
-from engine.contract.holding import GoneFile, Holders, Wanted
-from engine.contract.ports import Catalogue, Draft, Execution, StoredPlan
+from engine.contract.holding import Copies, GoneFile, Holders, Wanted
+from engine.contract.ports import Draft, Execution, StoredPlan
 from engine.contract.quota import PlanId
 from engine.ground import Ground
 from engine.quota import moves, words
@@ -54,11 +54,11 @@ class PurgeActs:
     async def _copied(self, items: Sequence[Item]) -> words.Copied | None:
         """None where nobody is there who could tell."""
         try:
-            catalogue = self._ground.use(Catalogue)  # type: ignore[type-abstract]
+            copies = self._ground.use(Copies)  # type: ignore[type-abstract]
         except Unavailable:
             return None
         hashes = {item.blake3 for item in items if item.blake3 is not None}
-        return await catalogue.copied(hashes, {item.inode for item in items})
+        return await copies.copied(hashes, {item.inode for item in items})
 
     async def _wanted(self, row: PlanRow, items: Sequence[Item]) -> Wanted:
         """What torrents would find again if it were brought back, where there is a client."""
