@@ -119,7 +119,8 @@ def folder(found: Folder, library: str, width: int) -> list[Row]:
     if found.files is None or found.bytes is None:
         return rows
     rows += _pair("files", number(found.files), width)
-    return rows + _pair("size", f"{size(found.bytes)} ({number(found.bytes)} bytes)", width)
+    told = f"{size(found.bytes)} ({number(found.bytes)} bytes), each hardlinked file once"
+    return rows + _pair("size", told, width)
 
 
 def copies(group: DuplicateGroup, width: int) -> list[Row]:
