@@ -27,6 +27,7 @@ def show_asset(found: AssetDetail, terminal: Terminal) -> None:
         ("BLAKE3", found.held or asset.blake3 or ("none" if found.damage else "not yet")),
         *((kind, digest) for kind, digest in found.hashes.items()),
         ("read whole", _moment(found.checked_at) if found.checked_at else ""),
+        ("unreachable", _unreachable(found)),
         ("damage", ": ".join(filter(None, (found.damage, found.reason)))),
     ]
     for source in found.sources:
@@ -39,6 +40,14 @@ def show_asset(found: AssetDetail, terminal: Terminal) -> None:
     for name, told in lines:
         if told:
             terminal.line(f"{name:<12}{told}")
+
+
+def _unreachable(found: AssetDetail) -> str:
+    away = found.unreachable
+    if away is None:
+        return ""
+    why = f"{away.place.display} since {_moment(away.since)} ({away.why})"
+    return f"{why}; last seen {_moment(away.seen_at)}"
 
 
 def _traits(traits: Traits) -> list[tuple[str, str]]:

@@ -56,6 +56,8 @@ def _table(found: AssetPage, terminal: Terminal) -> None:
 
 
 def _state(asset: ListedAsset) -> str:
+    if asset.unreachable and asset.damage != "rotten":
+        return "? unreachable"
     if asset.damage:
         return f"! {asset.damage}"
     return asset.blake3[:12] if asset.blake3 else "not yet"

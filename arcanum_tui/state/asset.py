@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from arcanum_tui.state.grid import NOTHING, Column, Piece, Row, Tone, wrap
 from arcanum_tui.state.groups import place
 from arcanum_tui.state.media import STATES
-from arcanum_tui.state.text import number, plural, size
+from arcanum_tui.state.text import minute, number, plural, size
 
 if TYPE_CHECKING:
     from engine.contract.copies import DuplicateGroup, NearGroup, NearPicture
@@ -28,37 +27,52 @@ def details(found: AssetDetail, width: int) -> list[Row]:
     asset = found.asset
     word, tone = STATES[found.damage or ("sound" if asset.blake3 else "pending")]
     state = {"✓": "✓ sound", "○ not yet": "○ not hashed yet", "! no read": "! unreadable"}
-    read = f", read whole {_moment(found.checked_at)}" if found.checked_at else ""
+    read = f", read whole {minute(found.checked_at)}" if found.checked_at else ""
     rows = [*_pair("path", asset.path.display, width), *_pair("library", found.library, width)]
     rows += _pair("size", f"{size(asset.size)} ({number(asset.size)} bytes)", width)
-    rows += _pair("modified", _moment(asset.modified_at), width)
-    rows += _pair("first seen", _moment(found.first_seen_at), width)
+    rows += _pair("modified", minute(asset.modified_at), width)
+    rows += _pair("first seen", minute(found.first_seen_at), width)
     why = f": {found.reason}" if found.reason else ""
-    rows += _pair("state", f"{state.get(word, word)}{why}{read}", width, tone)
+    rows += _unreachable(found, width)
+    told = f"{state.get(word, word)}{why}{read}"
+    if found.unreachable:
+        rows += _pair("was", told, width, tone if found.damage else "muted")
+    else:
+        rows += _pair("state", told, width, tone)
     rows += _section("HOLDS", _traits(found.traits), width)
     rows += _section("SOURCE", _sources(found), width)
     rows += _section("COPIES", elsewhere(found) or [("", "none is known")], width)
     past = [
-        (_moment(one.at)[:10], " ".join(filter(None, (one.what, one.path.display, one.note))))
+        (minute(one.at)[:10], " ".join(filter(None, (one.what, one.path.display, one.note))))
         for one in found.history
     ]
     rows += _section("HISTORY", past or [("", "nothing happened since it was first seen")], width)
     return rows + _hashes(found, width)
 
 
+def _unreachable(found: AssetDetail, width: int) -> list[Row]:
+    """That nobody can say how it is now, and what to look at."""
+    if (away := found.unreachable) is None:
+        return []
+    told = f"? unreachable since {minute(away.since)}: {away.place.display} ({away.why})"
+    rows = _pair("state", told, width, "unknown")
+    return rows + _pair("last seen", minute(away.seen_at), width)
+
+
 def elsewhere(found: AssetDetail) -> list[tuple[str, str]]:
     """Its other names and its copies. Of a damaged file a copy that is right is the good one."""
     told = [("also named", f"{n.library}: {n.path.display}") for n in found.names]
     for copy in found.copies:
-        where = f"{copy.library}: {copy.path.display}"
-        read = f"read whole {_moment(copy.checked_at)}" if copy.checked_at else "not read again yet"
+        away = ", unreachable now" * copy.unreachable
+        where = f"{copy.library}: {copy.path.display}{away}"
+        read = f"read whole {minute(copy.checked_at)}" if copy.checked_at else "not read again yet"
         good = ("good copy", f"{where} ({read})")
         told.append(good if found.damage else ("same bytes", where))
     if found.copies_total > len(found.copies):
         told.append(("", f"{plural(found.copies_total, 'file')} in all with the same bytes"))
     for held in found.remotes:
         where = f"{held.remote.rstrip('/')}/{held.path.display}".replace(":/", ":")
-        good = ("good copy", f"{where} (by {held.by}, listed {_moment(held.at)})")
+        good = ("good copy", f"{where} (by {held.by}, listed {minute(held.at)})")
         told.append(good if found.damage else (f"same {held.by}", where))
     if found.held and not found.copies and not found.remotes:
         told.append(("", "no other file with the bytes that it should have is known"))
@@ -82,7 +96,7 @@ def _sources(found: AssetDetail) -> list[tuple[str, str]]:
         where = " ← ".join(filter(None, (source.origin, source.referrer)))
         said = where or ", ".join(source.evidence.values())
         told.append((source.kind, f"{said} ({source.confidence:.0%})".strip()))
-    return told or [("", f"not known: it appeared {_moment(found.first_seen_at)}")]
+    return told or [("", f"not known: it appeared {minute(found.first_seen_at)}")]
 
 
 def _traits(traits: Traits | None) -> list[tuple[str, str]]:
@@ -95,7 +109,7 @@ def _traits(traits: Traits | None) -> list[tuple[str, str]]:
         ("length", length(traits.duration_ms)),
         ("container", traits.container),
         ("codecs", traits.codecs),
-        ("taken", _moment(traits.taken_at) if traits.taken_at else ""),
+        ("taken", minute(traits.taken_at) if traits.taken_at else ""),
         ("camera", traits.camera),
         ("place", place),
         *((name.replace("_", " "), told) for name, told in traits.details.items()),
@@ -156,7 +170,7 @@ def alike(group: NearGroup, width: int) -> list[Row]:
 
 
 def _picture(picture: NearPicture) -> str:
-    taken = f"taken {_moment(picture.taken_at)}" if picture.taken_at else ""
+    taken = f"taken {minute(picture.taken_at)}" if picture.taken_at else ""
     pixels = f"{picture.width} × {picture.height}" if picture.width else ""
     copies = f"in {number(picture.copies)} copies" if picture.copies > 1 else ""
     return " · ".join(filter(None, (pixels, size(picture.size), taken, copies)))
@@ -178,7 +192,3 @@ def _pair(
     first, *others = wrap(told.replace("\n", " "), max(8, width - LABEL - 2))
     rows = [Row((Piece(name, name_tone), Piece(first, tone)))]
     return rows + [Row((NOTHING, Piece(line, tone))) for line in others]
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M}"

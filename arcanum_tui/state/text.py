@@ -78,6 +78,11 @@ def moment(at: datetime, now: datetime) -> str:
     return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%d %b %H:%M}"
 
 
+def minute(at: datetime) -> str:
+    """The date and the clock, here."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"
+
+
 def percent(part: float, whole: float) -> float:
     """``part`` of ``whole`` in percent; 0 where there is no whole."""
     return 100.0 * part / whole if whole else 0.0

@@ -61,12 +61,24 @@ class ShowAsset(Wire):
 
 class Elsewhere(Wire):
     """Another name of a file, or another file with its bytes. ``path`` is relative to its library,
-    ``checked_at``: when it was last read whole and was right."""
+    ``checked_at``: when it was last read whole and was right. ``unreachable``: not to be reached
+    now."""
 
     id: int
     library: str
     path: PathRef
     checked_at: datetime | None = None
+    unreachable: bool = False
+
+
+class OutOfReach(Wire):
+    """The place for which a file cannot be looked at: a folder, or the root of its library (whole
+    paths). ``seen_at``: when the file last was looked at."""
+
+    place: PathRef
+    why: str
+    since: datetime
+    seen_at: datetime
 
 
 class AssetDetail(Wire):
@@ -78,6 +90,7 @@ class AssetDetail(Wire):
     ``remotes``: files there with these bytes, as far as inventories tell.
     ``reason``: why it is rotten, or cannot be read. ``held``: the BLAKE3 that a damaged file should
     have, ``found``: the one of what was read in a rotten one instead.
+    ``unreachable``: that it cannot be looked at now, so what is told is of before.
     ``sources``: the most telling first. ``history``: the newest first.
     """
 
@@ -87,6 +100,7 @@ class AssetDetail(Wire):
     checked_at: datetime | None
     damage: Damage | None
     reason: str = ""
+    unreachable: OutOfReach | None = None
     held: str | None = None
     found: str | None = None
     traits: Traits | None

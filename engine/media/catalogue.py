@@ -92,7 +92,7 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """What the catalogue holds of one library. Sizes in bytes. ``unread``: of the ``unreadable``,
-    files that are known."""
+    files that are known. ``since``: it is away since then."""
 
     state: str = "ok"
     note: str = ""
@@ -106,6 +106,7 @@ class Numbers:
     scanned_at: datetime | None = None
     changed_at: datetime | None = None
     root: tuple[int, int] | None = None
+    since: datetime | None = None
 
 
 def fold(path: bytes) -> str:
@@ -205,6 +206,7 @@ class Files:
             scanned_at=row["scanned_at"] and datetime.fromisoformat(row["scanned_at"]),
             changed_at=row["changed_at"] and datetime.fromisoformat(row["changed_at"]),
             root=None if row["dev"] is None else (row["dev"], row["ino"]),
+            since=row["since"] and datetime.fromisoformat(row["since"]),
         )
 
     async def put_root(self, library: int, old: tuple[int, int] | None, dev: int, ino: int) -> None:
@@ -235,9 +237,10 @@ class Files:
 
         async def work(tx: Transaction) -> None:
             await tx.execute(
-                "UPDATE library SET state = ?, note = ?, unreadable = coalesce(?, unreadable),"
-                " scanned_at = coalesce(?, scanned_at) WHERE id = ?",
-                (state, note, unreadable, now().isoformat() if looked else None, library),
+                "UPDATE library SET since = iif(?1 = 'ok', NULL, coalesce(since, ?2)), state = ?1,"
+                " note = ?3, unreadable = coalesce(?4, unreadable),"
+                " scanned_at = iif(?5, ?2, scanned_at) WHERE id = ?6",
+                (state, now().isoformat(), note, unreadable, looked, library),
             )
 
         await self._db.write(work)

@@ -283,6 +283,8 @@ class Indexer:
             tally = await self._reader.look(paths, self._paced(pace), hashing=hashing)
         except Lost as lost:
             raise await self.away(lost) from lost
+        if paths is not None:
+            await self.shelf.put_unseen(paths, tally)
         if tally.came:
             self._came()
         return tally

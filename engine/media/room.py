@@ -19,7 +19,6 @@ from engine.contract.ports import (
     Described,
     JobControl,
     MediaCounts,
-    Severity,
 )
 from engine.ground import Ground
 from engine.media.catalogue import Files, Stored
@@ -40,12 +39,13 @@ from engine.media.paging import Pages
 from engine.media.places import Places
 from engine.media.process import STALL_S
 from engine.media.report.counting import Counting
-from engine.media.shelf import Shelf
+from engine.media.shelf import Shelf, shelf_concerns
 from engine.media.source.desk import SourceDesk
 from engine.media.survey.records import Records
 from engine.media.survey.showing import Showing
 from engine.media.survey.surveyor import Surveyor
 from engine.media.timing import Timing
+from engine.media.unseen import Place, Unseen
 from engine.media.watch import Watchers
 from engine.store import Transaction
 
@@ -98,7 +98,11 @@ class MediaRoom:
         )
         self._surveyor = Surveyor(self._records, busy=self._is_busy, told=self._surveyed)
         self._showing = Showing(
-            ground.catalogue, self._stored, self._surveyor.look, self._integrity.outside.sure
+            ground.catalogue,
+            self._stored,
+            self._surveyor.look,
+            self._integrity.outside.sure,
+            self._out_of_reach,
         )
         self._sources = SourceDesk(ground.catalogue, self._stored, self._surveyor.look, settings)
         self._duplicates = Duplicates(
@@ -148,7 +152,10 @@ class MediaRoom:
     async def _open(self, library: Stored, root: tuple[int, int] | None = None) -> Indexer:
         """``root``: which folder its root is, where that is known."""
         await self._places.make_room(library, root)
-        shelf = Shelf(library, self._files, self._ground.machine, self._publish)
+        unseen = Unseen(self._ground.catalogue, library.id)
+        await unseen.load()
+        machine, publish = self._ground.machine, self._publish
+        shelf = Shelf(library, self._files, machine, publish, unseen=unseen)
         await shelf.refresh()
         metrics = self._ground.metrics
 
@@ -204,6 +211,11 @@ class MediaRoom:
         """A file left one library for another: the numbers of both moved."""
         for indexer in self._indexers.values():
             indexer.shelf.touch()
+
+    def _out_of_reach(self, library: int, path: bytes) -> Place | None:
+        shelves = (indexer.shelf for indexer in self._indexers.values())
+        shelf = next((shelf for shelf in shelves if shelf.stored.id == library), None)
+        return None if shelf is None else shelf.out_of_reach(path)
 
     def _by_id(self) -> dict[int, assets.Library]:
         shelves = (indexer.shelf for indexer in self._indexers.values())
@@ -281,11 +293,8 @@ class MediaRoom:
         return await self._pages.file(self._indexer(library).shelf.stored.id, path)
 
     async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
-        there = [
-            id_
-            for id_, library in self._by_id().items()
-            if library.state not in {"missing", "unreadable"}
-        ]
+        shelves = (indexer.shelf for indexer in self._indexers.values())
+        there = [shelf.stored.id for shelf in shelves if shelf.numbers.state == "ok"]
         return await copied(self._ground.catalogue, hashes, without, there)
 
     async def describe(self, library: str, path: bytes) -> Described:
@@ -317,15 +326,5 @@ class MediaRoom:
     async def _concerns(self) -> Sequence[Concern]:
         found = []
         for _name, indexer in sorted(self._indexers.items()):
-            library = indexer.shelf.library
-            severity = None
-            away = library.state in {"missing", "unreadable"}
-            if away or library.watch == "failed" or indexer.shelf.trouble:
-                severity = Severity.BROKEN
-            elif library.unreadable:
-                severity = Severity.UNKNOWN
-            if severity is not None:
-                text = library.note or library.state
-                found.append(Concern(severity, library.name, text, link=f"media/{library.name}"))
-            found += integrity_concerns(library)
+            found += [*shelf_concerns(indexer.shelf), *integrity_concerns(indexer.shelf.library)]
         return [*found, *self._sources.concerns()]

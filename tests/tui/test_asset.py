@@ -6,15 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 from arcanum_tui.state.asset import details
-from arcanum_tui.state.media import library_row
+from arcanum_tui.state.grid import Piece
+from arcanum_tui.state.media import asset_row, library_row
 from arcanum_tui.state.model import State
 from engine.contract import media
 from engine.contract.base import PathRef
 from engine.contract.engine import ConcernLine
 from engine.contract.integrity import RemoteCopy
-from engine.contract.traits import AssetDetail, Elsewhere, ShowAsset
+from engine.contract.traits import AssetDetail, Elsewhere, OutOfReach, ShowAsset
 from tests.fakes.fake_world import NOW, World
-from tests.fakes.sample import lived_in
+from tests.fakes.sample import GB, lived_in
 from tests.tui.desk import desk
 
 
@@ -96,3 +97,46 @@ async def test_enter_on_damage_in_the_overview_lists_what_is_damaged() -> None:
         assert it.app.screen.focused is it.app.screen.query_one("#files")
         await it.answer("escape")
         await it.sees("film-000001.mkv")
+
+
+async def test_what_cannot_be_reached_is_never_shown_as_sound() -> None:
+    seen = NOW - timedelta(days=3)
+    at, last = f"{NOW.astimezone():%Y-%m-%d %H:%M}", f"{seen.astimezone():%Y-%m-%d %H:%M}"
+    asset = lived_in().shelves.asset("films", 1)
+    row = asset_row(asset, everywhere=False, sort="path", below="")
+    assert row.cells[3] == Piece("✓", "ok")
+    away = asset.model_copy(update={"unreachable": "Permission denied", "seen_at": seen})
+    row = asset_row(away, everywhere=False, sort="path", below="")
+    assert row.cells[3] == Piece("? unreachable", "unknown")
+    assert row.cells[5].text.endswith(f" (last seen {last})")
+    rotten = away.model_copy(update={"damage": "rotten"})
+    assert asset_row(rotten, everywhere=False, sort="path", below="").cells[3].tone == "bad"
+
+    place = OutOfReach(place=PathRef.of("/srv/films"), why="gone", since=NOW, seen_at=seen)
+    found = await detail(unreachable=place)
+    told = lines(found)
+    assert f"state | ? unreachable since {at}: /srv/films (gone)" in told
+    assert f"last seen | {last}" in told
+    assert not [row for row in details(found, 140) if {"ok"} & {cell.tone for cell in row.cells}]
+    told = lines(await detail(copies=(copy("a").model_copy(update={"unreachable": True}),)))
+    assert "same bytes | attic: a, unreachable now" in told
+
+
+def test_a_library_that_is_away_says_since_when_and_one_in_part_is_not_well() -> None:
+    world = World()
+    world.set_library("films", 9, 9, state="missing", since=NOW)
+    row = library_row(world.libraries["films"], None, State(), NOW)
+    assert row.cells[1].tone == "bad"
+    assert f"since {NOW.astimezone():%Y-%m-%d %H:%M}" in row.cells[-1].text
+    world.set_library("films", 9, 9, state="ok", since=None, unseen=1)
+    row = library_row(world.libraries["films"], None, State(), NOW)
+    assert (row.cells[1].text, row.cells[1].tone) == ("! in part", "warn")
+
+
+async def test_the_list_is_read_again_when_what_can_be_reached_is_other() -> None:
+    async with desk() as it:
+        await it.press("3")
+        await it.sees("FILES  films")
+        read = len(it.engine.requests(media.LIST))
+        it.world.set_library("films", 1_412, 1_090 * GB, unseen=1)
+        await it.until(lambda: len(it.engine.requests(media.LIST)) > read)

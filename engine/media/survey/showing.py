@@ -10,13 +10,14 @@ from engine.contract.base import PathRef
 from engine.contract.call import Call
 from engine.contract.errors import Invalid, NotFound
 from engine.contract.integrity import Happening, RemoteCopy
-from engine.contract.traits import AssetDetail, Elsewhere, ShowAsset, Traits
+from engine.contract.traits import AssetDetail, Elsewhere, OutOfReach, ShowAsset, Traits
 from engine.media.catalogue import Stored
 from engine.media.integrity.record import damage_of
 from engine.media.paging import asset_of, when
 from engine.media.source.asking import Sources
 from engine.media.survey.process import Target
 from engine.media.survey.records import target_of
+from engine.media.unseen import Place
 from engine.store import Database
 
 _MOST = 50
@@ -40,7 +41,8 @@ ORDER BY id DESC LIMIT 1
 
 class Showing:
     """``libraries``: those that there are, by id. ``look``: looks into a file now. ``remotes``:
-    those that have a file's bytes, by its id, BLAKE3, size and path."""
+    those that have a file's bytes, by its id, BLAKE3, size and path. ``out_of_reach``: by the id
+    of a library and a path in it."""
 
     def __init__(
         self,
@@ -48,16 +50,18 @@ class Showing:
         libraries: Callable[[], Mapping[int, Stored]],
         look: Callable[[Stored, Target], Awaitable[None]],
         remotes: Callable[[int, str | None, int, PathRef], Awaitable[tuple[RemoteCopy, ...]]],
+        out_of_reach: Callable[[int, bytes], Place | None],
     ) -> None:
         self._db, self._libraries, self._look = database, libraries, look
-        self._remotes = remotes
+        self._remotes, self._out_of_reach = remotes, out_of_reach
         self._sources = Sources(database, libraries, look)
 
     async def show(self, request: ShowAsset, _call: Call) -> AssetDetail:
         """Raises NotFound; Invalid where it is not said which file is meant."""
         row = await self._find(request)
         file, library = row["id"], self._libraries()[row["library"]]
-        if not row["surveyed"]:
+        away = self._out_of_reach(library.id, row["path"])
+        if not row["surveyed"] and away is None:
             await self._look(library, target_of(row))
         found = await self._db.read(_FOUND, (file,)) if row["damage"] else []
         held = found[0] if found and found[0]["blake3"] else row
@@ -74,6 +78,7 @@ class Showing:
             checked_at=when(row["checked_at"]) if row["checked_at"] is not None else None,
             damage=damage_of(row["damage"]),
             reason=_reason(row["damage"], found),
+            unreachable=away and _away(library, row, away),
             held=blake3 if row["damage"] else None,
             found=found[0]["note"] if row["damage"] == "rotten" and found else None,
             traits=await self._traits(file),
@@ -159,10 +164,21 @@ class Showing:
                 library=libraries[row["library"]].name,
                 path=PathRef.of(row["path"]),
                 checked_at=when(row["checked_at"]) if row["checked_at"] is not None else None,
+                unreachable=self._out_of_reach(row["library"], row["path"]) is not None,
             )
             for row in rows
             if row["library"] in libraries
         )
+
+
+def _away(library: Stored, row: Any, place: Place) -> OutOfReach:
+    seen = when(row["seen_at"])
+    return OutOfReach(
+        place=PathRef.of(library.root + b"/" + place.path if place.path else library.root),
+        why=place.why,
+        since=place.since,
+        seen_at=max(seen, place.seen_at or seen),
+    )
 
 
 def _reason(damage: str, found: Sequence[Any]) -> str:
