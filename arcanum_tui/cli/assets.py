@@ -9,6 +9,7 @@ from arcanum_tui.cli.arguments import Parser
 from arcanum_tui.cli.command import Command, Invocation, value
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.asset import elsewhere
+from arcanum_tui.state.past import past
 from arcanum_tui.state.text import number, size
 from engine.contract import media
 from engine.contract.base import PathRef
@@ -35,8 +36,7 @@ def show_asset(found: AssetDetail, terminal: Terminal) -> None:
         words = filter(None, (source.kind, told, f"({source.confidence:.0%})"))
         lines.append(("source", " ".join(words)))
     lines += [(name or "copies", told) for name, told in elsewhere(found)]
-    for one in found.history:
-        lines.append(("history", f"{_moment(one.at)} {one.what}: {one.path.display}"))
+    lines += [("history", f"{what}: {told}") for what, told in past(found)]
     for name, told in lines:
         if told:
             terminal.line(f"{name:<12}{told}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from arcanum_tui.state.grid import NOTHING, Column, Piece, Row, Tone, wrap
 from arcanum_tui.state.groups import place
 from arcanum_tui.state.media import STATES
+from arcanum_tui.state.past import past
 from arcanum_tui.state.text import minute, number, plural, size
 
 if TYPE_CHECKING:
@@ -42,11 +43,8 @@ def details(found: AssetDetail, width: int) -> list[Row]:
     rows += _section("HOLDS", _traits(found.traits), width)
     rows += _section("SOURCE", _sources(found), width)
     rows += _section("COPIES", elsewhere(found) or [("", "none is known")], width)
-    past = [
-        (minute(one.at)[:10], " ".join(filter(None, (one.what, one.path.display, one.note))))
-        for one in found.history
-    ]
-    rows += _section("HISTORY", past or [("", "nothing happened since it was first seen")], width)
+    happened = past(found) or [("", "nothing happened since it was first seen")]
+    rows += _section("HISTORY", happened, width)
     return rows + _hashes(found, width)
 
 

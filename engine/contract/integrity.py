@@ -177,6 +177,7 @@ class Happening(Wire):
     """``library`` and ``path`` say where the file was before, ``size`` and ``blake3`` what it held.
 
     ``note``: of a rotten file the BLAKE3 that was found, of an unreadable one the reason.
+    ``approval``: by the yes to which a file went to the trash, or by whose undo it came back.
     """
 
     id: int
@@ -188,6 +189,7 @@ class Happening(Wire):
     size: int
     blake3: str | None
     note: str
+    approval: int | None = None
 
 
 class FileNow(Wire):

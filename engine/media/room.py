@@ -42,7 +42,7 @@ from engine.media.report.counting import Counting
 from engine.media.shelf import Shelf, shelf_concerns
 from engine.media.source.desk import SourceDesk
 from engine.media.survey.records import Records
-from engine.media.survey.showing import Showing
+from engine.media.survey.showing import Others, Showing
 from engine.media.survey.surveyor import Surveyor
 from engine.media.timing import Timing
 from engine.media.unseen import Place, Unseen
@@ -101,8 +101,7 @@ class MediaRoom:
             ground.catalogue,
             self._stored,
             self._surveyor.look,
-            self._integrity.outside.sure,
-            self._out_of_reach,
+            Others(self._integrity.outside.sure, self._out_of_reach, self._integrity.deeds.named),
         )
         self._sources = SourceDesk(ground.catalogue, self._stored, self._surveyor.look, settings)
         self._duplicates = Duplicates(

@@ -108,7 +108,7 @@ class PruneActs:
                     summary=error.message,
                     problems=(error.hint,),
                 )
-            row = await self._begin(row, folder)
+            row = await self._begin(row, folder, plan.approval_id)
             report = Report()
             try:
                 stopped = await self._move(row, approved.items, report, run)
@@ -140,9 +140,9 @@ class PruneActs:
             undo=row.undo if done.files else None,
         )
 
-    async def _begin(self, row: PlanRow, folder: str) -> PlanRow:
+    async def _begin(self, row: PlanRow, folder: str, approval: int) -> PlanRow:
         try:
-            await self._book.begin(row, folder)
+            await self._book.begin(row, folder, approval)
         except ArcanumError:
             await asyncio.to_thread(drop, row, folder)
             raise

@@ -9,6 +9,7 @@ from engine.contract import quota
 from engine.contract.assets import LibraryName
 from engine.contract.base import Empty
 from engine.contract.call import Call
+from engine.contract.holding import TrashJournal
 from engine.contract.ports import Concern
 from engine.ground import Ground
 from engine.quota import words
@@ -44,6 +45,7 @@ class QuotaRoom:
         door.unary(quota.UNDO, self._undo)
         door.high(quota.PRUNE, self._acts)
         door.high(quota.PURGE, self._purges)
+        self._ground.provide(TrashJournal, self._book)  # type: ignore[type-abstract]
         self._ground.probes["quota"] = self._concerns
 
     async def stop(self) -> None:

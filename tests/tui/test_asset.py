@@ -12,7 +12,7 @@ from arcanum_tui.state.model import State
 from engine.contract import media
 from engine.contract.base import PathRef
 from engine.contract.engine import ConcernLine
-from engine.contract.integrity import RemoteCopy
+from engine.contract.integrity import Happening, RemoteCopy
 from engine.contract.traits import AssetDetail, Elsewhere, OutOfReach, ShowAsset
 from tests.fakes.fake_world import NOW, World
 from tests.fakes.sample import GB, lived_in
@@ -140,3 +140,48 @@ async def test_the_list_is_read_again_when_what_can_be_reached_is_other() -> Non
         read = len(it.engine.requests(media.LIST))
         it.world.set_library("films", 1_412, 1_090 * GB, unseen=1)
         await it.until(lambda: len(it.engine.requests(media.LIST)) > read)
+
+
+async def test_what_happened_says_when_what_changed_and_by_whose_yes() -> None:
+    found = await detail()
+    path = found.asset.path
+
+    def happened(what: str, hours: int, **values: Any) -> Happening:
+        fields: dict[str, Any] = {
+            "id": 1, "at": NOW - timedelta(hours=hours), "what": what, "library": found.library,
+            "path": path, "file": 1, "size": 10, "blake3": "aa" * 32, "note": "",
+        }  # fmt: skip
+        return Happening(**fields | values)
+
+    asset = found.asset.model_copy(update={"size": 2_000_000, "blake3": "ee" * 32})
+    told = lines(
+        found.model_copy(
+            update={
+                "asset": asset,
+                "history": (
+                    happened("changed", 1, blake3="dd" * 32, size=1_000_000),
+                    happened("changed", 2, blake3="cc" * 32, size=1_000_001),
+                    happened("returned", 3, blake3="cc" * 32, approval=44),
+                    happened("gone", 4, blake3="cc" * 32, approval=43),
+                    happened("moved", 5, path=PathRef.of("old.mkv"), library="attic"),
+                    happened("rotten", 6, note="bb" * 32),
+                    happened("unreadable", 7, note="Input/output error"),
+                    happened("changed", 8, note="unread"),
+                ),
+            }
+        ),
+        200,
+    )
+    at = [f"{NOW.astimezone() - timedelta(hours=h):%Y-%m-%d %H:%M}" for h in range(9)]
+    shown = path.display
+    start = told.index("HISTORY")
+    assert told[start + 1 : start + 9] == [
+        f"changed | {at[1]} · {shown} · 1.0 MB → 2.0 MB · dddddddd → eeeeeeee",
+        f"changed | {at[2]} · {shown} · 1,000,001 → 1,000,000 bytes · cccccccc → dddddddd",
+        f"returned | {at[3]} · {shown} · 10 B · cccccccc · #44 was undone",
+        f"gone | {at[4]} · {shown} · 10 B · cccccccc · by #43",
+        f"moved | {at[5]} · attic: old.mkv → {shown}",
+        f"rotten | {at[6]} · {shown} · bbbbbbbb was read instead of aaaaaaaa",
+        f"unreadable | {at[7]} · {shown} · Input/output error",
+        f"changed | {at[8]} · {shown} · 10 B · aaaaaaaa → not read yet",
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.contract.base import PathRef
 from engine.contract.call import Call
@@ -39,21 +39,28 @@ ORDER BY id DESC LIMIT 1
 """
 
 
+class Others(NamedTuple):
+    """What others know of a file. ``remotes``: those that have its bytes, by its id, BLAKE3, size
+    and path. ``out_of_reach``: why it cannot be looked at, by the id of its library and its path.
+    ``named``: what happened, with the approvals."""
+
+    remotes: Callable[[int, str | None, int, PathRef], Awaitable[tuple[RemoteCopy, ...]]]
+    out_of_reach: Callable[[int, bytes], Place | None]
+    named: Callable[[Sequence[Happening]], Awaitable[tuple[Happening, ...]]]
+
+
 class Showing:
-    """``libraries``: those that there are, by id. ``look``: looks into a file now. ``remotes``:
-    those that have a file's bytes, by its id, BLAKE3, size and path. ``out_of_reach``: by the id
-    of a library and a path in it."""
+    """``libraries``: those that there are, by id. ``look``: looks into a file now."""
 
     def __init__(
         self,
         database: Database,
         libraries: Callable[[], Mapping[int, Stored]],
         look: Callable[[Stored, Target], Awaitable[None]],
-        remotes: Callable[[int, str | None, int, PathRef], Awaitable[tuple[RemoteCopy, ...]]],
-        out_of_reach: Callable[[int, bytes], Place | None],
+        others: Others,
     ) -> None:
         self._db, self._libraries, self._look = database, libraries, look
-        self._remotes, self._out_of_reach = remotes, out_of_reach
+        self._remotes, self._out_of_reach, self._named = others
         self._sources = Sources(database, libraries, look)
 
     async def show(self, request: ShowAsset, _call: Call) -> AssetDetail:
@@ -141,7 +148,7 @@ class Showing:
             "SELECT * FROM history WHERE file = ? ORDER BY id DESC LIMIT ?", (file, _MOST)
         )
         libraries = self._libraries()
-        return tuple(
+        happenings = [
             Happening(
                 id=row["id"],
                 at=when(row["at"]),
@@ -154,7 +161,8 @@ class Showing:
                 note=row["note"],
             )
             for row in rows
-        )
+        ]
+        return await self._named(happenings)
 
     def _elsewhere(self, rows: list[Any]) -> tuple[Elsewhere, ...]:
         libraries = self._libraries()

@@ -19,7 +19,9 @@ from engine.contract.assets import LibraryName
 from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.client import Done
+from engine.contract.integrity import AskHistory
 from engine.contract.quota import OtherCopies
+from engine.contract.traits import ShowAsset
 from engine.core.engine import Engine
 from engine.home import Home
 from engine.store import Transaction
@@ -200,6 +202,40 @@ async def test_what_goes_says_of_how_much_there_is_another_copy(
         copies = (await house.plan("films")).copies
         assert copies is not None
         assert (copies.known, copies.none) == (1, 4)
+
+
+async def test_what_happened_names_the_approval_that_it_went_by(
+    films: Path, tmp_path: Path
+) -> None:
+    """A file that somebody removes himself, before or after, went by no approval."""
+
+    async def told(house: House, path: str) -> list[tuple[str, int | None]]:
+        request = AskHistory(library="films", path=PathRef.of(path))
+        found = await house.call(media.HISTORY, request)
+        return [(one.what, one.approval) for one in reversed(found.happenings)]
+
+    async with _opened(tmp_path / "home", Config()) as house:
+        await _add(house, films)
+        content = (films / "a.mkv").read_bytes()
+        (films / "a.mkv").unlink()
+        await _scan(house, "films")
+        (films / "a.mkv").write_bytes(content)
+        os.utime(films / "a.mkv", (1, 1))
+        await _scan(house, "films")
+        await house.limit("films", 250)
+        number = await house.prune("films")
+        await house.approve(number)
+        assert await told(house, "b/b.mkv") == [("gone", number)]
+        await house.undo("p1")
+        await _scan(house, "films")
+        assert await told(house, "b/b.mkv") == [("gone", number), ("returned", number)]
+        before = [("gone", None), ("returned", None)]
+        assert await told(house, "a.mkv") == [*before, ("gone", number), ("returned", number)]
+        (films / "a.mkv").unlink()
+        await _scan(house, "films")
+        assert (await told(house, "a.mkv"))[-1] == ("gone", None)
+        shown = await house.call(media.SHOW, ShowAsset(library="films", path=PathRef.of("b/b.mkv")))
+        assert [one.approval for one in shown.history] == [number, number]
 
 
 async def _hangs_up(_writer: asyncio.StreamWriter, _asked: Asked) -> bool:
