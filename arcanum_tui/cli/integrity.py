@@ -11,6 +11,7 @@ from arcanum_tui.cli.command import Command, Invocation, call
 from arcanum_tui.cli.follow import add_detach, job
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
+from arcanum_tui.state.past import by
 from arcanum_tui.state.text import number, plural, size
 from engine.contract import media
 from engine.contract.base import PathRef
@@ -158,6 +159,8 @@ def show_history(found: History, terminal: Terminal) -> None:
 def _note(happening: Happening) -> str:
     if happening.what == "rotten":
         return f"found {happening.note[:12]}"
+    if happening.approval is not None:
+        return by(happening)
     return _WAITING.get(happening.note, happening.note)
 
 

@@ -99,7 +99,10 @@ class Media(Grouping):
             for x in state.jobs
             if x.operation == media.COMPARE_PICTURES.name and x.state in ENDED
         ]
-        numbers = [(x.name, x.files, x.bytes, x.pending, x.unread, x.damaged) for x in meant]
+        numbers = [
+            (x.name, x.files, x.bytes, x.pending, x.unread, x.damaged, x.unseen, x.since)
+            for x in meant
+        ]
         stamp = (*numbers, *compared)
         if stamp != self._shown_as and not self._moving:
             self._moving = True
@@ -117,8 +120,20 @@ class Media(Grouping):
             self.read_groups_again()
 
     def select(self, thing: str) -> None:
-        self._libraries.follow(thing)
-        self.set_focus(self._libraries)
+        """A library; ``films/damaged``: what is damaged, or cannot be read, of it."""
+        name, _, part = thing.partition("/")
+        if part == "damaged":
+            self._list_damaged(name)
+        self._libraries.follow(name)
+        self.set_focus(self._files if part and self._files.display else self._libraries)
+
+    def _list_damaged(self, name: str) -> None:
+        self.leave_groups()
+        self._filter.value, self._filter.display = "", False
+        self._panel.display = False
+        self._arrange()
+        self._trail.clear()
+        self.ask(Narrowing(library=name, chosen=narrowing.DAMAGED))
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
         if message.lines.id == "libraries":

@@ -27,6 +27,9 @@ TITLES = {
 }  # fmt: skip
 COLUMNS = (Column(), Column(grow=True, least=8), Column(right=True))
 
+DAMAGED = (("state", "damaged"), ("state", "unreadable"))
+"""Chosen: what is not what it was, and what cannot be read."""
+
 ALL = "\0all"
 """The key of the row that stands for all libraries."""
 

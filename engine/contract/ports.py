@@ -340,7 +340,8 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One line under "needs you" or "broken or unknown". ``link`` names where a key should lead."""
+    """One line under "needs you" or "broken or unknown". ``link`` names where a key should lead:
+    a screen and a thing there; ``media/films/damaged``: what is damaged of a library."""
 
     severity: Severity
     subject: str

@@ -94,7 +94,7 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """What the catalogue holds of one library. Sizes in bytes. ``unread``: of the ``unreadable``,
-    files that are known."""
+    files that are known. ``since``: it is away since then."""
 
     state: str = "ok"
     note: str = ""
@@ -108,6 +108,7 @@ class Numbers:
     scanned_at: datetime | None = None
     changed_at: datetime | None = None
     root: Root | None = None
+    since: datetime | None = None
 
 
 def fold(path: bytes) -> str:
@@ -207,6 +208,7 @@ class Files:
             scanned_at=row["scanned_at"] and datetime.fromisoformat(row["scanned_at"]),
             changed_at=row["changed_at"] and datetime.fromisoformat(row["changed_at"]),
             root=None if row["dev"] is None else Root(*(row[name] for name in Root._fields)),
+            since=row["since"] and datetime.fromisoformat(row["since"]),
         )
 
     async def put_root(self, library: int, old: Root | None, root: Root) -> None:
@@ -239,9 +241,10 @@ class Files:
 
         async def work(tx: Transaction) -> None:
             await tx.execute(
-                "UPDATE library SET state = ?, note = ?, unreadable = coalesce(?, unreadable),"
-                " scanned_at = coalesce(?, scanned_at) WHERE id = ?",
-                (state, note, unreadable, now().isoformat() if looked else None, library),
+                "UPDATE library SET since = iif(?1 = 'ok', NULL, coalesce(since, ?2)), state = ?1,"
+                " note = ?3, unreadable = coalesce(?4, unreadable),"
+                " scanned_at = iif(?5, ?2, scanned_at) WHERE id = ?6",
+                (state, now().isoformat(), note, unreadable, looked, library),
             )
 
         await self._db.write(work)

@@ -289,6 +289,8 @@ class Indexer:
             tally = await self._reader.look(paths, paced, hashing=hashing, as_it_is=as_it_is)
         except Lost as lost:
             raise await self.away(lost) from lost
+        if paths is not None:
+            await self.shelf.put_unseen(paths, tally)
         if tally.came:
             self._came()
         return tally

@@ -70,6 +70,7 @@ class Inotify:
         self._changes = changes()
         self._places: dict[int, tuple[int, bytes]] = {}
         self._watches: dict[tuple[int, bytes], int] = {}
+        self._closed: set[tuple[int, bytes]] = set()
         threading.Thread(target=self._listen, name="inotify", daemon=True).start()
 
     def add(self, library: int, root: bytes, inner: frozenset[bytes] = frozenset()) -> None:
@@ -117,6 +118,7 @@ class Inotify:
         self._roots.pop(library, None)
         self._inner.pop(library, None)
         self._seen.pop(library, None)
+        self._closed = {place for place in self._closed if place[0] != library}
         for owner, path in [key for key in self._watches if key[0] == library]:
             self._drop(owner, path)
 
@@ -155,7 +157,9 @@ class Inotify:
                         for entry in entries
                         if entry.name != self._skip and entry.is_dir(follow_symlinks=False)
                     ]
-            except OSError:  # Gone again, or not to be read: the next look says so.
+            except OSError as error:  # Gone again, or not to be read: the next look says so.
+                if error.errno == errno.EACCES:
+                    self._closed.add((library, path))
                 if path:
                     continue
                 raise
@@ -286,9 +290,22 @@ class Inotify:
             self._tell_below(library, path)
         elif mask & IN_ISDIR and mask & (IN_CREATE | IN_MOVED_TO):
             self._extend(library, path)
-        elif mask & IN_ISDIR:  # Only the folder's own attributes.
-            return
+        elif mask & IN_ISDIR and not self._opened_or_closed(library, path):
+            return  # Only the folder's own attributes.
         self._told.hint(library, path)
+
+    def _opened_or_closed(self, library: int, path: bytes) -> bool:
+        """Whether a folder can be read no more, or again, since its attributes changed."""
+        place, whole = (library, path), self._roots[library][0] + b"/" + path
+        closed = not os.access(whole, os.R_OK | os.X_OK)
+        if closed == (place in self._closed):
+            return False
+        if closed:
+            self._closed.add(place)
+        else:
+            self._closed.discard(place)
+            self._extend(library, path)
+        return True
 
     def _tell_below(self, library: int, path: bytes) -> None:
         """A folder went, and the roots of other libraries with it."""

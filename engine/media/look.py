@@ -106,6 +106,7 @@ class Look:
             "unreadable": self._walker.unreadable,
             "skipped": self._walker.skipped,
             "problems": [(to_text(path), why) for path, why in self._walker.problems],
+            "unseen": [(to_text(path), why) for path, why in self._walker.unseen.items()],
         }
 
     # --- merging --------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class Tally:
     skipped: int = 0
     left: int = 0
     problems: list[tuple[bytes, str]] = field(default_factory=list)
+    unseen: list[tuple[bytes, str]] = field(default_factory=list)
     again: list[bytes] = field(default_factory=list)
     touched: list[bytes] = field(default_factory=list)
 
@@ -330,6 +331,7 @@ class Reader:
             case "done":
                 tally.unreadable, tally.skipped = frame["unreadable"], frame["skipped"]
                 tally.problems = [(to_bytes(path), why) for path, why in frame["problems"]]
+                tally.unseen = [(to_bytes(path), why) for path, why in frame["unseen"]]
         return None
 
     def _tell_elsewhere(self, rows: list[Any]) -> None:
