@@ -62,7 +62,7 @@ class Everywhere(App[None], inherit_bindings=False):
         """As Textual does; what the engine is asked for while it is silent is said to wait."""
         silent = self.state.link.state == "silent"
         if silent and any(one.id == action and one.operation for one in self._here()):
-            self.tell("The engine does not answer; what it is asked waits until it does.", "? waits")
+            self.tell("The engine is silent; what it is asked waits until it answers.", "? waits")
         return await super().run_action(action, default_namespace, namespaces)
 
     def _here(self) -> tuple[Action, ...]:

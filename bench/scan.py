@@ -180,7 +180,7 @@ async def add(client: SocketClient, tree: Path) -> None:
 async def one_scan(client: SocketClient, library: assets.LibraryName) -> float:
     """Seconds of a scan that was asked for, to its end. Raises CannotMeasure."""
     started = time.perf_counter()
-    answer = await client.call(media.SCAN, library)
+    answer = await client.call(media.SCAN, assets.ScanLibrary(library=library.library))
     assert isinstance(answer, Done)
     started_job = cast(jobs.JobStarted, answer.result)
     async with client.stream(jobs.FOLLOW, jobs.JobId(id=started_job.job_id)) as changes:

@@ -78,17 +78,26 @@ def request_of(model: type[Req], options: argparse.Namespace, **more: Any) -> Re
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, model) from error
 
 
-def _invalid(error: ValidationError) -> Invalid:
+def _invalid(error: ValidationError, model: type[Wire]) -> Invalid:
     problem = error.errors(include_url=False)[0]
     name = str(problem["loc"][0]).replace("_", "-") if problem["loc"] else "The request"
     value = visible(str(problem["input"]))[:80]
     reason = problem["msg"].removeprefix("Value error, ")
     for subject in ("Input should", "String should"):
         reason = reason.replace(subject, "it should")
+    if problem["type"] in {"greater_than_equal", "less_than_equal"}:
+        reason = _range(model.model_fields[str(problem["loc"][0])]) or reason
     return Invalid(f"{name} {value!r}: {reason}.", "--help after the command tells what it takes.")
+
+
+def _range(field: FieldInfo) -> str:
+    """What a number may be, where both ends are said."""
+    low = [bound.ge for bound in field.metadata if hasattr(bound, "ge")]
+    high = [bound.le for bound in field.metadata if hasattr(bound, "le")]
+    return f"it should be from {low[0]} to {high[0]}" if low and high else ""
 
 
 def _add(parser: Parser, name: str, field: FieldInfo, *, flag: bool) -> None:

@@ -8,7 +8,9 @@ from datetime import datetime
 from arcanum_tui.cli.arguments import Parser
 from arcanum_tui.cli.command import Command, Invocation, value
 from arcanum_tui.cli.terminal import Terminal
-from arcanum_tui.state.text import number, plural, size
+from arcanum_tui.state.asset import UNVERIFIED, elsewhere, unverified
+from arcanum_tui.state.past import past
+from arcanum_tui.state.text import number, size
 from engine.contract import media
 from engine.contract.base import PathRef
 from engine.contract.traits import AssetDetail, Traits
@@ -23,24 +25,29 @@ def show_asset(found: AssetDetail, terminal: Terminal) -> None:
         ("modified", _moment(asset.modified_at)),
         ("first seen", _moment(found.first_seen_at)),
         *(_traits(found.traits) if found.traits else [("holds", "not looked into yet")]),
-        ("BLAKE3", asset.blake3 or ("none" if found.damage else "not yet")),
+        ("BLAKE3", _known(found)),
         *((kind, digest) for kind, digest in found.hashes.items()),
         ("read whole", _moment(found.checked_at) if found.checked_at else ""),
+        ("unreachable", _unreachable(found)),
         ("damage", ": ".join(filter(None, (found.damage, found.reason)))),
     ]
     for source in found.sources:
         told = " ← ".join(filter(None, (source.origin, source.referrer)))
         words = filter(None, (source.kind, told, f"({source.confidence:.0%})"))
         lines.append(("source", " ".join(words)))
-    lines += [("also named", f"{name.library}: {name.path.display}") for name in found.names]
-    lines += [("same bytes", f"{copy.library}: {copy.path.display}") for copy in found.copies]
-    if found.copies_total > len(found.copies):
-        lines.append(("same bytes", f"{plural(found.copies_total, 'file')} in all"))
-    for one in found.history:
-        lines.append(("history", f"{_moment(one.at)} {one.what}: {one.path.display}"))
+    lines += [(name or "copies", told) for name, told in elsewhere(found)]
+    lines += [("history", f"{what}: {told}") for what, told in past(found)]
     for name, told in lines:
         if told:
             terminal.line(f"{name:<12}{told}")
+
+
+def _unreachable(found: AssetDetail) -> str:
+    away = found.unreachable
+    if away is None:
+        return ""
+    why = f"{away.place.display} since {_moment(away.since)} ({away.why})"
+    return f"{why}; last seen {_moment(away.seen_at)}"
 
 
 def _traits(traits: Traits) -> list[tuple[str, str]]:
@@ -60,6 +67,13 @@ def _traits(traits: Traits) -> list[tuple[str, str]]:
         *((name.replace("_", " ")[:11], told) for name, told in traits.details.items()),
         ("problem", traits.problem),
     ]
+
+
+def _known(found: AssetDetail) -> str:
+    blake3 = found.held or found.asset.blake3
+    if blake3 is None:
+        return "none" if found.damage else "not yet"
+    return f"{blake3} ({UNVERIFIED})" if unverified(found) else blake3
 
 
 def _moment(at: datetime) -> str:

@@ -104,6 +104,8 @@ def _show(item: AnswerItem, request: Ask, terminal: Terminal) -> None:
         case AnswerStarted():
             if item.simulated:
                 terminal.note("SIMULATED: a scripted answer, no model", "warn")
+            if item.lacking:
+                terminal.note(f"! {item.lacking}", "warn")
             if item.recalled:
                 show = f"arcanum memory show {item.recalled[0].id}"
                 terminal.note(f"{recalled(item.recalled)} · to open one: {show}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arcanum_tui.cli.arguments import request_of
 from arcanum_tui.cli.command import Command, Invocation, value
 from arcanum_tui.cli.follow import job_result
 from arcanum_tui.state.text import number, plural, size
@@ -173,9 +175,8 @@ def _add(parser: Parser) -> None:
     parser.add_argument(
         "--distance",
         metavar="BITS",
-        type=int,
-        default=6,
-        help="with --near: bits of 64 that may differ (6)",
+        default=argparse.SUPPRESS,
+        help="with --near: bits of 64 that may differ, from 0 to 11 (6)",
     )
     parser.add_argument(
         "--export",
@@ -187,7 +188,7 @@ def _add(parser: Parser) -> None:
 
 async def _run(run: Invocation) -> int:
     options = run.options
-    libraries, limit = tuple(options.library), getattr(options, "limit", 50)
+    libraries = tuple(options.library)
     paths: tuple[PathRef, ...] = tuple(options.paths)
     if paths and (libraries or options.near or options.read or hasattr(options, "after")):
         raise Invalid(
@@ -200,24 +201,25 @@ async def _run(run: Invocation) -> int:
             "--export writes every group of libraries.",
             "Leave out the folders, --limit and --after.",
         )
+    # Checked before an engine is asked for, or started.
+    compare = request_of(ComparePictures, options, libraries=libraries)
+    search = request_of(FindDuplicates, options, paths=paths, libraries=libraries)
+    near = request_of(AskNear, options, libraries=libraries)
+    request = run.request(libraries=libraries)
     async with run.client() as client:
         if paths:
-            search = FindDuplicates(paths=paths, limit=limit)
             return run.tell(await job_result(run, client, media.FIND_DUPLICATES, search))
         if options.near and not hasattr(options, "after"):
-            compare = ComparePictures(libraries=libraries, distance=options.distance)
             await job_result(run, client, media.COMPARE_PICTURES, compare)
         if options.read:
-            search = FindDuplicates(libraries=libraries, limit=1)
-            await job_result(run, client, media.FIND_DUPLICATES, search)
-        request = run.request(libraries=libraries)
+            few = search.model_copy(update={"limit": 1})
+            await job_result(run, client, media.FIND_DUPLICATES, few)
         if options.export:
             export = ExportDuplicates(
                 path=options.export, libraries=libraries, sort=request.sort, near=options.near
             )
             return run.tell(await job_result(run, client, media.EXPORT_DUPLICATES, export))
         if options.near:
-            near = AskNear(libraries=libraries, limit=limit, after=request.after)
             return run.tell(value(await client.call(media.NEAR, near)))
         return run.tell(value(await client.call(media.DUPLICATES, request)))
 

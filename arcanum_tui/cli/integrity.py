@@ -11,6 +11,7 @@ from arcanum_tui.cli.command import Command, Invocation, call
 from arcanum_tui.cli.follow import add_detach, job
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
+from arcanum_tui.state.past import by
 from arcanum_tui.state.text import number, plural, size
 from engine.contract import media
 from engine.contract.base import PathRef
@@ -25,6 +26,10 @@ from engine.contract.integrity import (
 )
 
 _LISTED = 20
+_WAITING = {
+    "unread": "its new bytes were not read yet",
+    "touched": "its size and modification time did not; it was not read since",
+}
 
 
 def show_verified(found: VerifyResult, terminal: Terminal) -> None:
@@ -50,7 +55,7 @@ def show_verified(found: VerifyResult, terminal: Terminal) -> None:
         terminal.note(f"{plural(found.edited, 'file')} had changed: looked at anew")
     if found.unread:
         terminal.line(
-            f"! {plural(found.unread, 'file')} never could be read, so nothing can be said of them:"
+            f"! {plural(found.unread, 'file')} could not be read, so nothing can be said of them:"
             f" arcanum media list {found.library} --state unreadable",
             "warn",
         )
@@ -154,7 +159,9 @@ def show_history(found: History, terminal: Terminal) -> None:
 def _note(happening: Happening) -> str:
     if happening.what == "rotten":
         return f"found {happening.note[:12]}"
-    return "its new bytes were not read yet" if happening.note == "unread" else happening.note
+    if happening.approval is not None:
+        return by(happening)
+    return _WAITING.get(happening.note, happening.note)
 
 
 def _moment(at: datetime) -> str:

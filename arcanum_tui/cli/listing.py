@@ -56,6 +56,8 @@ def _table(found: AssetPage, terminal: Terminal) -> None:
 
 
 def _state(asset: ListedAsset) -> str:
+    if asset.unreachable and asset.damage != "rotten":
+        return "? unreachable"
     if asset.damage:
         return f"! {asset.damage}"
     return asset.blake3[:12] if asset.blake3 else "not yet"
@@ -89,6 +91,11 @@ def show_tree(found: FolderPage, terminal: Terminal) -> None:
         f"{plural(found.total, 'folder')};"
         f" {plural(found.files, 'file')}, {size(found.bytes)} beside them"
     )
+    if found.below_bytes is not None:
+        several = f"; {size(found.shared)} hardlinked in several of these" if found.shared else ""
+        terminal.note(
+            f"{size(found.below_bytes)} in all, each hardlinked file counted once{several}"
+        )
 
 
 def show_exported(found: Exported, terminal: Terminal) -> None:

@@ -5,10 +5,13 @@ Nothing is opened before the first record, so a command that has nothing to tell
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import secrets
+import traceback
 from pathlib import Path
+from typing import Any
 
 from engine.contract.base import visible
 from engine.contract.errors import Internal
@@ -16,6 +19,33 @@ from engine.home import locate
 
 MAX_BYTES = 1024 * 1024
 _MAX_RECORD = 64 * 1024
+_WORDS = ("engine.agent0.", "engine.memory.", "engine.recall.")
+
+
+class _Formatter(logging.Formatter):
+    """Of an error that came up where people's words are handled the text stays out, which may quote
+    them: a log is not written anew where they are forgotten."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record = copy.copy(record)
+        record.exc_text = None  # Another handler may have made it.
+        return super().format(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - as logging calls it
+        kind, error, trace = ei
+        if kind is None or error is None or not _among_words(error):
+            return super().formatException(ei)
+        frames = "".join(traceback.format_tb(trace))
+        return f"Traceback (most recent call last):\n{frames}{kind.__name__}"
+
+
+def _among_words(error: BaseException | None) -> bool:
+    while error is not None:
+        for frame, _line in traceback.walk_tb(error.__traceback__):
+            if str(frame.f_globals.get("__name__", "")).startswith(_WORDS):
+                return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class LogFile(logging.Handler):
@@ -30,9 +60,7 @@ class LogFile(logging.Handler):
         super().__init__(logging.WARNING)
         self.path = path
         self.problem = ""
-        self.setFormatter(
-            logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
-        )
+        self.setFormatter(_Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)[:_MAX_RECORD] + "\n"

@@ -6,11 +6,14 @@ from arcanum_tui.cli import assets, copies, integrity, listing, remotes, sources
 from arcanum_tui.cli.command import Command, Group, Invocation, value
 from arcanum_tui.cli.follow import add_detach, begin, join
 from arcanum_tui.cli.terminal import Terminal
-from arcanum_tui.state.grid import Column
+from arcanum_tui.state.grid import Column, middle
 from arcanum_tui.state.text import moment, number, plural, size
 from engine.contract import jobs, media
 from engine.contract.assets import Library, LibraryList, ScanResult
 from engine.contract.base import now, visible
+from engine.contract.errors import EXIT_NO, EXIT_OK
+
+_WIDEST = 120
 
 
 def show_libraries(found: LibraryList, terminal: Terminal) -> None:
@@ -62,21 +65,27 @@ def show_scan(found: ScanResult, terminal: Terminal) -> None:
     if found.unreadable:
         terminal.line(f"! {plural(found.unreadable, 'name')} could not be read", "warn")
         for one in found.unread:
-            terminal.line(f"  {one.path.display}  {one.why}")
+            terminal.line(f"  {middle(one.path.display, _WIDEST)}  {one.why}")
         if (more := found.unreadable - len(found.unread)) > 0:
             terminal.line(f"  and {number(more)} more")
 
 
 async def _scan(run: Invocation) -> int:
     """A library is read by one job at a time: where that goes on already it is followed."""
-    library = visible(run.request().library)
+    request = run.request()
+    library = visible(request.library)
     async with run.client() as client:
         listed = value(await client.call(jobs.LIST, jobs.ListJobs()))
-        for one in listed.jobs:
+        for one in listed.jobs if not request.as_it_is else ():
             if (one.operation, one.subject) == (media.SCAN.name, library) and not one.ended_at:
                 run.terminal.note(f"Job {one.id} reads {library} already: it is followed.")
                 return await join(run, client, one.id)
         return await begin(run, client)
+
+
+def scan_verdict(found: ScanResult) -> int:
+    """What could not be read is not known."""
+    return EXIT_NO if found.unreadable else EXIT_OK
 
 
 GROUP = Group(
@@ -98,6 +107,7 @@ GROUP = Group(
             show_scan,
             run=_scan,
             add=add_detach,
+            verdict=scan_verdict,
             examples=("arcanum media scan films", "arcanum media scan films --detach"),
         ),
         *listing.COMMANDS,

@@ -12,7 +12,7 @@ from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import number, plural
 from engine.contract import recall
 from engine.contract.base import visible
-from engine.contract.errors import EXIT_OK, Invalid
+from engine.contract.errors import EXIT_NO, EXIT_OK, ArcanumError, Invalid, from_wire
 from engine.contract.memories import DEFAULT, MAX_NOTES, MAX_TEXT, Memory, Note
 from engine.contract.recall import Added, MemoryPage, Namespaces, SearchResult, Shown
 
@@ -76,7 +76,7 @@ def _show_hits(found: SearchResult, terminal: Terminal, *, explain: bool = False
                 f"{hit.score:.2f}",
                 *(f"{getattr(hit.parts, part):.2f}" for part in _PARTS if explain),
                 who(hit),
-                hit.text,
+                hit.said,
                 marks(hit),
             )
             for hit in found.hits
@@ -89,7 +89,10 @@ def _tell_window(found: SearchResult, terminal: Terminal) -> None:
     if found.since or found.until:
         since = f" from {when(found.since)}" if found.since else ""
         until = f" until {when(found.until)}" if found.until else ""
-        terminal.note(f"Understood as: what was said{since}{until}")
+        terminal.note(
+            f"Understood as: what was said{since}{until} weighs more."
+            " To leave out all else: --since, --until"
+        )
     if found.partial:
         terminal.note(f"! Not all of it could be searched: {found.partial}", "warn")
 
@@ -131,7 +134,7 @@ def show_page(found: MemoryPage, terminal: Terminal) -> None:
             Column(),
         ),
         (
-            (str(m.id), when(m.at), m.kind, m.namespace, who(m), m.text, marks(m))
+            (str(m.id), when(m.at), m.kind, m.namespace, who(m), m.said, marks(m))
             for m in found.memories
         ),
     )
@@ -158,6 +161,8 @@ def show_one(found: Shown, terminal: Terminal) -> None:
     )
     for line in memory.text.splitlines():
         terminal.line(f"> {line}")
+    if memory.unread:
+        terminal.line(f"✗ {memory.unread}", "bad")
     for old in memory.replaces:
         said = "the same, said before" if old.how == "merged" else "replaced"
         terminal.line(f"{said}: memory {old.id}, {when(old.at)}: {old.text}", "muted")
@@ -166,7 +171,12 @@ def show_one(found: Shown, terminal: Terminal) -> None:
         terminal.line("around it", "title")
         for one in found.around:
             mark = ">" if one.id == memory.id else " "
-            terminal.line(f"{mark} {one.id}  {when(one.at)}  {who(one)}  {one.text}")
+            terminal.line(f"{mark} {one.id}  {when(one.at)}  {who(one)}  {one.said}")
+
+
+def readable(found: Shown) -> int:
+    """A text that cannot be read is a warning."""
+    return EXIT_NO if found.memory.unread else EXIT_OK
 
 
 def show_namespaces(found: Namespaces, terminal: Terminal) -> None:
@@ -194,7 +204,12 @@ def show_namespaces(found: Namespaces, terminal: Terminal) -> None:
 
 
 def _add_notes(parser: Parser) -> None:
-    parser.add_argument("text", nargs="+", metavar="TEXT", help="a note; - reads one a line")
+    parser.add_argument(
+        "text",
+        nargs="+",
+        metavar="TEXT",
+        help="one note: several words are joined by blanks; - reads one a line",
+    )
     parser.add_argument(
         "--namespace", default=DEFAULT, metavar="NAMESPACE", help=f"where it belongs ({DEFAULT})"
     )
@@ -213,11 +228,22 @@ async def add(run: Invocation) -> int:
     async with run.client() as client:
         for start in range(0, len(notes), MAX_NOTES):
             request = run.request(notes=tuple(notes[start : start + MAX_NOTES]))
-            added: Added = value(await client.call(recall.ADD, request))
+            try:
+                added: Added = value(await client.call(recall.ADD, request))
+            except ArcanumError as error:
+                raise _with_saved(error, len(ids), len(notes)) from error
             ids += added.ids
             new += added.added
             run.terminal.progress(f"{number(len(ids))} of {plural(len(notes), 'note')}")
     return run.tell(Added(namespace=run.options.namespace, ids=tuple(ids), added=new))
+
+
+def _with_saved(error: ArcanumError, saved: int, every: int) -> ArcanumError:
+    """The error, with how far it came: who adds all of it again would have some twice."""
+    if not saved:
+        return error
+    told = f"{error.message} The first {number(saved)} of {number(every)} notes are saved."
+    return from_wire(error.to_wire() | {"message": told})
 
 
 def _words(words: list[str]) -> str:
@@ -312,7 +338,13 @@ COMMANDS = (
         show_page,
         examples=("arcanum memory list --namespace a", "arcanum memory list --pinned --json"),
     ),
-    Command("show", recall.SHOW, show_one, examples=("arcanum memory show 12",)),
+    Command(
+        "show",
+        recall.SHOW,
+        show_one,
+        verdict=readable,
+        examples=("arcanum memory show 12",),
+    ),
     Command(
         "add",
         recall.ADD,
@@ -347,8 +379,10 @@ COMMANDS = (
         "forget",
         recall.FORGET,
         run=forget,
+        skip=("keep",),
         examples=(
             "arcanum memory forget 12 13",
+            "arcanum memory forget 12 --keep-older --keep-answers",
             "arcanum memory forget --namespace house",
             "arcanum memory forget --gone",
         ),

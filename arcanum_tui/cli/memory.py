@@ -64,6 +64,8 @@ def show_turns(found: TurnList, terminal: Terminal) -> None:
         for mark, text in ((">", turn.question), (" ", turn.answer)):
             for line in text.splitlines():
                 terminal.line(f"{mark} {line}")
+        if turn.status == "done" and turn.note.startswith(memory.WITHOUT):
+            terminal.line(f"  ! {turn.note}", "warn")
         if turn.recalled:
             terminal.line(f"  {recalled(turn.recalled)}", "muted")
 

@@ -66,6 +66,7 @@ def show_plan(found: Plan, terminal: Terminal) -> None:
             ("frees", f"{size(found.frees_now)} now, {size(found.frees_on_purge)} on purge"),
             ("short", f"{size(found.shortfall)} that no file covers" if found.shortfall else ""),
             ("stay", _staying(found)),
+            ("copies", found.copies.text if found.copies else ""),
             ("not known", "; ".join(found.unknown)),
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from arcanum_tui.cli.command import Command, Invocation, value
@@ -71,23 +72,46 @@ def show_folders(found: Folders, terminal: Terminal) -> None:
             for folder in found.folders
         ),
     )
+    for folder in found.folders:
+        if folder.unread:
+            terminal.line()
+            terminal.line(f"not read of {folder.path.display}", "title")
+            for one in folder.problems:
+                terminal.line(f"! {one.path.display}: {one.why}", "warn")
+            if (more := folder.unread - len(folder.problems)) > 0:
+                terminal.line(f"and {number(more)} more", "muted")
 
 
 def _glyph(folder: Folder) -> str:
     if folder.state in _AWAY:
         return "✗"
-    return "!" if folder.unread else {"ok": "✓"}.get(folder.state, "·")
+    if folder.state == "ok":
+        return "!" if folder.note else "✓"
+    return "?" if _unsure(folder) else "·"
+
+
+def _unsure(folder: Folder) -> bool:
+    """It was read once, and it may be another folder that is there now."""
+    return folder.state == "waiting" and folder.read_at is not None
 
 
 def show_watched(found: Folder, terminal: Terminal) -> None:
-    seen = "every namespace sees it" if found.pinned else f"in the namespace {found.namespace}"
-    terminal.line(f"✓ {found.path.display} is remembered, {seen}", "ok")
+    path, space = found.path.display, found.namespace
+    seen = "every namespace sees it" if found.pinned else f"in the namespace {space}"
+    terminal.line(f"✓ {path} is remembered, {seen}", "ok")
     terminal.note("To read it now: arcanum memory sync")
+    if not found.pinned:
+        terminal.note(
+            f"Only the conversation named {space} is told what it holds, and only"
+            f" --namespace {quote(space)} finds it. For another one: unwatch it, and watch it again"
+            " with --namespace NAME; for all of them, with --pinned."
+        )
 
 
 def present(found: Folders) -> int:
-    """A folder that is away is a warning: what it held is still remembered."""
-    return EXIT_NO if any(folder.state in _AWAY for folder in found.folders) else EXIT_OK
+    """A folder that is away, or may be another, is a warning: what it held is still remembered."""
+    away = any(folder.state in _AWAY or _unsure(folder) for folder in found.folders)
+    return EXIT_NO if away else EXIT_OK
 
 
 async def folders(run: Invocation) -> int:
@@ -110,7 +134,10 @@ def show_archived(found: Archived, terminal: Terminal) -> None:
 
 
 def show_restored(found: Restored, terminal: Terminal) -> None:
-    terminal.line(f"✓ {_memories(len(found.ids))} back", "ok")
+    if found.ids or found.complete:
+        terminal.line(f"✓ {_memories(len(found.ids))} back", "ok")
+    else:
+        terminal.line("✗ None came back", "bad")
     for problem in found.problems:
         terminal.line(f"! {problem}", "warn")
 

@@ -24,7 +24,7 @@ from engine.contract import recall
 from engine.contract.base import Empty, PathRef
 from engine.contract.client import Pending
 from engine.contract.errors import ArcanumError
-from engine.contract.memories import Folder
+from engine.contract.memories import Folder, Forget
 
 AGAIN_S = 1.0
 """While memories change, the folders are read again this often."""
@@ -73,7 +73,8 @@ class WatchedDialog(Dialog[None]):
         self._folders = folders
         note = [muted(plural(len(folders), "folder"))] if folders else []
         empty = muted("No folder yet. n remembers one: its Markdown, text and PDF files.")
-        self._lines.show([memories.folder_row(f) for f in folders], note=note, empty=empty)
+        rows = [row for folder in folders for row in memories.folder_rows(folder)]
+        self._lines.show(rows, note=note, empty=empty)
 
     # --- deeds ----------------------------------------------------------------------------------
 
@@ -117,7 +118,8 @@ class WatchedDialog(Dialog[None]):
 
     def action_unwatch(self) -> None:
         row = self._lines.current
-        folder = next((f for f in self._folders if row and f.path.raw == row.key), None)
+        key = row.key.partition(" ")[0] if row else ""
+        folder = next((f for f in self._folders if f.path.raw == key), None)
         if folder is None:
             self.show_keys("There is no folder yet: n remembers one.")
         elif self.answers():
@@ -140,7 +142,7 @@ class WatchedDialog(Dialog[None]):
     async def _forget_gone(self) -> None:
         center = self.control_center
         try:
-            done = await center.engine.call(recall.FORGET, recall.Forget(gone=True))
+            done = await center.engine.call(recall.FORGET, Forget(gone=True))
         except ArcanumError as error:
             self._say(error)
             return

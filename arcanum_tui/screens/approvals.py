@@ -22,7 +22,7 @@ from arcanum_tui.state.card import CardFace, undo_of
 from arcanum_tui.state.grid import Piece
 from arcanum_tui.state.model import State
 from arcanum_tui.state.overview import failed, waiting
-from arcanum_tui.widgets.bars import EndsLine
+from arcanum_tui.widgets.bars import EndsLine, KeysLine
 from arcanum_tui.widgets.card import CardView
 from arcanum_tui.widgets.lines import Lines
 from arcanum_tui.widgets.queue import Queue
@@ -116,6 +116,8 @@ class Approvals(View):
         items.styles.height = max(0, min(left, count + 1))
         if self.approval is not None:
             items.show(cards.Items(self.approval.card.items))
+        one_thing = self.approval is not None and not self.approval.card.keepable
+        self.query_one("#keys", KeysLine).leave_out(frozenset({"keep"} if one_thing else ()))
 
     def on_resize(self) -> None:
         self._arrange()
@@ -303,7 +305,7 @@ class Approvals(View):
                 start(self, "answers", self._leave_out, approval, keys)
 
         title = f"Keep some of #{approval.id}: tick what must stay"
-        rows = cards.Items(approval.card.items)
+        rows = cards.Items(tuple(item for item in approval.card.items if not item.fixed))
         hint = "new plan without what is ticked"
         self.app.push_screen(TickDialog(title, cards.ITEMS, rows, hint), ticked)
 

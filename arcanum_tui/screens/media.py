@@ -99,7 +99,10 @@ class Media(Grouping):
             for x in state.jobs
             if x.operation == media.COMPARE_PICTURES.name and x.state in ENDED
         ]
-        numbers = [(x.name, x.files, x.bytes, x.pending, x.unread, x.damaged) for x in meant]
+        numbers = [
+            (x.name, x.files, x.bytes, x.pending, x.unread, x.damaged, x.unseen, x.since)
+            for x in meant
+        ]
         stamp = (*numbers, *compared)
         if stamp != self._shown_as and not self._moving:
             self._moving = True

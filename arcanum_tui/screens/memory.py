@@ -216,7 +216,7 @@ class Memories(Remembering):
         time = rows.understood(found.since, found.until) if found else ""
         line = self.query_one("#understood", EndsLine)
         line.display = bool(time)
-        line.show([muted("understood: "), Piece(time, "info")], [])
+        line.show([muted("understood: "), Piece(time, "info"), muted(" weighs more")], [])
         partial = self.query_one("#partial", Static)
         partial.display = found is not None and bool(found.partial)
         partial.update(Content(f"! {clean(found.partial)}" if found else ""))
@@ -322,7 +322,7 @@ class Memories(Remembering):
     async def _search(self, text: str, after_s: float) -> None:
         """The latest query wins: one that is still being answered is given up for it."""
         await asyncio.sleep(after_s)
-        if self._show_only == "replaced":
+        if self._show_only in rows.UNSEARCHED:
             self._show_found(SearchResult(hits=()))
             return
         request = recall.Search(

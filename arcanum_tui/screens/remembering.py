@@ -14,7 +14,7 @@ from engine.contract import recall
 from engine.contract.base import Empty
 from engine.contract.client import Pending
 from engine.contract.errors import ArcanumError
-from engine.contract.memories import Note
+from engine.contract.memories import Forget, Note
 
 if TYPE_CHECKING:
     from engine.contract.memories import Memory
@@ -144,7 +144,7 @@ class Remembering(View):
     async def _forget(self, memory: Memory) -> None:
         center = self.control_center
         try:
-            done = await center.engine.call(recall.FORGET, recall.Forget(ids=(memory.id,)))
+            done = await center.engine.call(recall.FORGET, Forget(ids=(memory.id,)))
         except ArcanumError as error:
             center.tell_error(error)
             return

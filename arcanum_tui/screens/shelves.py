@@ -57,7 +57,7 @@ class Shelves(View):
 
     async def _scan(self, name: str) -> None:
         try:
-            await self.control_center.engine.call(media.SCAN, assets.LibraryName(library=name))
+            await self.control_center.engine.call(media.SCAN, assets.ScanLibrary(library=name))
         except ArcanumError as error:
             self.control_center.tell_error(error)
 

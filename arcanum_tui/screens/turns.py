@@ -134,6 +134,8 @@ class Turns(View):
 
             space = self.conversation.chat.session
             self.app.push_screen(RecalledDialog(here[1].recalled, space), self._led)
+        elif here[1].lacking:
+            self.control_center.tell(f"{here[1].lacking[0].upper()}{here[1].lacking[1:]}")
         elif here[1].recalled is None:
             self.control_center.tell("What was recalled for it is not known here.")
         else:

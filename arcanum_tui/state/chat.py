@@ -76,6 +76,15 @@ class Exchange:
         return count, count
 
     @property
+    def lacking(self) -> str:
+        """Which memories the answer does without, and why; "" where it had what it needs."""
+        if not self.note:
+            return ""
+        from engine.contract.memory import WITHOUT
+
+        return self.note if self.note.startswith(WITHOUT) else ""
+
+    @property
     def again(self) -> int | None:
         """The turn behind which this question would be asked again (0: none); None for the last."""
         if self.turn_id is not None:
@@ -269,7 +278,9 @@ def started(exchange: Exchange, item: AnswerStarted, now: float) -> Exchange:
         siblings=exchange.siblings if known else (*exchange.siblings, item.turn_id),
         model=item.model,
         simulated=item.simulated,
-        recalled=tuple(hit.recalled for hit in item.recalled),
+        recalled=tuple(hit.recalled for hit in item.recalled)
+        if item.recalled or not item.lacking
+        else None,
         pace=(exchange.pace or Pace(now)).started(item, now),
     )
 

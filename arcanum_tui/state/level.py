@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Level:
     """``want`` is called where a row that is not here was looked for. ``counted``: all that matches
     is counted; ``uncounted``: pages of folders without their numbers; ``handle``: the order that
-    the engine remembers; ``bytes``: of all that matches."""
+    the engine remembers; ``bytes``: of all that matches, or lies below the folder; ``shared``: of
+    them, those that several of its folders hold."""
 
     def __init__(self, asked: Narrowing, want: Callable[[], None]) -> None:
         self.asked = asked
@@ -32,7 +33,7 @@ class Level:
         self.counted = False
         self.uncounted: set[int] = set()
         self.handle = ""
-        self.bytes = 0
+        self.bytes = self.shared = 0
         self.reading = False
         self.goal: int | None = None
         if self.by_folder:
@@ -54,7 +55,7 @@ class Level:
     def put_folders(self, at: int, page: FolderPage) -> None:
         """Where no file lies beside the folders, there is none to be asked for."""
         self.folders.put(at, page.folders, page.total)
-        self.bytes = page.bytes + sum(folder.bytes or 0 for folder in page.folders)
+        self.bytes, self.shared = page.below_bytes or 0, page.shared
         if page.counted:
             self.uncounted.discard(at)
         else:
@@ -92,8 +93,9 @@ class Level:
             parts.append(plural(len(self.files), "file"))
         elif not self.counted:
             parts.append(f"{number(len(self.files))}+ files")
-        if self.counted and not self.by_folder:
-            parts.append(size(self.bytes))
+        if self.counted and (self.bytes or not self.by_folder):
+            linked = f" ({size(self.shared)} hardlinked in several)" if self.shared else ""
+            parts.append(size(self.bytes) + linked)
         order = SORTED[asked.sort][asked.reverse]
         return [
             Piece(where, "strong"), muted(f"  {', '.join(parts)} · by {order}"), *asked.words()

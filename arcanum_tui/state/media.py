@@ -9,7 +9,7 @@ from arcanum_tui.state.frame import LIBRARY_STATES, UNKNOWN_STATE, WATCH_STATES
 from arcanum_tui.state.grid import Column, Piece, Row, Tone, muted
 from arcanum_tui.state.model import State
 from arcanum_tui.state.narrowing import ALL
-from arcanum_tui.state.text import ago, number, percent, plural, size, span
+from arcanum_tui.state.text import ago, minute, number, percent, plural, size, span
 
 if TYPE_CHECKING:
     from engine.contract.assets import Library, ListedAsset
@@ -24,7 +24,7 @@ FILES = (
     Column(width=7, right=True),
     Column(width=10, rank=2),
     Column(most=8, rank=3),
-    Column(most=10, rank=4),
+    Column(most=13, rank=4),
     Column(most=16, rank=1),
     Column(grow=True, width=20, middle=True),
 )
@@ -38,12 +38,16 @@ PAGE = 500
 
 def library_row(library: Library, gauge: Gauge | None, state: State, now: datetime) -> Row:
     """A library, its numbers and its limit."""
-    word, tone = LIBRARY_STATES.get(library.state, UNKNOWN_STATE)
+    word, tone = _state(library)
     watch, watch_tone = WATCH_STATES.get(library.watch, UNKNOWN_STATE)
     scanned = (
         f"scanned {ago(library.last_scan_at, now)} ago" if library.last_scan_at else "never scanned"
     )
-    notes = [library.note] if library.note else []
+    notes = [f"✗ {number(library.damaged)} damaged"] if library.damaged else []
+    if library.since is not None:
+        notes.append(f"since {minute(library.since)}")
+    if library.note:
+        notes.append(library.note)
     if waiting := library.pending - library.unread:
         notes.append(f"{number(waiting)} to hash")
     if library.unreadable:
@@ -57,6 +61,15 @@ def library_row(library: Library, gauge: Gauge | None, state: State, now: dateti
         ),
         library.name,
     )  # fmt: skip
+
+
+def _state(library: Library) -> tuple[str, Tone]:
+    """How a library is: only one in which nothing is wrong, or unread, is simply well."""
+    if library.state == "ok" and library.damaged:
+        return "✗ damaged", "bad"
+    if library.state == "ok" and (library.unreadable or library.unseen):
+        return "! in part", "warn"
+    return LIBRARY_STATES.get(library.state, UNKNOWN_STATE)
 
 
 def limit(gauge: Gauge | None) -> Piece:
@@ -99,6 +112,7 @@ def everything_row(libraries: tuple[Library, ...]) -> Row:
 STATES: dict[str, tuple[str, Tone]] = {
     "rotten": ("✗ damaged", "bad"),
     "unreadable": ("! no read", "warn"),
+    "unreachable": ("? unreachable", "unknown"),
     "pending": ("○ not yet", "unknown"),
     "sound": ("✓", "ok"),
 }
@@ -107,7 +121,10 @@ STATES: dict[str, tuple[str, Tone]] = {
 def asset_row(asset: ListedAsset, *, everywhere: bool, sort: str, below: str) -> Row:
     """A file: how big, how old, what it is, how it stands, and where it lies, from ``below`` on.
     Its ``link`` is the path as the disk knows it."""
-    state = asset.damage or ("sound" if asset.blake3 else "pending")
+    state: str = asset.damage or ("sound" if asset.blake3 else "pending")
+    if asset.unreachable and state != "rotten":
+        state = "unreachable"
+    seen = f" (last seen {minute(asset.seen_at)})" if asset.unreachable else ""
     at = {"added": asset.first_seen_at, "taken": asset.taken_at}.get(sort, asset.modified_at)
     links = f" ({asset.links} links)" if asset.links > 1 else ""
     return Row(
@@ -115,7 +132,7 @@ def asset_row(asset: ListedAsset, *, everywhere: bool, sort: str, below: str) ->
             Piece(size(asset.size)), muted(f"{at.astimezone():%Y-%m-%d}" if at else "–"),
             muted(asset.kind or "?"), Piece(*STATES[state]),
             muted(asset.library if everywhere else ""),
-            Piece(asset.path.display.removeprefix(below) + links),
+            Piece(asset.path.display.removeprefix(below) + links + seen),
         ),
         str(asset.id),
         asset.path.raw,

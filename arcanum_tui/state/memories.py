@@ -39,10 +39,12 @@ SHOWS: dict[str, dict[str, Any]] = {
     "documents": {"kind": "document"},
     "turns": {"kind": "turn"},
     "archived": {"state": "archived"},
+    "merged": {"state": "merged"},
     "replaced": {"state": "replaced"},
 }
-"""What can be shown alone, as fields of a request for a list, or for a search: of all but what was
-replaced, which no index holds."""
+"""What can be shown alone, as fields of a request for a list, or for a search."""
+UNSEARCHED = frozenset({"merged", "replaced"})
+"""Of these, what no index holds."""
 
 MARKS: dict[str, tuple[str, Tone]] = {
     "pinned": ("★ pinned", "key"),
@@ -55,6 +57,7 @@ LEGEND = "\n".join(word for word, _ in MARKS.values())
 FOLDER_STATES: dict[str, tuple[str, Tone]] = {
     "ok": ("✓ ok", "ok"),
     "reading": ("● reading", "info"),
+    "waiting": ("○ not read yet", "muted"),
     "missing": ("✗ missing", "bad"),
     "unreadable": ("! unreadable", "bad"),
 }
@@ -101,7 +104,7 @@ def who(memory: Memory) -> str:
 
 def row(memory: Memory, namespace: str, now: datetime) -> Row:
     """A memory in a list of ``namespace``; one of another, seen because it is pinned, says so."""
-    tone: Tone = "plain" if memory.state == "live" else "muted"
+    tone: Tone = "bad" if memory.unread else "plain" if memory.state == "live" else "muted"
     score = getattr(memory, "score", None)
     signs = marks(memory)
     told = who(memory)
@@ -113,7 +116,7 @@ def row(memory: Memory, namespace: str, now: datetime) -> Row:
             muted(dated(memory.at, now)),
             Piece("".join(MARKS[s][0][0] for s in signs), MARKS[signs[0]][1] if signs else "plain"),
             Piece(told, "title" if memory.speaker else "muted"),
-            Piece(one_line(memory.text), tone),
+            Piece(one_line(memory.said), tone),
         ),
         str(memory.id),
     )
@@ -121,8 +124,8 @@ def row(memory: Memory, namespace: str, now: datetime) -> Row:
 
 def unfound(show: str) -> Piece:
     """What stands where a search found nothing."""
-    if show == "replaced":
-        return muted("What was replaced is not searched, what took its place is: f, or Esc.")
+    if show in UNSEARCHED:
+        return muted(f"What was {show} is not searched, what took its place is: f, or Esc.")
     only = "" if show == "all" else f"only {show}; f shows others, "
     return muted(f"Nothing like that is remembered here: {only}Esc shows all.")
 
@@ -190,24 +193,34 @@ def begun(name: str, current: str, what: str) -> Row:
     return Row((mark, Piece(name, "strong"), Piece(what, "info"), *[muted("")] * 3), name)
 
 
-def folder_row(folder: Folder) -> Row:
-    """A folder that is kept in step."""
+def folder_rows(folder: Folder) -> list[Row]:
+    """A folder that is kept in step, and below it what could not be read."""
     word, tone = FOLDER_STATES.get(folder.state, UNKNOWN_STATE)
-    if folder.state == "ok" and folder.read_at is None:
-        word, tone = "○ not read yet", "muted"
-    unread = f"! {plural(folder.unread, 'file')} not read" if folder.unread else ""
-    note = ": ".join(part for part in (unread, folder.note) if part)
-    return Row(
+    if folder.state == "waiting" and folder.read_at is not None:
+        word, tone = "? not looked at", "warn"
+    unread = f"! {plural(folder.unread, 'file')} not read" if folder.unread else folder.note
+    away = folder.note if folder.state in {"missing", "unreadable"} else unread
+    found = Row(
         (
             Piece(word, tone),
             Piece(folder.path.display),
             Piece(f"{'★ ' if folder.pinned else ''}{folder.namespace}", "strong"),
             muted(plural(folder.files, "file")),
             muted(plural(folder.passages, "passage")),
-            Piece(note, "warn"),
+            Piece(away, "warn"),
         ),
         folder.path.raw,
     )
+    below = [("!", one.path.display, one.why) for one in folder.problems]
+    if folder.unread > len(below):
+        below.append(("", f"and {number(folder.unread - len(below))} more", ""))
+    return [found, *(_below(folder, place, *told) for place, told in enumerate(below))]
+
+
+def _below(folder: Folder, place: int, mark: str, name: str, why: str) -> Row:
+    """Its key begins with that of its folder."""
+    pieces = (Piece(f"  {mark}", "warn"), muted(f"  {name}"), *[muted("")] * 3, Piece(why, "warn"))
+    return Row(pieces, f"{folder.path.raw} {place}")
 
 
 def rows(memories: Iterable[Memory], namespace: str, now: datetime) -> list[Row]:

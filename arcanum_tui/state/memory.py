@@ -132,7 +132,7 @@ def details(memory: Memory, width: int, height: int, now: datetime) -> list[Piec
     """A memory in a pane. Its text comes first; where it would push the facts out of sight,
     they do."""
     room = max(16, min(width - 2, WIDEST))
-    text = [(Piece(f" {line}"),) for line in wrap(memory.text, room)]
+    text = [(Piece(f" {line}"),) for line in wrap(memory.said, room)]
     narrow = height < 14
     told = _labelled(facts(memory, now), room)
     if memory.state != "live":
@@ -177,7 +177,7 @@ def sheet(memory: Memory, shown: Shown | None, trouble: str, room: int, now: dat
     lines = [Row((Piece(name, "title"), piece)) for name, piece in told]
     lines.append(Row((NOTHING, NOTHING)))
     if shown is None:
-        lines.append(Row((Piece("TEXT", "title"), strong(memory.text))))
+        lines.append(Row((Piece("TEXT", "title"), strong(memory.said))))
         lines.append(Row((NOTHING, NOTHING)))
         wait = muted("reading what stood around it …")
         lines.append(Row((NOTHING, Piece(f"✗ {trouble}", "bad") if trouble else wait)))
@@ -188,7 +188,7 @@ def sheet(memory: Memory, shown: Shown | None, trouble: str, room: int, now: dat
                 f"{'›' if here else ' '} {dated(each.at, now)}", "key" if here else "muted"
             )
             by = f"{who(each)}: " if each.kind == "turn" or each.speaker else ""
-            lines.append(Row((mark, Piece(by + each.text, "strong" if here else "plain"))))
+            lines.append(Row((mark, Piece(by + each.said, "strong" if here else "plain"))))
     return _wrapped(lines, room)
 
 

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from engine.contract.shown import visible
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def clean(text: str) -> str:
-    """``text`` on one line, with nothing in it that could move a terminal's cursor.
-
-    Everything that ``visible`` changes is unprintable, so the common case needs no import.
-    """
-    if text.isprintable():
-        return text
-    from engine.contract.base import visible
-
+    """``text`` on one line, with nothing in it that moves a terminal's cursor, or is unseen."""
     return visible(text)
 
 
@@ -76,6 +71,11 @@ def moment(at: datetime, now: datetime) -> str:
     """The clock for today, the day and the clock for any other day."""
     local = at.astimezone()
     return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%d %b %H:%M}"
+
+
+def minute(at: datetime) -> str:
+    """The date and the clock, here."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
 def percent(part: float, whole: float) -> float:

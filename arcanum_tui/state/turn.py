@@ -148,12 +148,14 @@ def _end(exchange: Exchange, room: int, live: tuple[Piece, ...] = ()) -> list[Li
             *(Line((Piece(part, tone),)) for part in wrap(said, room)),
             Line((Piece("  Ctrl+R", "key"), muted(" asks again"))),
         ]
-    return [Line(tuple(_facts(exchange, word, tone, room)))]
+    told = f"! {exchange.lacking}" if exchange.lacking else ""
+    lines = [Line((Piece(part, "warn"),)) for part in wrap(told, room)] if told else []
+    return [*lines, Line(tuple(_facts(exchange, word, tone, room)))]
 
 
 def _facts(exchange: Exchange, word: str, tone: Tone, room: int) -> list[Piece]:
     """State and figures on one line; the least important go first where room is short."""
-    facts = [exchange.note] if exchange.note else []
+    facts = [exchange.note] if exchange.note and not exchange.lacking else []
     facts += exchange.took.words() if exchange.took else []
     if exchange.took and exchange.took.cut:
         facts.insert(0, "cut at the bound on new tokens")

@@ -19,6 +19,7 @@ from engine.contract.errors import ArcanumError, StoreFailed
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.ports import Models, Recall, TurnLog
 from engine.metrics import Metrics
+from engine.worker.failures import told
 
 _log = logging.getLogger("arcanum.agent0")
 _SAVE_EVERY_S = 1.0
@@ -92,7 +93,7 @@ class Answer:
         self._started = started
         self._first: float | None = None
         self._text: list[str] = []
-        self._model = ""
+        self._model = self._lacking = ""
         self._finish = "stop"
         self._usage: Usage | None = None
         self._saving: asyncio.Task[None] | None = None
@@ -120,8 +121,7 @@ class Answer:
             raise
         except Exception as error:
             # A defect, which the gate names; the turn says that it was no person who stopped it.
-            defect = visible(str(error)) or type(error).__name__
-            await asyncio.shield(self.keep("failed", f"a defect: {defect}"))
+            await asyncio.shield(self.keep("failed", f"a defect: {told(error)}"))
             raise
         await asyncio.shield(self.keep("done", ""))
         await self._credit(prompt)
@@ -130,7 +130,7 @@ class Answer:
     async def _credit(self, prompt: Prompt) -> None:
         """What was of use is remembered as that; an answer does not fail for it."""
         try:
-            await self._desk.recall.used([one.id for one in prompt.recalled])
+            await self._desk.recall.used([one.id for one in prompt.recalled or ()])
         except ArcanumError as error:
             _log.warning("that memories were used is not written down: %s", error.message)
 
@@ -146,6 +146,7 @@ class Answer:
     def _begin(self, backend: Backend, prompt: Prompt) -> AnswerStarted:
         info = backend.info()
         self._model = visible(info.model)
+        self._lacking = prompt.lacking
         self.turn = self.turn.model_copy(update={"recalled": prompt.recalled})
         return AnswerStarted(
             turn_id=self.turn.id,
@@ -154,6 +155,7 @@ class Answer:
             model=self._model,
             simulated=info.simulated,
             recalled=prompt.hits,
+            lacking=prompt.lacking,
             prompt_tokens=prompt.tokens,
             context=prompt.context,
         )
@@ -196,7 +198,7 @@ class Answer:
             self._kept = True
             if self._saving is not None:
                 await asyncio.wait({self._saving})
-            text = "".join(self._text)
+            text, note = "".join(self._text), note or self._lacking
             self.turn = await self._desk.turns.close(self.turn, status, text, note, self._model)
 
 

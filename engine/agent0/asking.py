@@ -14,7 +14,7 @@ from engine.contract.backend import Backend, Message, Priority
 from engine.contract.call import ActorKind, Call
 from engine.contract.errors import ArcanumError
 from engine.contract.memories import Recalled, RecallHit
-from engine.contract.memory import Turn
+from engine.contract.memory import WITHOUT, Turn
 from engine.contract.ports import Attached, Recall, TurnLog
 
 _log = logging.getLogger("arcanum.agent0")
@@ -28,19 +28,21 @@ _THREADS = 64
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What is sent. ``tokens`` of ``context`` are used, both 0 where unknown; ``most`` new ones
-    are left for the answer. ``recalled`` went into it; ``hits`` are the same with their words,
-    where they were found just now.
+    are left for the answer. ``recalled`` went into it, None where the memories could not be
+    searched; ``hits`` are the same with their words, where they were found just now. ``lacking``:
+    which memories the answer does without, and why.
 
     ``session`` is "" where it does not go on with what the model has read of the conversation.
     """
 
     messages: tuple[Message, ...]
     most: int
-    recalled: tuple[Recalled, ...] = ()
+    recalled: tuple[Recalled, ...] | None = ()
     hits: tuple[RecallHit, ...] = ()
     tokens: int = 0
     context: int = 0
     session: str = ""
+    lacking: str = ""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,14 @@ class _Thread:
 
     first: int = 0
     asked: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """``hits`` None: nothing could be searched. ``lacking`` says why, or what is missing."""
+
+    hits: Sequence[RecallHit] | None
+    lacking: str = ""
 
 
 class Prompts:
@@ -72,7 +82,7 @@ class Prompts:
         info = backend.info()
         thread = self._thread(turn.session)
         draft = await self._draft(turn, attached, thread, small=is_small(info.size))
-        draft = await self._with_facts(draft, turn)
+        draft, found = await self._with_facts(draft, turn)
         draft, tokens = await fit(backend, draft, most)
         context = backend.info().context
         if not draft.alone:
@@ -84,12 +94,18 @@ class Prompts:
         return Prompt(
             draft.messages(),
             min(most, context - tokens) if context else most,
-            tuple(hit.recalled for hit in draft.facts),
+            None if found.hits is None else tuple(hit.recalled for hit in draft.facts),
             draft.facts,
             tokens,
             context,
             "" if draft.alone else turn.session,
+            found.lacking,
         )
+
+    def forget(self) -> None:
+        """Something was forgotten: no question is put any more as it was with facts next to it."""
+        for thread in self._threads.values():
+            thread.asked.clear()
 
     def _thread(self, session: str) -> _Thread:
         thread = self._threads.setdefault(session, _Thread())
@@ -118,27 +134,31 @@ class Prompts:
         )
         return Draft(turn.question, tuple(attached), (), turns, small)
 
-    async def _with_facts(self, draft: Draft, turn: Turn) -> Draft:
+    async def _with_facts(self, draft: Draft, turn: Turn) -> tuple[Draft, _Found]:
         """A small model gets facts instead of the turns; attachments are the facts it has.
 
         They come from the branch of the turn, which may not be the current one any more.
         """
         if draft.small and (draft.attached or any(past.attached for past in draft.turns)):
-            return draft
+            return draft, _Found([])
         turns = () if draft.small else draft.turns
         exclude = [past.turn_id for past in turns]
-        facts = telling(await self._recalled(turn, exclude), turns)
-        return replace(draft, facts=facts, turns=turns) if facts else draft
+        found = await self._recalled(turn, exclude)
+        facts = telling(found.hits or (), turns)
+        return (replace(draft, facts=facts, turns=turns) if facts else draft), found
 
-    async def _recalled(self, turn: Turn, exclude: Sequence[int]) -> list[RecallHit]:
-        """Nothing where there is no recall now: an answer does not wait for it to be mended."""
+    async def _recalled(self, turn: Turn, exclude: Sequence[int]) -> _Found:
+        """An answer does not wait for a recall that has to be mended: it says so."""
         try:
-            return await self._recall.recall(
+            found = await self._recall.recall(
                 turn.session, turn.question, _RECALLED, exclude, last=turn.parent_id or 0
             )
         except ArcanumError as error:
             _log.warning("answered without memories: %s", error.message)
-            return []
+            why = error.message
+            return _Found(None, f"{WITHOUT} memories, which could not be searched: {why}")
+        lacking = f"{WITHOUT} some memories: {found.lacking}" if found.lacking else ""
+        return _Found(found.hits, lacking)
 
 
 def priority_of(call: Call) -> Priority:

@@ -147,10 +147,11 @@ class RemoteAsk(Elsewhere):
 
     async def plan(self, request: Ask, _call: Call) -> Draft:
         asked, attached, prompt = await self._room.foresee(request)
-        turns, memories = (len(prompt.messages) - 2) // 2, len(prompt.recalled)
+        turns, memories = (len(prompt.messages) - 2) // 2, len(prompt.recalled or ())
         sends = ["your question"]
         sends += [f"{turns} earlier turn{'s' * (turns > 1)}"] if turns else []
         sends += [f"{memories} memor{'ies' if memories > 1 else 'y'}"] if memories else []
+        sends += ["not all memories: they could not be searched"] if prompt.lacking else []
         sends += [f"{one.name} ({len(one.text.encode()):,} bytes)" for one in attached]
         return await self._draft(
             # A digest has no place for fractions, so they are text; what is attached stands in the
@@ -159,7 +160,9 @@ class RemoteAsk(Elsewhere):
             | {"temperature": str(asked.temperature or 0), "attachments": []},
             {
                 "attached": [[one.name, one.text] for one in attached],
-                "recalled": [one.model_dump_json() for one in prompt.recalled],
+                "recalled": [one.model_dump_json() for one in prompt.recalled or ()],
+                "lacking": prompt.lacking,
+                "searched": prompt.recalled is not None,
             },
             prompt.messages,
             " · ".join(sends),
@@ -172,8 +175,11 @@ class RemoteAsk(Elsewhere):
         prompt = Prompt(
             _messages(plan),
             int(plan.request["max_tokens"]),
-            tuple(map(Recalled.model_validate_json, plan.payload.get("recalled", ()))),
+            tuple(map(Recalled.model_validate_json, plan.payload.get("recalled", ())))
+            if plan.payload.get("searched", True)
+            else None,
             session=request.session,
+            lacking=plan.payload.get("lacking", ""),
         )
         turn = await self._room.answer(request, attached, prompt, run.call, only_there(plan))
         await run.progress(1, 1)

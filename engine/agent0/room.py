@@ -7,6 +7,7 @@ the model has no room for another question now, the turn says so: who asks again
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
@@ -23,9 +24,11 @@ from engine.contract.agent0 import Ask, Structure, Structured
 from engine.contract.backend import Backend, Message
 from engine.contract.base import now
 from engine.contract.call import Call
+from engine.contract.events import Resync
 from engine.contract.memory import Turn
 from engine.contract.operation import Risk
 from engine.contract.ports import Attached, Models, Recall, TurnLog
+from engine.contract.recall import MemoryChanged
 from engine.ground import Ground
 
 
@@ -40,6 +43,7 @@ class Agent0Room:
         self._desk = Desk(self._turns, self._models, recall, ground.metrics)
         self._prompts = Prompts(self._turns, recall)
         self._titles = Titles(self._turns, self._models)
+        self._listening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._models.opens_with((Message("system", PLAIN),))
@@ -47,10 +51,23 @@ class Agent0Room:
         ask, structure = RemoteAsk(self._models, self), RemoteStructure(self._models, self)
         door.stream(agent0.ASK, self._ask, risk=self._risk, high=ask)
         door.unary(agent0.STRUCTURE, self._structure, risk=self._risk, high=structure)
+        self._listening = asyncio.create_task(self._listen(), name="agent0:forgotten")
 
     async def stop(self) -> None:
         """An answer ends with the stream that asked for it."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
         await self._titles.stop()
+
+    async def _listen(self) -> None:
+        """What was forgotten stands in no prompt again, also where an answer made with it stays."""
+        with self._ground.bus.subscribe() as events:
+            async for event in events:
+                if isinstance(event, Resync) or (
+                    isinstance(event, MemoryChanged) and event.change == "forgotten"
+                ):
+                    self._prompts.forget()
 
     def _risk(self, _request: Any, _call: Call) -> Risk:
         return Risk.WRITE if self._models.info().local else Risk.HIGH

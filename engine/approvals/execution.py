@@ -21,6 +21,7 @@ from engine.contract.ports import HighRiskOperations, StoredPlan
 from engine.core.audit import AuditLog
 from engine.ground import Ground
 from engine.store import Transaction
+from engine.worker.failures import said
 
 _log = logging.getLogger("arcanum.approvals")
 
@@ -125,7 +126,7 @@ class Executions:
             outcome = _failed(error)
         except Exception as error:  # noqa: BLE001 - the plan ends as failed
             _log.exception("approval %d (%s) failed", number, plan.operation)
-            outcome = _failed(Internal(visible(str(error)) or type(error).__name__))
+            outcome = _failed(Internal(visible(said(error))))
         end = _End(plan, ApprovalState.EXECUTING, outcome, call)
         try:
             await self._record(end)
@@ -184,7 +185,7 @@ class Executions:
             problem = error.message
         except Exception as error:  # noqa: BLE001 - one room's defect may not close the queue
             _log.exception("approval %d could not be settled", plan.approval_id)
-            problem = visible(str(error)) or type(error).__name__
+            problem = visible(said(error))
         return Outcome(
             state=ApprovalState.INTERRUPTED,
             summary="interrupted; how far it got is not known",

@@ -123,14 +123,15 @@ async def terms(state: Database, number: int) -> Terms:
     )
 
 
-async def keys(state: Database, number: int) -> set[str]:
-    """The keys of the card's items."""
+async def keys(state: Database, number: int) -> dict[str, bool]:
+    """The keys of the card's items, and whether each can be left out."""
     rows = await state.read(
-        "SELECT json_extract(item.value, '$.key') AS key"
+        "SELECT json_extract(item.value, '$.key') AS key,"
+        " json_extract(item.value, '$.fixed') AS fixed"
         " FROM payload, json_each(payload.card, '$.items') AS item WHERE approval_id = ?",
         (number,),
     )
-    return {row["key"] for row in rows}
+    return {row["key"]: not row["fixed"] for row in rows}
 
 
 async def plan_of(state: Database, number: int) -> StoredPlan:

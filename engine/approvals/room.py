@@ -231,6 +231,11 @@ class ApprovalsRoom:
                 f"{len(unknown)} of the items to keep are not in approval #{request.id}.",
                 f"arcanum approvals show {request.id} --json lists them with their keys.",
             )
+        if fixed := [key for key in request.keep if not known[key]]:
+            raise Refused(
+                f"{fixed[0]} cannot be left out of approval #{request.id}: it was asked for.",
+                "Deny it, and ask for less.",
+            )
         plan = await records.plan_of(self._state, request.id)
         kept = sorted({*plan.request.get("keep", ()), *request.keep})
         replacement = await self._gate.propose(plan.operation, plan.request | {"keep": kept}, call)

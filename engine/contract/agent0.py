@@ -85,7 +85,8 @@ class Ask(Wire):
 
 
 class AnswerStarted(Wire):
-    """The question is durable. ``recalled`` is what memory put into the prompt.
+    """The question is durable. ``recalled`` is what memory put into the prompt; ``lacking`` says,
+    in words, which memories it does without because they could not be searched or read.
 
     ``prompt_tokens`` of ``context`` are used (0 where unknown).
     """
@@ -97,6 +98,7 @@ class AnswerStarted(Wire):
     model: str
     simulated: bool
     recalled: tuple[RecallHit, ...] = ()
+    lacking: str = ""
     prompt_tokens: int = 0
     context: int = 0
 

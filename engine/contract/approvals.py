@@ -46,12 +46,16 @@ class CardRow(Wire):
 
 
 class CardItem(Wire):
-    """One thing that would be touched. ``key`` names it in ``approvals.keep``. Size in bytes."""
+    """One thing that would be touched. ``key`` names it in ``approvals.keep``. Size in bytes.
+
+    ``fixed``: it cannot be left out, where others can.
+    """
 
     key: str
     text: str
     size: int = 0
     note: str = ""
+    fixed: bool = False
 
 
 class Card(Wire):

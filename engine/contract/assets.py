@@ -25,13 +25,25 @@ class LibraryName(Wire):
     library: Annotated[Name, Field(description="the library's name")]
 
 
+class ScanLibrary(LibraryName):
+    """``as_it_is`` is an operator's to say."""
+
+    as_it_is: bool = Field(
+        False,
+        description="what lies at its root now is the library, though another disk is there or"
+        " nothing: what is missing there is taken out of the catalogue",
+    )
+
+
 class Library(Wire):
     """A watched root folder. ``bytes`` counts each hardlinked file once.
 
     ``unreadable`` counts what could not be read at the last scan; it is never taken as deleted.
-    ``pending`` files are known but not hashed yet, ``unread`` of them because they could not be
-    read. ``damaged`` ones are not what they were when they were read again. ``drift`` counts
-    changes that the watcher had missed, until a look at everything finds none.
+    ``pending`` files are known but not hashed yet, or not since they were touched, ``unread`` of
+    them because they could not be read. ``unseen`` folders and files could not be looked at: what
+    is known there may be so, or not (at most 1,000 are told apart). ``since``: it is missing or
+    unreadable since then. ``damaged`` ones are not what they were when they were read again.
+    ``drift`` counts changes that the watcher had missed, until a look at everything finds none.
     """
 
     name: str
@@ -45,8 +57,10 @@ class Library(Wire):
     pending: int = 0
     unreadable: int = 0
     unread: int = 0
+    unseen: int = 0
     damaged: int = 0
     drift: int = 0
+    since: datetime | None = None
     last_scan_at: datetime | None = None
     changed_at: datetime | None = None
 
@@ -96,7 +110,8 @@ class Asset(Wire):
 class ListedAsset(Asset):
     """A file in a list. ``kind`` and ``type`` are None until it was looked into, ``taken_at`` where
     its bytes say nothing of it. ``first_seen_at``: when it came into the catalogue. ``damage``:
-    'unreadable' also where it could not be read since it is what it is."""
+    'unreadable' also where it could not be read since it is what it is. ``unreachable``: why it
+    cannot be looked at now, "" where it can; then ``seen_at`` says when it last was."""
 
     library: str
     first_seen_at: datetime
@@ -105,6 +120,7 @@ class ListedAsset(Asset):
     taken_at: datetime | None = None
     camera: str = ""
     damage: Damage | None = None
+    unreachable: str = ""
 
 
 AssetState = Literal["sound", "pending", "damaged", "unreadable"]

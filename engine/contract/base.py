@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
-import re
-import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from engine.contract.errors import ArcanumError
+from engine.contract.shown import shown_path
+from engine.contract.shown import visible as visible  # noqa: PLC0414 - many take it from here
 
 
 class Wire(BaseModel):
@@ -30,44 +30,6 @@ def machine_name() -> str:
     return visible(os.environ.get("ARCANUM_MACHINE") or os.uname().nodename)[:64] or "machine"
 
 
-# C0 and C1 controls, line separators and the bidirectional overrides: all of them can make a
-# terminal, or a reader's eye, show something other than what is there.
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def _unsafe(char: str) -> bool:
-    return char in _BIDI or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}
-
-
-_BLANK_PART = re.compile(r"(?<![^/])[^\S/]+(?![^/])")
-
-
-def visible(text: str, *, keep: str = "") -> str:
-    """``text`` with every control character, lone surrogate and direction override made visible.
-
-    Characters in ``keep`` (usually a newline and a tab) pass through. A byte that was not UTF-8
-    (``os.fsdecode`` makes it a lone surrogate) is shown as ``\\xNN``.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c in keep or not _unsafe(c) else _escape(c) for c in text)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char)
-    return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
-
-
-def _no_blank_part(path: str) -> str:
-    """A name that holds nothing else than blanks shows these: it would look like no name at all."""
-    if " " not in path and path.isascii():
-        return path
-    return _BLANK_PART.sub(lambda part: "".join(map(_escape, part[0])), path)
-
-
 class PathRef(Wire):
     """A path: ``display`` for people, ``raw`` (base64 of the bytes) for the file system.
 
@@ -80,8 +42,9 @@ class PathRef(Wire):
     @classmethod
     def of(cls, path: bytes | str | os.PathLike[str]) -> PathRef:
         data = os.fsencode(path)
-        display = _no_blank_part(visible(os.fsdecode(data)))
-        return cls(display=display, raw=base64.b64encode(data).decode("ascii"))
+        return cls(
+            display=shown_path(os.fsdecode(data)), raw=base64.b64encode(data).decode("ascii")
+        )
 
     @property
     def data(self) -> bytes:

@@ -1,9 +1,10 @@
-"""Ports: what other rooms ask of torrent clients, by way of the media room."""
+"""Ports: who else has, or wants, files that would move; asked of the media room."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from engine.contract.sources import TorrentClient
@@ -46,6 +47,33 @@ class Wanted:
     by: Mapping[Inode, str] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
     unasked: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trashing:
+    """A file that was moved to the trash from ``at`` on, by the yes to that approval, and brought
+    back from ``back_at`` on (None: it was not)."""
+
+    approval_id: int
+    at: datetime
+    back_at: datetime | None
+
+
+class TrashJournal(Protocol):
+    """What the quota room moved."""
+
+    async def trashed(self, library: str, path: bytes, size: int) -> list[Trashing]:
+        """The file of this size at this path of a library; the newest first."""
+        ...
+
+
+class Copies(Protocol):
+    """What else the catalogue knows of the bytes that some files have."""
+
+    async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
+        """Those of these BLAKE3 (hex) that another catalogued file has, which can be reached and
+        is not known as damaged. Names of the inodes ``without`` are none."""
+        ...
 
 
 class Holders(Protocol):

@@ -176,7 +176,9 @@ class AskHistory(Wire):
 class Happening(Wire):
     """``library`` and ``path`` say where the file was before, ``size`` and ``blake3`` what it held.
 
-    ``note``: of a rotten file the BLAKE3 that was found, of an unreadable one the reason.
+    ``note``: of a rotten file the BLAKE3 that was found, of an unreadable one the reason, of a
+    changed one 'unread' or, where only its change time moved, 'touched' until it was read.
+    ``approval``: by the yes to which a file went to the trash, or by whose undo it came back.
     """
 
     id: int
@@ -188,6 +190,7 @@ class Happening(Wire):
     size: int
     blake3: str | None
     note: str
+    approval: int | None = None
 
 
 class FileNow(Wire):

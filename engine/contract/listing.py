@@ -61,8 +61,8 @@ class AskTree(Wire):
 
 
 class Folder(Wire):
-    """``path`` below the library. Files and bytes of all that is below it; each name counts. None:
-    not counted yet."""
+    """``path`` below the library. Files and bytes of all that is below it: each name is a file, a
+    hardlinked one weighs once in each folder, as for du(1). None: not counted yet."""
 
     path: PathRef
     files: int | None
@@ -71,7 +71,9 @@ class Folder(Wire):
 
 class FolderPage(Wire):
     """``total`` folders there are; ``files`` and ``bytes`` lie directly in the folder itself.
-    ``counted`` False: what lies below each of them is not counted yet."""
+    ``below_bytes``: of all that is below the folder, each hardlinked file once, so that the root's
+    are the library's; ``shared`` of them are in more than one of the folders, or beside them too,
+    and by so much these add up to more. ``counted`` False: what lies below is not counted yet."""
 
     library: str
     under: PathRef
@@ -79,6 +81,8 @@ class FolderPage(Wire):
     total: int
     files: int
     bytes: int
+    below_bytes: int | None = None
+    shared: int = 0
     counted: bool = True
 
 

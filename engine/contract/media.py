@@ -11,6 +11,7 @@ from engine.contract.assets import (
     LibraryList,
     LibraryName,
     ListAssets,
+    ScanLibrary,
     ScanResult,
 )
 from engine.contract.base import Empty, PathRef
@@ -122,12 +123,12 @@ LIBRARIES = Operation("media.libraries", "The libraries and their numbers", Empt
 SCAN = Operation(
     "media.scan",
     "Read a library: new, changed and vanished files, with their BLAKE3",
-    LibraryName,
+    ScanLibrary,
     ScanResult,
     kind=Kind.JOB,
     risk=Risk.WRITE,
     limits=Limits(timeout_s=None),
-    audit=("library",),
+    audit=("library", "as_it_is"),
     positional=("library",),
 )
 VERIFY = Operation(

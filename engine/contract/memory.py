@@ -15,6 +15,8 @@ from engine.contract.memories import Recalled
 from engine.contract.operation import Kind, Limits, Operation, Risk
 
 MAX_QUESTION = 32_000
+WITHOUT = "answered without"
+"""How the note of a turn begins whose answer had to do without memories, or some of them."""
 
 Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION)]
 
@@ -27,11 +29,11 @@ class Turn(Wire):
 
     ``status``: ``open`` (being answered), ``done``, ``stopped`` (by the person), ``failed``, or
     ``interrupted`` (the engine died before the answer ended). An answer may be partial in the last
-    three. ``note`` says why, in words. ``parent_id`` is the turn that it follows, None where it
-    begins the conversation. ``siblings``: the numbers of all turns that follow the same one, oldest
-    first and itself included; empty where it is the only one. ``attached``: names of what was read
-    with the question. ``recalled``: the memories that went into the prompt, best first; None where
-    that is not known, or there was none.
+    three. ``note`` says why, in words, or which memories it does without. ``parent_id`` is the turn
+    that it follows, None where it begins the conversation. ``siblings``: the numbers of all turns
+    that follow the same one, oldest first and itself included; empty where it is the only one.
+    ``attached``: names of what was read with the question. ``recalled``: the memories that went
+    into the prompt, best first; None where that is not known, or they could not be searched.
     """
 
     id: int
@@ -116,11 +118,12 @@ class TurnOpened(Event):
 
 
 class SessionChanged(Event):
-    """A conversation was renamed, deleted or restored, or another branch of it is current."""
+    """A conversation was renamed, deleted or restored, another branch of it is current, or words of
+    it were forgotten."""
 
     kind: Literal["memory.session_changed"] = "memory.session_changed"
     session: str
-    change: Literal["renamed", "deleted", "restored", "switched", "titled"]
+    change: Literal["renamed", "deleted", "restored", "switched", "titled", "forgotten"]
     now_called: str = ""
 
 

@@ -15,7 +15,7 @@ from engine.contract.backend import Backend, Message
 from engine.contract.base import Json, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
-from engine.contract.memories import RecallHit
+from engine.contract.memories import Recollection
 from engine.contract.memory import Turn, TurnStatus
 from engine.contract.model import ModelInfo
 from engine.contract.operation import Operation, Risk
@@ -128,8 +128,8 @@ class Recall(Protocol):
         exclude: Sequence[int] = (),
         *,
         last: int | None = None,
-    ) -> list[RecallHit]:
-        """What bears on ``query``, best first: of the session's turns those of the branch that ends
+    ) -> Recollection:
+        """What bears on ``query``: of the session's turns those of the branch that ends
         with ``last`` (None: the current one) and are not in ``exclude``, the notes of its
         namespace, and what is pinned. Raises Unavailable."""
         ...
@@ -146,7 +146,8 @@ class Recall(Protocol):
 class CatalogueFile:
     """A file as the catalogue knows it. ``path`` is relative to the library's root.
 
-    (dev, ino, size, mtime_ns, ctime_ns) is its identity; ``blake3`` (hex) is None until hashed.
+    (dev, ino, size, mtime_ns, ctime_ns) is its identity; ``blake3`` (hex) is None until that
+    was hashed.
     ``digests``: other hashes by kind, in hex, where they were asked for.
     """
 
@@ -330,8 +331,7 @@ class JobControl(Protocol):
     def progress(
         self, done: int, total: int | None, unit: str, note: str = "", *, files: Share | None = None
     ) -> None:
-        """Cheap: told to faces at most a few times a second. ``files``: beside bytes, how many
-        files of how many; each takes its time too."""
+        """Cheap: told a few times a second at most. ``files``: beside bytes, so many of how many."""
         ...
 
 
@@ -343,7 +343,8 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One line under "needs you" or "broken or unknown". ``link`` names where a key should lead."""
+    """One line under "needs you" or "broken or unknown". ``link`` names where a key should lead:
+    a screen and a thing there; ``media/films/damaged``: what is damaged of a library."""
 
     severity: Severity
     subject: str

@@ -55,7 +55,8 @@ class CheckResult(Wire):
 
 class PlanItem(Wire):
     """One file that a prune would move. ``frees`` is what its purge would give back: 0 while
-    another name of the same file stays outside the plan."""
+    another name of the same file stays outside the plan. ``copied``: whether another catalogued
+    file has its bytes, and stays; None: it is not hashed, so that is not known."""
 
     key: str
     path: PathRef
@@ -63,6 +64,18 @@ class PlanItem(Wire):
     frees: int
     modified_at: datetime
     reason: str
+    copied: bool | None = None
+
+
+class OtherCopies(Wire):
+    """Of how many files that go another copy is known in the catalogue, of how many none, and how
+    many are not hashed, so that it is not known. Hard links are no copies, nor is what goes too,
+    is damaged, or cannot be reached. ``text``: the same in words."""
+
+    known: int
+    none: int
+    unhashed: int
+    text: str
 
 
 class Staying(Wire):
@@ -81,6 +94,7 @@ class Plan(Wire):
     ``shortfall``: bytes of the target that no file could cover, or that are left to a next plan.
     ``stay``: the oldest of ``stay_files``, at most 100, that are as old as those that would go.
     ``unknown``: what is not known of torrent clients, and so might be held.
+    ``copies``: what else has the bytes of ``items``.
     """
 
     id: str
@@ -101,6 +115,7 @@ class Plan(Wire):
     stay_files: int = 0
     stay_bytes: int = 0
     unknown: tuple[str, ...] = ()
+    copies: OtherCopies | None = None
 
 
 class Prune(Wire):

@@ -20,7 +20,10 @@ from engine.contract.memories import (
     DEFAULT,
     MAX_NOTES,
     ArchiveFile,
+    Finder,
     Folder,
+    Forget,
+    Forgotten,
     IndexState,
     Label,
     Memory,
@@ -32,8 +35,8 @@ from engine.contract.memories import (
     Note,
     RecallHit,
     Record,
+    Said,
     Stats,
-    Text,
 )
 from engine.contract.operation import Kind, Limits, Operation, Risk
 
@@ -121,25 +124,10 @@ class Edit(Wire):
     """What is not given stays. The text that was there is kept as what the new one replaces."""
 
     id: Annotated[MemoryId, Field(description="the memory's number")]
-    text: Text | None = Field(None, description="what it is to say")
+    text: Said | None = Field(None, description="what it is to say")
     importance: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="from 0 to 1: how soon it may be archived"
     )
-
-
-class Forget(Wire):
-    """By number, all that a namespace holds, or (``gone``) what copies hold and files said once."""
-
-    ids: tuple[MemoryId, ...] = Field((), max_length=10_000, description="the memories' numbers")
-    namespace: Name | None = Field(None, description="everything of this namespace")
-    gone: Annotated[bool, Field(description="what files no longer say, from every copy")] = False
-
-
-class Forgotten(Wire):
-    """``places``: what was cleaned besides the database, in words."""
-
-    ids: tuple[int, ...]
-    places: tuple[str, ...] = ()
 
 
 # --- carrying it elsewhere ----------------------------------------------------------------------
@@ -222,7 +210,7 @@ class WatchFolder(Wire):
     """``pinned``: what it holds is seen from every namespace."""
 
     path: Annotated[PathRef, Field(description="the folder")]
-    namespace: Namespace = "documents"
+    namespace: Finder = "documents"
     pinned: Annotated[bool, Field(description="seen from every namespace")] = False
 
 
@@ -309,7 +297,7 @@ FORGET = Operation(
     Forget,
     Forgotten,
     risk=Risk.HIGH,
-    audit=("ids", "namespace", "gone"),
+    audit=("ids", "namespace", "gone", "keep_older", "keep_answers"),
     positional=("ids",),
 )
 EXPORT = Operation(

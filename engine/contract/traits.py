@@ -60,20 +60,37 @@ class ShowAsset(Wire):
 
 
 class Elsewhere(Wire):
-    """The same bytes in another file. ``path`` is relative to its library."""
+    """Another name of a file, or another file with its bytes. ``path`` is relative to its library,
+    ``checked_at``: when it was last read whole and was right. ``unreachable``: not to be reached
+    now."""
 
     id: int
     library: str
     path: PathRef
+    checked_at: datetime | None = None
+    unreachable: bool = False
+
+
+class OutOfReach(Wire):
+    """The place for which a file cannot be looked at: a folder, or the root of its library (whole
+    paths). ``seen_at``: when the file last was looked at."""
+
+    place: PathRef
+    why: str
+    since: datetime
+    seen_at: datetime
 
 
 class AssetDetail(Wire):
     """All that is known of one file.
 
     ``traits`` is None until it was looked into. ``names`` are its other names on the disk (hard
-    links); ``copies`` other files with the same bytes, ``copies_total`` how many there are.
+    links); ``copies`` other files with the bytes that it should have, ``copies_total`` how many
+    there are; ``damaged_copies`` had them, and are damaged.
     ``remotes``: files there with these bytes, as far as inventories tell.
-    ``reason``: why it is rotten, or cannot be read.
+    ``reason``: why it is rotten, or cannot be read. ``held``: the BLAKE3 that a damaged file should
+    have, ``found``: the one of what was read in a rotten one instead.
+    ``unreachable``: that it cannot be looked at now, so what is told is of before.
     ``sources``: the most telling first. ``history``: the newest first.
     """
 
@@ -83,11 +100,15 @@ class AssetDetail(Wire):
     checked_at: datetime | None
     damage: Damage | None
     reason: str = ""
+    unreachable: OutOfReach | None = None
+    held: str | None = None
+    found: str | None = None
     traits: Traits | None
     hashes: dict[str, str]
     sources: tuple[Provenance, ...]
     names: tuple[Elsewhere, ...]
     copies: tuple[Elsewhere, ...]
     copies_total: int
+    damaged_copies: tuple[Elsewhere, ...] = ()
     remotes: tuple[RemoteCopy, ...] = ()
     history: tuple[Happening, ...]

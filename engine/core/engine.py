@@ -31,7 +31,8 @@ from engine.core.lifecycle import Lifecycle, ServiceSpec
 from engine.ground import Ground
 from engine.home import Home
 from engine.metrics import Metrics
-from engine.store import Database, StoredSettings
+from engine.store import Database, Reserve, StoredSettings
+from engine.worker.failures import said
 
 _log = logging.getLogger("arcanum.engine")
 _PROBE_WITHIN_S = 2.0
@@ -86,8 +87,11 @@ class Engine:
         self.started_at = now()
         self.bus = Bus()
         self.machine = config.machine.name or machine_name()
-        state = Database(home.state_file, "state", durable=True, publish=self.bus.publish)
-        catalogue = Database(home.catalogue_file, "catalogue", durable=False)
+        self._reserve = reserve = Reserve(home.data / "reserve")
+        state = Database(
+            home.state_file, "state", durable=True, publish=self.bus.publish, reserve=reserve
+        )
+        catalogue = Database(home.catalogue_file, "catalogue", durable=False, reserve=reserve)
         metrics = Metrics()
         audit = AuditLog(state, self.machine, home.data / "audit.head")
         self.lifecycle = Lifecycle(SERVICES if services is None else services, lambda: self.ground)
@@ -123,10 +127,10 @@ class Engine:
         self.feed = Feed(state, self.bus)
 
     async def open(self) -> None:
-        """Opens the stores. Raises StoreFailed; then nothing was started."""
+        """Opens what every room needs. The catalogue is opened by the first that does: where it
+        cannot be, all others run. Raises StoreFailed; then nothing was started."""
         await self.ground.state.open()
         try:
-            await self.ground.catalogue.open()
             await self.feed.start()
         except BaseException:
             await self._close_stores()
@@ -172,6 +176,8 @@ class Engine:
             for service in services
             if service.state == "starting" and service.name in _CONTRIBUTING
         ]
+        if await asyncio.to_thread(self._reserve.is_missed):
+            concerns.append(Concern(Severity.BROKEN, str(self.home.data), "the disk is full"))
         for found in await asyncio.gather(*map(self._probe, list(self.ground.probes))):
             concerns += found
         lines = tuple(self._line(concern) for concern in concerns)
@@ -204,7 +210,7 @@ class Engine:
             reason = error.message
         except Exception as error:  # noqa: BLE001 - a defect of one room is not the status's
             _log.exception("the probe of %s failed", name)
-            reason = visible(str(error)) or type(error).__name__
+            reason = visible(said(error))
         return [Concern(Severity.UNKNOWN, name, reason)]
 
     def _line(self, concern: Concern) -> words.ConcernLine:

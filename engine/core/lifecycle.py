@@ -19,6 +19,7 @@ from engine.contract.base import visible
 from engine.contract.engine import Service, ServiceChanged, ServiceState
 from engine.contract.errors import ArcanumError, Internal, Unavailable
 from engine.ground import Ground, Room
+from engine.worker.failures import said
 
 _log = logging.getLogger("arcanum.lifecycle")
 _STOP_WITHIN_S = 20.0
@@ -146,7 +147,7 @@ class Lifecycle:
             if not isinstance(error, ArcanumError):
                 _log.exception("%s could not start", slot.spec.name)
             await self._end(slot)
-            reason = visible(str(error)) or type(error).__name__
+            reason = visible(error.message if isinstance(error, ArcanumError) else said(error))
             slot.failed_at = time.monotonic()
             self._set(slot, "failed", reason)
             hint = error.hint if isinstance(error, ArcanumError) else "The log has the details."

@@ -14,6 +14,7 @@ from engine.contract.call import Call
 from engine.contract.errors import ArcanumError, Cancelled, DeadlineExceeded, Internal
 from engine.contract.operation import Kind, Operation
 from engine.core.audit import AuditLog
+from engine.worker.failures import said
 
 _log = logging.getLogger("arcanum.gate")
 
@@ -132,7 +133,7 @@ def defect(operation: Operation[Any, Any], call: Call, error: Exception) -> Inte
     """What a user is told of an error that nobody foresaw; the log has all of it."""
     _log.error("%s (call %s) failed", operation.name, call.id, exc_info=error)
     return Internal(
-        f"{operation.name}: {visible(str(error)) or type(error).__name__}.",
+        f"{operation.name}: {visible(said(error))}.",
         f"The log has the details: look for {call.id}.",
     )
 

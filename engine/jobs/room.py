@@ -28,6 +28,7 @@ from engine.core.gate import Jobs
 from engine.ground import Ground
 from engine.jobs.speed import Speed
 from engine.store import Transaction
+from engine.worker.failures import said
 
 _log = logging.getLogger("arcanum.jobs")
 _TELL_EVERY_S = 0.2
@@ -234,7 +235,7 @@ class JobsRoom:
             state, error = JobState.FAILED, problem
         except Exception as problem:  # noqa: BLE001 - a defect in a room ends its job, not the engine
             _log.exception("job %d (%s) failed", running.job.id, running.job.operation)
-            state, error = JobState.FAILED, Internal(visible(str(problem)), "The log has details.")
+            state, error = JobState.FAILED, Internal(visible(said(problem)), "The log has details.")
         try:
             await self._end(running, state, result, error)
         finally:

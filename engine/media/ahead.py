@@ -127,7 +127,7 @@ class _Out:
             if len(paths) >= _MOST_FILES or time.monotonic() - self._sent > _WAIT_S:
                 self._flush()
         self._flush()
-        self._send("end", walker.unreadable, walker.skipped, walker.problems)
+        self._send("end", walker.unreadable, walker.skipped, walker.problems, walker.unseen)
 
     def _flush(self) -> None:
         if self._paths:

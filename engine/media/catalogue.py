@@ -18,6 +18,7 @@ from typing import Any
 from engine.contract.base import now, visible
 from engine.media.integrity import record
 from engine.media.nesting import Nesting, lies_in
+from engine.media.root import Root
 from engine.store import Database, Transaction
 from engine.worker.frames import to_bytes
 
@@ -71,8 +72,9 @@ WHERE library = v1 AND dev = v2 AND ino = v3 AND size = v4 AND mtime_ns = v5 AND
 """
 # Few files are in the index of these; without the first condition SQLite would read all the others.
 _NUMBERS = """
-SELECT library.*, damaged - unread AS damaged, unread FROM library, (
-    SELECT count(*) AS damaged, coalesce(sum(damage = 'unread'), 0) AS unread
+SELECT library.*, damaged - unread AS damaged, unread, kept FROM library, (
+    SELECT count(*) AS damaged, coalesce(sum(damage = 'unread'), 0) AS unread,
+        coalesce(sum(damage = 'unread' AND blake3 IS NOT NULL), 0) AS kept
     FROM file INDEXED BY file_damaged WHERE library = ?1 AND damage <> '')
 WHERE id = ?1
 """
@@ -92,7 +94,7 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """What the catalogue holds of one library. Sizes in bytes. ``unread``: of the ``unreadable``,
-    files that are known."""
+    files that are known. ``since``: it is away since then."""
 
     state: str = "ok"
     note: str = ""
@@ -105,7 +107,8 @@ class Numbers:
     drift: int = 0
     scanned_at: datetime | None = None
     changed_at: datetime | None = None
-    root: tuple[int, int] | None = None
+    root: Root | None = None
+    since: datetime | None = None
 
 
 def fold(path: bytes) -> str:
@@ -197,26 +200,29 @@ class Files:
             row["note"],
             row["files"],
             row["bytes"],
-            row["pending"],
+            row["pending"] + row["kept"],
             row["unreadable"] + row["unread"],
             row["unread"],
             row["damaged"],
             row["drift"],
             scanned_at=row["scanned_at"] and datetime.fromisoformat(row["scanned_at"]),
             changed_at=row["changed_at"] and datetime.fromisoformat(row["changed_at"]),
-            root=None if row["dev"] is None else (row["dev"], row["ino"]),
+            root=None if row["dev"] is None else Root(*(row[name] for name in Root._fields)),
+            since=row["since"] and datetime.fromisoformat(row["since"]),
         )
 
-    async def put_root(self, library: int, old: tuple[int, int] | None, dev: int, ino: int) -> None:
+    async def put_root(self, library: int, old: Root | None, root: Root) -> None:
         """Remembers which folder the root is. A file system mounted anew may have a new number."""
 
         async def work(tx: Transaction) -> None:
             await tx.execute(
-                "UPDATE library SET dev = ?, ino = ? WHERE id = ?", (dev, ino, library)
+                "UPDATE library SET dev = ?, ino = ?, volume = ?, born = ? WHERE id = ?",
+                (*root, library),
             )
-            if old is not None and old[0] != dev:
+            if old is not None and old.dev != root.dev:
                 await tx.execute(
-                    "UPDATE file SET dev = ? WHERE library = ? AND dev = ?", (dev, library, old[0])
+                    "UPDATE file SET dev = ? WHERE library = ? AND dev = ?",
+                    (root.dev, library, old.dev),
                 )
 
         await self._db.write(work)
@@ -235,9 +241,10 @@ class Files:
 
         async def work(tx: Transaction) -> None:
             await tx.execute(
-                "UPDATE library SET state = ?, note = ?, unreadable = coalesce(?, unreadable),"
-                " scanned_at = coalesce(?, scanned_at) WHERE id = ?",
-                (state, note, unreadable, now().isoformat() if looked else None, library),
+                "UPDATE library SET since = iif(?1 = 'ok', NULL, coalesce(since, ?2)), state = ?1,"
+                " note = ?3, unreadable = coalesce(?4, unreadable),"
+                " scanned_at = iif(?5, ?2, scanned_at) WHERE id = ?6",
+                (state, now().isoformat(), note, unreadable, looked, library),
             )
 
         await self._db.write(work)
@@ -385,8 +392,9 @@ class Files:
         """Files (each inode once) and bytes that are to be hashed."""
         rows = await self._db.read(
             "SELECT count(*), coalesce(sum(size), 0) FROM (SELECT size FROM file"
-            " INDEXED BY file_pending"
-            " WHERE library = ? AND blake3 IS NULL GROUP BY dev, ino)",
+            " INDEXED BY file_pending WHERE library = ?1 AND blake3 IS NULL GROUP BY dev, ino"
+            " UNION ALL SELECT size FROM file INDEXED BY file_damaged WHERE library = ?1"
+            " AND damage <> '' AND damage = 'unread' AND blake3 IS NOT NULL GROUP BY dev, ino)",
             (library,),
         )
         return rows[0][0], rows[0][1]

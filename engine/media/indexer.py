@@ -25,7 +25,7 @@ from engine.media.integrity.strain import Eased, Lightened, Strain
 from engine.media.looking import Pace, Reader, Tally, at_ease
 from engine.media.pace import HashPace, LibraryPace, WalkPace
 from engine.media.process import Lost
-from engine.media.shelf import Shelf
+from engine.media.shelf import Away, Shelf
 from engine.media.timing import Timing, heard
 from engine.media.watch import Watchers
 
@@ -97,7 +97,8 @@ class Indexer:
     def _trouble(self, error: BaseException) -> None:
         if isinstance(error, ArcanumError):
             _log.warning("%s: %s", self._stored.name, error.message)
-            self.shelf.put_trouble(error.message)
+            if not isinstance(error, Away):
+                self.shelf.put_trouble(error.message)
         else:
             _log.error("%s: a defect", self._stored.name, exc_info=error)
             self.shelf.put_trouble(f"a defect: {visible(repr(error))[:200]}")
@@ -252,10 +253,12 @@ class Indexer:
 
     # --- looking and hashing --------------------------------------------------------------------
 
-    async def _look(self, paths: list[bytes] | None, pace: Pace, hashing: bool = True) -> Tally:
+    async def _look(
+        self, paths: list[bytes] | None, pace: Pace, hashing: bool = True, as_it_is: bool = False
+    ) -> Tally:
         """With the lock held. Raises Failed where the root is away, WorkerFailed, StoreFailed."""
         if paths is None:
-            return await self._look_at_all(pace, hashing)
+            return await self._look_at_all(pace, hashing, as_it_is)
         tally = await self._read(paths, pace, hashing)
         if tally.differences:
             await self._news()
@@ -266,14 +269,14 @@ class Indexer:
         self._hash_delay = self._timing.quiet
         self._hash_wanted.set()
 
-    async def _look_at_all(self, pace: Pace, hashing: bool) -> Tally:
+    async def _look_at_all(self, pace: Pace, hashing: bool, as_it_is: bool) -> Tally:
         begun = time.monotonic()
         hearing = Hearing(self._hints | self._in_hand)
         self._hearings.append(hearing)
         self._hints.clear()
         try:
             with self.shelf.scanning():
-                tally = await self._read(None, pace, hashing)
+                tally = await self._read(None, pace, hashing, as_it_is)
                 await self.shelf.put_looked(tally)
         except BaseException:
             self._hearings.remove(hearing)
@@ -291,14 +294,19 @@ class Indexer:
         if tally.differences:
             await self._files.forget_old(self._stored.id)
         if not untold:
-            await self._put_drift(0)
+            await self.shelf.put_drift(0)
         return tally
 
-    async def _read(self, paths: list[bytes] | None, pace: Pace, hashing: bool = True) -> Tally:
+    async def _read(
+        self, paths: list[bytes] | None, pace: Pace, hashing: bool = True, as_it_is: bool = False
+    ) -> Tally:
+        paced = LibraryPace(self, pace)
         try:
-            tally = await self._reader.look(paths, LibraryPace(self, pace), hashing=hashing)
+            tally = await self._reader.look(paths, paced, hashing=hashing, as_it_is=as_it_is)
         except Lost as lost:
             raise await self.away(lost) from lost
+        if paths is not None:
+            await self.shelf.put_unseen(paths, tally)
         if tally.came:
             self._came()
         return tally
@@ -313,9 +321,7 @@ class Indexer:
         return tally
 
     def _plan_next(self, begun: float, took: float) -> None:
-        interval = self._timing.rescan
-        if self.shelf.watch in {"polling", "failed"}:
-            interval = min(interval, max(self._timing.poll, 20 * took))
+        interval = self._timing.between(self.shelf.watch, took)
         self._rested = begun + 6 * took
         self._due = self._rested if self._demanded > begun else begun + took + interval
         if self.shelf.watch in {"off", "failed"} and self._watching:
@@ -331,13 +337,7 @@ class Indexer:
         if heard_all and missed:
             await self._drifted(self._stored.name, missed)
         if heard_all:
-            await self._put_drift(missed)
-
-    async def _put_drift(self, missed: int) -> None:
-        """Said until a look at everything finds nothing that had not been told."""
-        if missed or self.shelf.numbers.drift:
-            await self._files.put_drift(self._stored.id, missed)
-            await self.shelf.refresh()
+            await self.shelf.put_drift(missed)
 
     async def away(self, lost: Lost) -> Failed:
         """The root is not there, or cannot be read: says so; it is looked for again."""
@@ -347,7 +347,7 @@ class Indexer:
 
     # --- being asked ----------------------------------------------------------------------------
 
-    async def scan(self, control: JobControl) -> ScanResult:
+    async def scan(self, control: JobControl, *, as_it_is: bool = False) -> ScanResult:
         """Everything, now. Raises Busy where that goes on already, with the job's id."""
         if self._job is not None:
             raise Busy(
@@ -361,7 +361,8 @@ class Indexer:
                 for task in self._own:
                     task.cancel()
                 async with self._looking:
-                    walked = await self._look(None, WalkPace(control, self.shelf.numbers.files))
+                    pace = WalkPace(control, self.shelf.numbers.files)
+                    walked = await self._look(None, pace, as_it_is=as_it_is)
                 async with self._hashing:
                     hashed = await self._hash_all(control)
             await self._first.end()

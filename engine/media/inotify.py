@@ -70,27 +70,28 @@ class Inotify:
         self._changes = changes()
         self._places: dict[int, tuple[int, bytes]] = {}
         self._watches: dict[tuple[int, bytes], int] = {}
+        self._closed: set[tuple[int, bytes]] = set()
         threading.Thread(target=self._listen, name="inotify", daemon=True).start()
 
     def add(self, library: int, root: bytes, inner: frozenset[bytes] = frozenset()) -> None:
         """Watches a root and all folders below it but ``inner``, where other libraries begin: a
-        folder has one watch. Raises LimitError (then none is) or OSError."""
+        folder has one watch. Raises LimitError or OSError: then none is."""
         with self._lock:
+            self._remove(library)
             self._add(library, root, inner)
 
     def _add(self, library: int, root: bytes, inner: frozenset[bytes]) -> None:
-        status = os.stat(root, follow_symlinks=False)
-        self._roots[library], self._inner[library] = (root, status.st_dev), inner
+        self._roots[library], self._inner[library] = (root, -1), inner
         self._mounted.clear()
         self._seen[library] = self._mounts(library)
         try:
             self._add_tree(library, b"")
-        except LimitError:
+        except (LimitError, OSError):
             self._remove(library)
             raise
 
     def _add_again(self, library: int) -> None:
-        """Its root is another folder by now."""
+        """Its root is another folder by now, or gone."""
         (root, _device), inner = self._roots[library], self._inner[library]
         self._remove(library)
         try:
@@ -117,6 +118,7 @@ class Inotify:
         self._roots.pop(library, None)
         self._inner.pop(library, None)
         self._seen.pop(library, None)
+        self._closed = {place for place in self._closed if place[0] != library}
         for owner, path in [key for key in self._watches if key[0] == library]:
             self._drop(owner, path)
 
@@ -142,7 +144,11 @@ class Inotify:
                 continue
             whole = os.path.join(root, path) if path else root
             try:
-                if os.stat(whole, follow_symlinks=False).st_dev != device:
+                there = os.stat(whole, follow_symlinks=False).st_dev
+                if not path:
+                    device = there
+                    self._roots[library] = root, device
+                elif there != device:
                     continue
                 self._watch(library, path, whole)
                 with os.scandir(whole) as entries:
@@ -151,8 +157,12 @@ class Inotify:
                         for entry in entries
                         if entry.name != self._skip and entry.is_dir(follow_symlinks=False)
                     ]
-            except OSError:  # Gone again, or not to be read: the next look says so.
-                continue
+            except OSError as error:  # Gone again, or not to be read: the next look says so.
+                if error.errno == errno.EACCES:
+                    self._closed.add((library, path))
+                if path:
+                    continue
+                raise
             queue.extend(path + b"/" + name for name in names) if path else queue.extend(names)
 
     def _mounts(self, library: int) -> Mounts | None:
@@ -177,6 +187,8 @@ class Inotify:
         before = self._places.get(watch)
         if before is not None and self._watches.get(before) == watch:
             del self._watches[before]
+        if self._watches.get((library, path), watch) != watch:
+            self._drop(library, path)  # Another folder was there.
         self._places[watch] = (library, path)
         self._watches[library, path] = watch
 
@@ -220,12 +232,20 @@ class Inotify:
                 return
             self._told.hint(library, place)
 
+    def _look_at_roots(self) -> None:
+        """Where a folder above one went, and another is there, nothing within tells of that."""
+        for library, (root, _device) in list(self._roots.items()):
+            if self._libc.inotify_add_watch(self._fd, root, _MASK) not in self._places:
+                self._told.lost(library)
+                self._add_again(library)
+
     def drain(self) -> None:
         """Everything that happened until now is told when this returns."""
         with self._lock:
             self._look_at_mounts()
             while self._take():
                 pass
+            self._look_at_roots()
 
     def _take(self) -> bool:
         try:
@@ -260,6 +280,7 @@ class Inotify:
         if mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT):
             if not folder:  # Of any other folder its parent tells.
                 self._told.lost(library)
+                self._add_again(library)  # A look may find nothing wrong with what is there now.
             return
         path = folder + b"/" + name if folder and name else folder or name
         if not path or name == self._skip or lies_in(path, self._inner[library]):
@@ -269,23 +290,38 @@ class Inotify:
             self._tell_below(library, path)
         elif mask & IN_ISDIR and mask & (IN_CREATE | IN_MOVED_TO):
             self._extend(library, path)
-        elif mask & IN_ISDIR:  # Only the folder's own attributes.
-            return
+        elif mask & IN_ISDIR and not self._opened_or_closed(library, path):
+            return  # Only the folder's own attributes.
         self._told.hint(library, path)
+
+    def _opened_or_closed(self, library: int, path: bytes) -> bool:
+        """Whether a folder can be read no more, or again, since its attributes changed."""
+        place, whole = (library, path), self._roots[library][0] + b"/" + path
+        closed = not os.access(whole, os.R_OK | os.X_OK)
+        if closed == (place in self._closed):
+            return False
+        if closed:
+            self._closed.add(place)
+        else:
+            self._closed.discard(place)
+            self._extend(library, path)
+        return True
 
     def _tell_below(self, library: int, path: bytes) -> None:
         """A folder went, and the roots of other libraries with it."""
         whole = self._roots[library][0] + b"/" + path
-        for other, (root, _device) in self._roots.items():
+        for other, (root, _device) in list(self._roots.items()):
             if root.startswith(whole + b"/"):
                 self._told.lost(other)
+                self._add_again(other)
 
     def _extend(self, library: int, top: bytes) -> bool:
-        """False where the limit is reached: then none of the library is watched any more."""
+        """False where the limit is reached, or the root is gone: then none of the library is
+        watched any more."""
         try:
             self._add_tree(library, top)
-        except LimitError as error:
+        except (LimitError, OSError) as error:
             self._remove(library)
-            self._told.failed(library, str(error))
+            self._told.failed(library, getattr(error, "strerror", None) or str(error))
             return False
         return True

@@ -21,12 +21,13 @@ from contextlib import suppress
 from itertools import islice
 
 from engine.media.ahead import Walked, ahead
+from engine.media.believing import believe
 from engine.media.digest import SMALL, WINDOW, ChangedError, Tasks, digest
 from engine.media.known import Known, Range, Row
 from engine.media.link import Batch, Link
 from engine.media.links import Links
 from engine.media.nesting import lies_in
-from engine.media.root import RootLostError, open_root
+from engine.media.root import Root, RootLostError, open_root, root_of
 from engine.media.walk import GONE, Found, Identity, Walker
 from engine.worker.frames import Frame, to_bytes, to_text
 
@@ -44,12 +45,12 @@ def open_catalogue(uri: str) -> sqlite3.Connection:
 
 
 class Look:
-    """``command``: catalogue, library, root, expect, paths (None: everything), skip, inner,
-    threads, hashes.
+    """``command``: catalogue, library, root, expect, as_it_is, paths (None: everything), skip,
+    inner, threads, hashes.
 
     ``elsewhere`` rows name files of other libraries that are links to files which differ here.
-    ``expect`` is the root's (dev, ino) at the last look.
-    Raises RootLostError where the root is not what is expected.
+    ``expect`` is the Root of the last look. Raises RootLostError where what is there is not the
+    library, unless it is to be taken ``as_it_is``.
     """
 
     def __init__(self, command: Frame, link: Link) -> None:
@@ -63,8 +64,12 @@ class Look:
             "SELECT coalesce(max(files), 0) FROM library WHERE id = ?", (self._library,)
         ).fetchone()
         self._first = not self._known_files
-        self._expect(command["expect"])
-        self._old_dev = (command["expect"] or self._identity)[0]
+        known = None if command["expect"] is None else Root(*command["expect"])
+        self._there = root_of(self._fd, self._identity, device)
+        # Of a library without files nothing can be lost.
+        if not self._first and not command["as_it_is"]:
+            believe(self._db, self._library, self._fd, known, self._there)
+        self._old_dev = known.dev if known else self._identity.dev
         self._more: list[str] = command["hashes"]
         self._others = self._beside()
         self._inner = frozenset(to_bytes(path) for path in command["inner"])
@@ -78,24 +83,9 @@ class Look:
         self._moved: set[int] = set()
         self._links = Links(self._db, self._library, self._others)
 
-    def _expect(self, known: list[int] | None) -> None:
-        """An unmounted disk leaves an empty folder, or another file system, in its place."""
-        if self._first:
-            return
-        # Of one that was never looked at, another library may know files: see ``handover``.
-        dev, ino = known or self._identity[:2]
-        same = (self._identity.dev == dev, self._identity.ino == ino)
-        if known is not None and all(same):
-            return
-        with os.scandir(self._fd) as entries:
-            bare = next(entries, None) is None
-        if bare or not any(same):
-            what = "an empty folder" if bare else "another file system"
-            raise RootLostError("missing", f"{what} is in its place: a disk that is not mounted?")
-
     def run(self) -> Frame:
         """Tells every difference; returns the closing frame."""
-        self._link.send({"k": "root", "dev": self._identity.dev, "ino": self._identity.ino})
+        self._link.send({"k": "root", "root": self._there})
         if self._paths is None:
             self._merge_everything()
         for text in self._paths or ():
@@ -116,6 +106,7 @@ class Look:
             "unreadable": self._walker.unreadable,
             "skipped": self._walker.skipped,
             "problems": [(to_text(path), why) for path, why in self._walker.problems],
+            "unseen": [(to_text(path), why) for path, why in self._walker.unseen.items()],
         }
 
     # --- merging --------------------------------------------------------------------------------
@@ -342,9 +333,10 @@ class Look:
                 row = self._db.execute("SELECT path FROM file WHERE id = ?", (id_,)).fetchone()
                 if row is not None and self._is_gone(row[0], self._root, self._fd):
                     gone.append((id_, row[0]))
-            fd, identity, _device = open_root(self._root)
+            fd, identity, device = open_root(self._root)
+            there = root_of(fd, identity, device)
             os.close(fd)
-            if identity[:2] != self._identity[:2]:
+            if there != self._there:
                 raise RootLostError("missing", "another folder took its place")
             for id_, path in gone:
                 self._batches["gone"].add([id_, to_text(path)], len(path))

@@ -20,6 +20,7 @@ from engine.contract.ports import TRASH_FOLDER
 from engine.media.catalogue import Files, Stored
 from engine.media.handover import Handover
 from engine.media.process import STALL_S, CutShort, Process
+from engine.media.root import Root
 from engine.media.walk import MOST_PROBLEMS
 from engine.worker.frames import Frame, to_bytes, to_text
 
@@ -56,6 +57,7 @@ class Tally:
     skipped: int = 0
     left: int = 0
     problems: list[tuple[bytes, str]] = field(default_factory=list)
+    unseen: list[tuple[bytes, str]] = field(default_factory=list)
     again: list[bytes] = field(default_factory=list)
     touched: list[bytes] = field(default_factory=list)
 
@@ -213,10 +215,16 @@ class Reader:
         }
 
     async def look(
-        self, paths: Sequence[bytes] | None, pace: Pace = at_ease, *, hashing: bool = True
+        self,
+        paths: Sequence[bytes] | None,
+        pace: Pace = at_ease,
+        *,
+        hashing: bool = True,
+        as_it_is: bool = False,
     ) -> Tally:
         """Everything (None), or the files and folders at these relative paths. ``hashing``: what
-        differs is hashed on the way, as far as that holds nothing up.
+        differs is hashed on the way, as far as that holds nothing up. ``as_it_is``: whatever lies
+        at the root's place is the library.
 
         Raises Lost where the root is not there, WorkerFailed, StoreFailed, and what ``pace`` does.
         """
@@ -228,6 +236,7 @@ class Reader:
             "look",
             paths=None if paths is None else [to_text(path) for path in paths],
             expect=known,
+            as_it_is=as_it_is,
             skip=to_text(TRASH_FOLDER),
             inner=[to_text(path) for path in self._handover.nesting.inner(self._library.id)],
             hashing=hashing,
@@ -292,13 +301,12 @@ class Reader:
         self._hashed(len(sizes), sum(sizes))
 
     def _take_look(
-        self, frame: Frame, tally: Tally, known: tuple[int, int] | None, started: int
+        self, frame: Frame, tally: Tally, known: Root | None, started: int
     ) -> Write | None:
         library, files, rows = self._library.id, self._files, frame.get("rows", [])
         match frame["k"]:
-            case "root" if known != (frame["dev"], frame["ino"]):
-                root = frame["dev"], frame["ino"]
-                return Write("root", [], lambda _rows: files.put_root(library, known, *root))
+            case "root" if known != (root := Root(*frame["root"])):
+                return Write("root", [], lambda _rows: files.put_root(library, known, root))
             case "added" | "changed" as kind:
                 if kind == "added":
                     tally.added += len(rows)
@@ -323,6 +331,7 @@ class Reader:
             case "done":
                 tally.unreadable, tally.skipped = frame["unreadable"], frame["skipped"]
                 tally.problems = [(to_bytes(path), why) for path, why in frame["problems"]]
+                tally.unseen = [(to_bytes(path), why) for path, why in frame["unseen"]]
         return None
 
     def _tell_elsewhere(self, rows: list[Any]) -> None:

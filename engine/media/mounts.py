@@ -41,15 +41,23 @@ class Mounts(NamedTuple):
     places: frozenset[bytes]
 
 
+def mount_number(fd: int) -> bytes:
+    """Of the mount that an open folder lies on, b"" where that is not told."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
+            told = dict(line.split(maxsplit=1) for line in file if line.startswith(_MOUNT_ID))
+    except OSError:
+        return b""
+    return told.get(_MOUNT_ID, b"").strip()
+
+
 def mounts_of(fd: int, mounts: bytes) -> Mounts:
     """Of an open folder, by the table."""
     try:
         folder = os.readlink(b"/proc/self/fd/%d" % fd)
-        with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
-            told = dict(line.split(maxsplit=1) for line in file if line.startswith(_MOUNT_ID))
     except OSError:
         return Mounts(b"", frozenset())
-    number = told.get(_MOUNT_ID, b"").strip()
+    number = mount_number(fd)
     return Mounts(number, frozenset(places(mounts, number, folder)) if number else frozenset())
 
 

@@ -14,7 +14,7 @@ from engine.worker.numbers import unsigned
 
 _BATCH = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COLUMNS = "id, path, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, seen_at"
+_COLUMNS = "id, path, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, damage, seen_at"
 
 
 def when(nanoseconds: int) -> datetime:
@@ -105,6 +105,6 @@ def _file(row: Any, digests: dict[str, str] | None = None) -> CatalogueFile:
         mtime_ns=row["mtime_ns"],
         ctime_ns=row["ctime_ns"],
         nlink=row["nlink"],
-        blake3=row["blake3"] and row["blake3"].hex(),
+        blake3=None if row["damage"] == "unread" else row["blake3"] and row["blake3"].hex(),
         digests=digests or {},
     )

@@ -1,4 +1,6 @@
-"""Hashing what the catalogue knows and has no hash of. Standard library and blake3 only."""
+"""Hashing what the catalogue knows and has no hash of, or none since it was touched. Standard
+library and blake3 only.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,9 @@ from engine.worker.frames import Frame, to_bytes, to_text
 _PAGE = 512
 _CHUNK = 64
 _Item = tuple[bytes, Identity]
+# What was only touched, and keeps the hash that it had: see ``integrity.record``.
+_KEPT = """INDEXED BY file_damaged
+WHERE library = ? AND damage <> '' AND damage = 'unread' AND blake3 IS NOT NULL"""
 
 
 class Pending:
@@ -61,10 +66,14 @@ class Pending:
         return {"k": "done", "left": self._left}
 
     def _items(self) -> Iterator[_Item]:
+        yield from self._some(_KEPT)  # First: what cannot be read now comes to be one of them.
+        yield from self._some("WHERE library = ? AND blake3 IS NULL")
+
+    def _some(self, where: str) -> Iterator[_Item]:
         last = 0
         while page := self._db.execute(
-            "SELECT id, path, dev, ino, size, mtime_ns, ctime_ns, nlink FROM file"
-            " WHERE library = ? AND blake3 IS NULL AND id > ? ORDER BY id LIMIT ?",
+            "SELECT id, path, dev, ino, size, mtime_ns, ctime_ns, nlink"  # noqa: S608
+            f" FROM file {where} AND id > ? ORDER BY id LIMIT ?",
             (self._library, last, _PAGE),
         ).fetchall():
             last = page[-1][0]

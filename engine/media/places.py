@@ -19,14 +19,15 @@ from engine.media.indexer import Indexer
 from engine.media.looking import Workers
 from engine.media.nesting import Nesting
 from engine.media.process import Lost
+from engine.media.root import Root
 from engine.media.watch import Watchers
 from engine.worker.frames import to_bytes, to_text
 
 _log = logging.getLogger(__name__)
 _PATIENCE_S = 2.0
 
-Folder = tuple[bytes, tuple[int, int]]
-"""A folder's path without links, and its device and inode."""
+Folder = tuple[bytes, Root]
+"""A folder's path without links, and which one it is."""
 
 
 class Places:
@@ -77,7 +78,7 @@ class Places:
             async with self._workers.lend() as process:
                 async for frame in process.answers({"do": "probe", "path": to_text(path)}):
                     if frame["k"] == "done":
-                        return to_bytes(frame["path"]), (frame["dev"], frame["ino"])
+                        return to_bytes(frame["path"]), Root(*frame["root"])
         except Lost as lost:
             raise Refused(
                 f"{PathRef.of(path).display} cannot be a library: {lost.message}.",
@@ -90,7 +91,8 @@ class Places:
         root, identity = folder
         for indexer in tuple(self._indexers.values()):
             known = indexer.shelf.stored
-            if known.root == root or indexer.shelf.numbers.root != identity:
+            numbers = indexer.shelf.numbers.root
+            if known.root == root or numbers is None or numbers[:2] != identity[:2]:
                 continue
             try:
                 there = await self.resolve(known.root)
@@ -103,14 +105,14 @@ class Places:
                     f"arcanum media scan {known.name} reads it again.",
                 )
 
-    async def make_room(self, library: Stored, root: tuple[int, int] | None) -> None:
+    async def make_room(self, library: Stored, root: Root | None) -> None:
         """In the catalogue, where its id may still be another's. From then on what lies below its
         root is that library's, and of none around it. ``root``: which folder that is, if known."""
         if (old := self._leaving.get(library.id)) is not None:
             await asyncio.wait({old})
         await self._files.adopt([library])
         if root is not None and (await self._files.numbers(library.id)).root is None:
-            await self._files.put_root(library.id, None, *root)
+            await self._files.put_root(library.id, None, root)
         self._nesting.add(library.id, library.root)
         outer = self._nesting.around(library.id)
         if outer is not None:

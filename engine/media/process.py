@@ -20,7 +20,7 @@ __all__ = ["STALL_S", "CutShort", "Lost", "Process", "WorkerFailed"]
 
 
 class Lost(Failed):
-    """The root is ``missing`` or ``unreadable``."""
+    """The root is ``missing``, ``another`` or ``unreadable``."""
 
     def __init__(self, code_of_loss: str, message: str, hint: str) -> None:
         super().__init__(message, hint)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from engine.contract import assets, media
 from engine.contract.base import Empty, PathRef
-from engine.contract.call import Call
-from engine.contract.errors import Invalid, NotFound, Unavailable
-from engine.contract.holding import Holders
+from engine.contract.call import ActorKind, Call
+from engine.contract.errors import Forbidden, Invalid, NotFound, Unavailable
+from engine.contract.holding import Copies, Holders, Inode
 from engine.contract.origins import Origins
 from engine.contract.ports import (
     Catalogue,
@@ -19,10 +19,10 @@ from engine.contract.ports import (
     Described,
     JobControl,
     MediaCounts,
-    Severity,
 )
 from engine.ground import Ground
 from engine.media.catalogue import Files, Stored
+from engine.media.copied import copied
 from engine.media.describe import describe
 from engine.media.duplicates.desk import Duplicates
 from engine.media.duplicates.exporting import Exporting
@@ -40,12 +40,14 @@ from engine.media.paging import Pages
 from engine.media.places import Places
 from engine.media.process import STALL_S
 from engine.media.report.counting import Counting
-from engine.media.shelf import Shelf
+from engine.media.root import Root
+from engine.media.shelf import Shelf, shelf_concerns
 from engine.media.source.desk import SourceDesk
 from engine.media.survey.records import Records
-from engine.media.survey.showing import Showing
+from engine.media.survey.showing import Others, Showing
 from engine.media.survey.surveyor import Surveyor
 from engine.media.timing import Timing
+from engine.media.unseen import Place, Unseen
 from engine.media.watch import Watchers
 from engine.store import Transaction
 
@@ -98,7 +100,10 @@ class MediaRoom:
         )
         self._surveyor = Surveyor(self._records, busy=self._is_busy, told=self._surveyed)
         self._showing = Showing(
-            ground.catalogue, self._stored, self._surveyor.look, self._integrity.outside.sure
+            ground.catalogue,
+            self._stored,
+            self._surveyor.look,
+            Others(self._integrity.outside.sure, self._out_of_reach, self._integrity.deeds.named),
         )
         self._sources = SourceDesk(ground.catalogue, self._stored, self._surveyor.look, settings)
         self._duplicates = Duplicates(
@@ -124,6 +129,7 @@ class MediaRoom:
         Exporting(self._duplicates.page, self._gallery.page).start(door)
         await self._sources.start(door)
         self._ground.provide(Catalogue, self)  # type: ignore[type-abstract]
+        self._ground.provide(Copies, self)  # type: ignore[type-abstract]
         holders = self._sources.holders(lambda name: self._indexer(name).shelf.stored.id)
         self._ground.provide(Holders, holders)  # type: ignore[type-abstract]
         origins = self._sources.origins(lambda name: self._indexer(name).shelf.stored.id)
@@ -144,10 +150,13 @@ class MediaRoom:
         await self._workers.close()
         await self._places.stop()
 
-    async def _open(self, library: Stored, root: tuple[int, int] | None = None) -> Indexer:
+    async def _open(self, library: Stored, root: Root | None = None) -> Indexer:
         """``root``: which folder its root is, where that is known."""
         await self._places.make_room(library, root)
-        shelf = Shelf(library, self._files, self._ground.machine, self._publish)
+        unseen = Unseen(self._ground.catalogue, library.id)
+        await unseen.load()
+        machine, publish = self._ground.machine, self._publish
+        shelf = Shelf(library, self._files, machine, publish, unseen=unseen)
         await shelf.refresh()
         metrics = self._ground.metrics
 
@@ -205,6 +214,11 @@ class MediaRoom:
         for indexer in self._indexers.values():
             indexer.shelf.touch()
 
+    def _out_of_reach(self, library: int, path: bytes) -> Place | None:
+        shelves = (indexer.shelf for indexer in self._indexers.values())
+        shelf = next((shelf for shelf in shelves if shelf.stored.id == library), None)
+        return None if shelf is None else shelf.out_of_reach(path)
+
     def _by_id(self) -> dict[int, assets.Library]:
         shelves = (indexer.shelf for indexer in self._indexers.values())
         return {shelf.stored.id: shelf.library for shelf in shelves}
@@ -258,8 +272,13 @@ class MediaRoom:
     async def _list_libraries(self, _request: Empty, _call: Call) -> assets.LibraryList:
         return assets.LibraryList(libraries=tuple(await self.libraries()))
 
-    async def _scan(self, request: assets.LibraryName, control: JobControl) -> assets.ScanResult:
-        result = await self._indexer(request.library).scan(control)
+    async def _scan(self, request: assets.ScanLibrary, control: JobControl) -> assets.ScanResult:
+        if request.as_it_is and control.call.actor.kind is not ActorKind.OPERATOR:
+            raise Forbidden(
+                f"Only an operator says that what lies at the root of {request.library} is it.",
+                "Leave as_it_is out.",
+            )
+        result = await self._indexer(request.library).scan(control, as_it_is=request.as_it_is)
         await self._emit(media.LibraryScanned(result=result, machine=self._ground.machine))
         return result
 
@@ -279,6 +298,11 @@ class MediaRoom:
 
     async def file(self, library: str, path: bytes) -> CatalogueFile | None:
         return await self._pages.file(self._indexer(library).shelf.stored.id, path)
+
+    async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
+        shelves = (indexer.shelf for indexer in self._indexers.values())
+        there = [shelf.stored.id for shelf in shelves if shelf.numbers.state == "ok"]
+        return await copied(self._ground.catalogue, hashes, without, there)
 
     async def describe(self, library: str, path: bytes) -> Described:
         stored = self._indexer(library).shelf.stored
@@ -302,22 +326,13 @@ class MediaRoom:
         for path in paths:
             if not path or any(part in {b"", b".", b".."} for part in path.split(b"/")):
                 raise Invalid(f"Not a path inside {library}: {PathRef.of(path).display}.")
-        asked = self._indexer(library).shelf.stored.id
-        for indexer, own in [*self._places.owners(asked, paths)]:
+        asked = self._indexer(library)
+        owners = [*self._places.owners(asked.shelf.stored.id, paths)]
+        for indexer, own in owners or [(asked, [])]:  # That its root is there, in any case.
             await indexer.refresh(own)
 
     async def _concerns(self) -> Sequence[Concern]:
         found = []
         for _name, indexer in sorted(self._indexers.items()):
-            library = indexer.shelf.library
-            severity = None
-            away = library.state in {"missing", "unreadable"}
-            if away or library.watch == "failed" or indexer.shelf.trouble:
-                severity = Severity.BROKEN
-            elif library.unreadable:
-                severity = Severity.UNKNOWN
-            if severity is not None:
-                text = library.note or library.state
-                found.append(Concern(severity, library.name, text, link=f"media/{library.name}"))
-            found += integrity_concerns(library)
+            found += [*shelf_concerns(indexer.shelf), *integrity_concerns(indexer.shelf.library)]
         return [*found, *self._sources.concerns()]

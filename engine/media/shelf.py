@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import cast
 
 from engine.contract.assets import Library, LibraryState, ScanResult, Unread, WatchState
 from engine.contract.base import PathRef, visible
 from engine.contract.errors import Failed, StoreFailed
+from engine.contract.ports import Concern, Severity
 from engine.media.catalogue import Files, Numbers, Stored
 from engine.media.looking import Tally
 from engine.media.process import Lost
+from engine.media.unseen import Place, Unseen
 from engine.media.walk import MOST_PROBLEMS
 
 _PUBLISH_S = 0.2
+_MOST_SHOWN = 80
+
+
+class Away(Failed):
+    """The root is not there, or cannot be read, which the library's state and note say."""
 
 
 class Shelf:
@@ -24,9 +32,15 @@ class Shelf:
     """
 
     def __init__(
-        self, stored: Stored, files: Files, machine: str, changed: Callable[[Library], None]
+        self,
+        stored: Stored,
+        files: Files,
+        machine: str,
+        changed: Callable[[Library], None],
+        *,
+        unseen: Unseen,
     ) -> None:
-        self.stored = stored
+        self.stored, self.unseen = stored, unseen
         self.numbers = Numbers()
         self.watch: WatchState = "off"
         self._watch_note = ""
@@ -61,11 +75,21 @@ class Shelf:
             pending=numbers.pending,
             unreadable=numbers.unreadable,
             unread=numbers.unread,
+            unseen=len(self.unseen.places),
             damaged=numbers.damaged,
             drift=numbers.drift,
             last_scan_at=numbers.scanned_at,
+            since=numbers.since,
             changed_at=numbers.changed_at,
         )
+
+    def out_of_reach(self, path: bytes) -> Place | None:
+        """The place for which what is known of this path cannot be looked at now: one of the
+        library, or its root (whose path is empty), where the library is away."""
+        known = self.numbers
+        if known.state != "ok" and known.since is not None:
+            return Place(b"", known.note or known.state, known.since, known.scanned_at)
+        return self.unseen.over(path)
 
     async def refresh(self) -> None:
         """Reads the numbers anew and tells them."""
@@ -132,7 +156,19 @@ class Shelf:
     async def put_looked(self, tally: Tally) -> None:
         """Everything was looked at."""
         self._looked, self._hashed, self.trouble = tally, Tally(), ""
+        await self.unseen.put(None, tally.unseen)
         await self._put_ok(whole=True)
+
+    async def put_unseen(self, paths: Sequence[bytes], tally: Tally) -> None:
+        """These places were looked at."""
+        if await self.unseen.put(paths, tally.unseen):
+            self.touch()
+
+    async def put_drift(self, missed: int) -> None:
+        """Said until a look at everything finds nothing that had not been told."""
+        if missed or self.numbers.drift:
+            await self._files.put_drift(self.stored.id, missed)
+            await self.refresh()
 
     async def put_hashed(self, tally: Tally) -> None:
         """What was pending was read, or could not be. Of what was left for later nothing is new."""
@@ -153,21 +189,64 @@ class Shelf:
         self.trouble = note
         self.touch()
 
-    async def put_away(self, lost: Lost) -> Failed:
+    async def put_away(self, lost: Lost) -> Away:
         """The root is not there, or cannot be read. The catalogue keeps what it knows."""
         self.watch, self._watch_note, self.trouble = "off", "", ""
-        await self._files.put_state(self.stored.id, lost.loss, lost.message)
+        state = "unreadable" if lost.loss == "unreadable" else "missing"
+        await self._files.put_state(self.stored.id, state, lost.message)
         await self.refresh()
-        what = "is not there" if lost.loss == "missing" else "cannot be read"
+        what = "cannot be read" if state == "unreadable" else "is not there"
+        hint = "Is the disk mounted? It is looked for again by itself."
+        if lost.loss == "another":
+            hint += f" If this is the library: arcanum media scan {self.stored.name} --as-it-is"
         where = PathRef.of(self.stored.root).display
-        return Failed(
-            f"{where} {what}: {lost.message}. Nothing was taken out of the catalogue.",
-            "Is the disk mounted? It is looked for again by itself.",
+        return Away(
+            f"{where} {what}: {lost.message}. Nothing was taken out of the catalogue.", hint
         )
+
+
+def _short(path: str) -> str:
+    """A path may take pages. Its end says most."""
+    if len(path) <= _MOST_SHOWN:
+        return path
+    return f"{path[: _MOST_SHOWN // 3]}…{path[1 - _MOST_SHOWN + _MOST_SHOWN // 3 :]}"
 
 
 def _unreadable(count: int, unread: Sequence[Unread]) -> str:
     if not count:
         return ""
-    first = [f"{one.path.display} ({one.why})" for one in unread[:3]]
+    first = [f"{_short(one.path.display)} ({one.why})" for one in unread[:3]]
     return f"{count} unreadable: {', '.join(first)}{', …' if count > len(first) else ''}"
+
+
+def shelf_concerns(shelf: Shelf) -> list[Concern]:
+    """What of a library cannot be looked at: where, since when, and what to do."""
+    library = shelf.library
+    link, again = f"media/{library.name}", f"arcanum media scan {library.name} reads it again"
+    if library.since is not None:
+        gone = shelf.numbers.state == "missing"
+        what = "is not there" if gone else "cannot be read"
+        do = "mount its disk, or put the folder back" if gone else "make the folder readable"
+        text = (
+            f"{library.path.display} {what} since {_utc(library.since)} ({library.note}): {do};"
+            " it is looked for again by itself"
+        )
+        return [Concern(Severity.BROKEN, library.name, text, since=library.since, link=link)]
+    if library.watch == "failed" or shelf.trouble:
+        return [Concern(Severity.BROKEN, library.name, library.note or library.state, link=link)]
+    if places := sorted(shelf.unseen.places.values(), key=lambda place: place.since):
+        first = places[0]
+        where = PathRef.of(shelf.stored.root + b"/" + first.path).display
+        more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
+        do = "let the engine's user read it" if "ermission" in first.why else "look at its disk"
+        since = _utc(first.since)
+        text = f"{where}{more} cannot be read since {since} ({first.why}): {do}; {again}"
+        return [Concern(Severity.UNKNOWN, library.name, text, since=first.since, link=link)]
+    if library.unreadable:
+        text = f"{library.note}: make them readable; {again}"
+        return [Concern(Severity.UNKNOWN, library.name, text, link=f"{link}/damaged")]
+    return []
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

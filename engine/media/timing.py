@@ -6,6 +6,8 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
+from engine.contract.assets import WatchState
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -23,6 +25,12 @@ class Timing:
     quiet: float = 2.0
     still: float = 60.0
     scrub: tuple[float, float] = (300.0, 1800.0)
+
+    def between(self, watch: WatchState, took: float) -> float:
+        """Seconds from a look at everything, which took so long, to the next one."""
+        if watch in {"polling", "failed"}:
+            return min(self.rescan, max(self.poll, 20 * took))
+        return self.rescan
 
 
 async def heard(event: asyncio.Event, within_s: float) -> None:

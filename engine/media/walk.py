@@ -28,6 +28,8 @@ GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 MOST_PROBLEMS = 20
 """So many of the paths that could not be read are named."""
+MOST_UNSEEN = 1000
+"""Of so many places it is remembered that what is known there could not be looked at."""
 
 
 class Identity(NamedTuple):
@@ -93,7 +95,8 @@ class Walker:
     other libraries begin: nothing is said of either. ``within``: of everything only this is
     looked at.
 
-    ``problems`` holds the first of the paths that could not be read, with the reason.
+    ``problems`` holds the first of the paths that could not be read, with the reason; ``unseen``
+    the places at which nothing could be looked at, also where a folder was that may be listed only.
     """
 
     # Not a dataclass: that module would make the worker's start a tenth longer.
@@ -114,6 +117,7 @@ class Walker:
         self._mounted = mounted_in(root_fd)
         self.unreadable = self.skipped = 0
         self.problems: list[tuple[bytes, str]] = []
+        self.unseen: dict[bytes, str] = {}
 
     def everything(self) -> Iterator[Found]:
         """The whole library. Raises OSError where the root itself cannot be listed."""
@@ -123,8 +127,16 @@ class Walker:
         """Everything, for whoever makes something else of it: that takes a tenth less."""
         yield from self._folder(self._open(self.root_fd, b"."), b"")
 
-    def add(self, unreadable: int, skipped: int, problems: list[tuple[bytes, str]]) -> None:
+    def add(
+        self,
+        unreadable: int,
+        skipped: int,
+        problems: list[tuple[bytes, str]],
+        unseen: dict[bytes, str],
+    ) -> None:
         """What was met elsewhere counts here."""
+        for path in list(unseen)[: MOST_UNSEEN - len(self.unseen)]:
+            self.unseen[path] = unseen[path]
         self.unreadable += unreadable
         self.skipped += skipped
         self.problems = [*self.problems, *problems][:MOST_PROBLEMS]
@@ -226,6 +238,12 @@ class Walker:
             self.skipped += 1
         else:
             self.unreadable += 1
+            why = error.strerror or str(error)
             if len(self.problems) < MOST_PROBLEMS:
-                self.problems.append((path, error.strerror or str(error)))
+                self.problems.append((path, why))
+            # A file is refused for the sake of its folder: then all of that is out of reach.
+            above = path.rpartition(b"/")[0]
+            place = above if error.errno == errno.EACCES and above and not folder else path
+            if len(self.unseen) < MOST_UNSEEN:
+                self.unseen.setdefault(place, why)
         yield path, None, folder

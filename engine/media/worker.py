@@ -15,7 +15,7 @@ from engine.media.integrity.rereading import GivenUpError, Reread
 from engine.media.link import Link
 from engine.media.look import Look
 from engine.media.pending import Pending
-from engine.media.root import RootLostError, open_root
+from engine.media.root import RootLostError, open_root, root_of
 from engine.worker.child import be_quiet
 from engine.worker.frames import Frame, to_bytes, to_text
 
@@ -23,13 +23,13 @@ from engine.worker.frames import Frame, to_bytes, to_text
 def _probe(command: Frame) -> Frame:
     """What is at a path: its absolute form without links, and whether it can be listed."""
     path = os.path.realpath(to_bytes(command["path"]))
-    fd, identity, _device = open_root(path)
+    fd, identity, device = open_root(path)
     try:
         with os.scandir(fd) as entries:
             next(entries, None)
+        return {"k": "done", "path": to_text(path), "root": root_of(fd, identity, device)}
     finally:
         os.close(fd)
-    return {"k": "done", "path": to_text(path), "dev": identity.dev, "ino": identity.ino}
 
 
 def _answer(command: Frame, link: Link) -> Frame:

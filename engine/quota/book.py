@@ -11,6 +11,7 @@ from typing import Any
 from engine.contract.approvals import Undo
 from engine.contract.base import now
 from engine.contract.errors import NotFound, WorldMoved
+from engine.contract.holding import Trashing
 from engine.contract.quota import LimitSet, Planned, Pruned, Purged, Undone
 from engine.quota.disk import Identity, Item
 from engine.quota.moves import SETTLED_ABSENT, Place
@@ -44,6 +45,7 @@ class PlanRow:
     asked_until: datetime | None = None
     folder: str | None = None
     trashed_at: datetime | None = None
+    approval: int | None = None
 
     @property
     def id(self) -> str:
@@ -182,7 +184,7 @@ class Book:
                 values,
             )
             await tx.executemany(
-                "INSERT INTO prune_item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'library')",
+                "INSERT INTO prune_item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'library', NULL)",
                 (_values(plan.number, item) for item in items),
             )
             await tx.emit(Planned(machine=self._machine, library=plan.library, plan_id=plan.id))
@@ -222,14 +224,14 @@ class Book:
         rows = await self._state.read(*_where(plan, _INTENTS))
         return _items(rows), {row["n"]: Place(row["place"]) for row in rows}
 
-    async def begin(self, plan: PlanRow, folder: str) -> None:
+    async def begin(self, plan: PlanRow, folder: str, approval: int) -> None:
         """From here on the plan executes. Raises WorldMoved where it is not open any more."""
 
         async def work(tx: Transaction) -> None:
             changed = await tx.execute(
-                "UPDATE prune_plan SET state = ?, folder = ?, trashed_at = ?"
+                "UPDATE prune_plan SET state = ?, folder = ?, trashed_at = ?, approval = ?"
                 " WHERE number = ? AND state = ?",
-                (EXECUTING, folder, now().isoformat(), plan.number, OPEN),
+                (EXECUTING, folder, now().isoformat(), approval, plan.number, OPEN),
             )
             if not changed:
                 raise WorldMoved(f"Plan {plan.id} is not open any more.", "Make a new plan.")
@@ -237,12 +239,16 @@ class Book:
         await self._state.write(work)
 
     async def place(self, plan: PlanRow, places: Mapping[int, Place]) -> None:
-        """Journals where files are, or are about to go."""
+        """Journals where files are, or are about to go, and since when."""
+        at = now().isoformat()
 
         async def work(tx: Transaction) -> None:
             await tx.executemany(
-                "UPDATE prune_item SET place = ? WHERE plan = ? AND n = ?",
-                [(place, plan.number, n) for n, place in places.items()],
+                "UPDATE prune_item SET place = ?, at = coalesce(?, at) WHERE plan = ? AND n = ?",
+                [
+                    (place, at if place in _INTENTS else None, plan.number, n)
+                    for n, place in places.items()
+                ],
             )
 
         await self._state.write(work)
@@ -284,6 +290,18 @@ class Book:
         rows = await self._state.read(_TALLY, (plan.number,))
         return {Place(row["place"]): Tally(row["files"], row["bytes"]) for row in rows}
 
+    async def trashed(self, library: str, path: bytes, size: int) -> list[Trashing]:
+        """See ``TrashJournal``."""
+        rows = await self._state.read(_TRASHED, (path, size, library))
+        return [
+            Trashing(
+                row["approval"],
+                datetime.fromisoformat(row["trashed_at"]),
+                _time(row["at"]) if row["place"] in {Place.RETURNING, Place.RESTORED} else None,
+            )
+            for row in rows
+        ]
+
     async def in_trash(self) -> dict[str, int]:
         """Bytes that wait in the trash, by library."""
         rows = await self._state.read(_IN_TRASH)
@@ -301,6 +319,13 @@ SELECT place, sum(names) AS files, sum(size) AS bytes FROM (
 ) GROUP BY place
 """
 
+
+_TRASHED = """
+SELECT approval, trashed_at, at, place FROM prune_item INDEXED BY prune_item_by_path
+JOIN prune_plan ON number = plan
+WHERE path = ? AND size = ? AND library = ? AND place <> 'library' AND approval IS NOT NULL
+ORDER BY number DESC LIMIT 50
+"""
 
 _IN_TRASH = """
 SELECT library, sum(size) AS bytes FROM (

@@ -18,6 +18,7 @@ from typing import Self
 from engine.contract.base import visible
 from engine.contract.errors import Failed
 from engine.contract.ports import TRASH_FOLDER
+from engine.contract.shown import shown_path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _BELOW = _FOLDER | os.O_NOFOLLOW
@@ -100,7 +101,7 @@ class Item:
 
     @property
     def display(self) -> str:
-        return visible(os.fsdecode(self.path))
+        return shown_path(os.fsdecode(self.path))
 
     @property
     def inode(self) -> tuple[int, int]:

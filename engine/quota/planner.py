@@ -22,7 +22,7 @@ from engine.contract.assets import Library
 from engine.contract.base import Json, PathRef, now
 from engine.contract.digest import digest
 from engine.contract.errors import Invalid, Refused, WorldMoved
-from engine.contract.holding import Holders, Inode
+from engine.contract.holding import Copies, Holders, Inode
 from engine.contract.ports import Catalogue
 from engine.ground import Ground
 from engine.quota import gauges, words
@@ -34,6 +34,10 @@ from engine.quota.selection import Selection, inode_of, numbered
 _RETRIES = 2
 _STALE_BOUND = 10_000
 _STAY_TOLD = 100
+_FIRST = {
+    "missing": "Mount its disk, then: ",
+    "unreadable": "Make its folder readable, then: ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ class Planner:
             )
         if problem := gauges.unknown(library):
             raise Refused(
-                f"How much {name} uses is not known: {problem}.",
-                f"Make its folder readable, then: arcanum media scan {name}",
+                f"How much {name} uses is not known: {problem.rstrip('.')}.",
+                f"{_FIRST.get(library.state, 'Scan it: ')}arcanum media scan {name}",
             )
         return World(library, limit)
 
@@ -204,6 +208,12 @@ class Planner:
         newest = None if plan.shortfall else max(item.identity.mtime_ns for item in items)
         stay = await self._holders.held_in(plan.library, newest, _STAY_TOLD)
         return words.Seeding(stay, self._holders.clients())
+
+    async def copied(self, items: Sequence[Item]) -> words.Copied:
+        """Which of these have other copies, that stay."""
+        hashes = {item.blake3 for item in items if item.blake3 is not None}
+        copies = self._ground.use(Copies)  # type: ignore[type-abstract]
+        return await copies.copied(hashes, await asyncio.to_thread(_inodes, items))
 
     async def _store(
         self, world: World, root: tuple[int, int], items: list[Item], moves: int

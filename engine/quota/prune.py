@@ -59,7 +59,8 @@ class PruneActs:
         hours = timedelta(hours=self._ground.config.approvals.expires_hours)
         await self._book.ask(plan, now() + hours)
         seeding = await self._planner.seeding(plan, items)
-        return await asyncio.to_thread(_draft, plan, items, seeding, hours.total_seconds())
+        copied = await self._planner.copied(items)
+        return await asyncio.to_thread(_draft, plan, items, seeding, copied, hours.total_seconds())
 
     @property
     def _holders(self) -> Holders:
@@ -107,7 +108,7 @@ class PruneActs:
                     summary=error.message,
                     problems=(error.hint,),
                 )
-            row = await self._begin(row, folder)
+            row = await self._begin(row, folder, plan.approval_id)
             report = Report()
             try:
                 stopped = await self._move(row, approved.items, report, run)
@@ -139,9 +140,9 @@ class PruneActs:
             undo=row.undo if done.files else None,
         )
 
-    async def _begin(self, row: PlanRow, folder: str) -> PlanRow:
+    async def _begin(self, row: PlanRow, folder: str, approval: int) -> PlanRow:
         try:
-            await self._book.begin(row, folder)
+            await self._book.begin(row, folder, approval)
         except ArcanumError:
             await asyncio.to_thread(drop, row, folder)
             raise
@@ -208,9 +209,12 @@ def _make_bin(approved: _Approved) -> str:
         return disk.make_bin(root, approved.plan_id, index_of(approved.items))
 
 
-def _draft(plan: PlanRow, items: list[Item], seeding: words.Seeding, ttl_s: float) -> Draft:
+def _draft(
+    plan: PlanRow, items: list[Item], seeding: words.Seeding, copied: words.Copied, ttl_s: float
+) -> Draft:
     use = in_use.look(frozenset(item.inode for item in items))
-    card = words.prune_card(plan, items, use, seeding, disk.file_system(plan.root))
+    known = words.Known(use, seeding, copied)
+    card = words.prune_card(plan, items, known, disk.file_system(plan.root))
     return Draft(
         request=request_of(plan),
         payload=payload_of(plan, items),

@@ -10,7 +10,7 @@ from engine.contract.approvals import ApprovalState, Outcome
 from engine.contract.base import Json
 from engine.contract.call import Call
 from engine.contract.errors import Refused, Unavailable
-from engine.contract.holding import GoneFile, Holders, Wanted
+from engine.contract.holding import Copies, GoneFile, Holders, Wanted
 from engine.contract.ports import Draft, Execution, StoredPlan
 from engine.contract.quota import PlanId
 from engine.ground import Ground
@@ -47,9 +47,18 @@ class PurgeActs:
                 f"No file in the trash of {row.id} is what was put there.",
                 "Look at the library's trash folder yourself.",
             )
-        wanted = await self._wanted(row, intact)
+        wanted, copied = await self._wanted(row, intact), await self._copied(intact)
         hours = timedelta(hours=self._ground.config.approvals.expires_hours)
-        return await asyncio.to_thread(_draft, row, intact, wanted, hours.total_seconds())
+        return await asyncio.to_thread(_draft, row, intact, wanted, copied, hours.total_seconds())
+
+    async def _copied(self, items: Sequence[Item]) -> words.Copied | None:
+        """None where nobody is there who could tell."""
+        try:
+            copies = self._ground.use(Copies)  # type: ignore[type-abstract]
+        except Unavailable:
+            return None
+        hashes = {item.blake3 for item in items if item.blake3 is not None}
+        return await copies.copied(hashes, {item.inode for item in items})
 
     async def _wanted(self, row: PlanRow, items: Sequence[Item]) -> Wanted:
         """What torrents would find again if it were brought back, where there is a client."""
@@ -137,7 +146,9 @@ def _keys(plan: StoredPlan) -> set[str]:
     return {item["key"] for item in plan.payload["items"]}
 
 
-def _draft(row: PlanRow, items: list[Item], wanted: Wanted, ttl_s: float) -> Draft:
+def _draft(
+    row: PlanRow, items: list[Item], wanted: Wanted, copied: words.Copied | None, ttl_s: float
+) -> Draft:
     frees = sum(frees_of(items).values())
     library: Json = {"library": row.library, "folder": row.folder}
     return Draft(
@@ -161,7 +172,7 @@ def _draft(row: PlanRow, items: list[Item], wanted: Wanted, ttl_s: float) -> Dra
                 for item in items
             ),
         ),
-        card=words.purge_card(row, items, frees, wanted),
+        card=words.purge_card(row, items, frees, wanted, copied),
         ttl_s=ttl_s,
     )
 

@@ -9,6 +9,7 @@ from engine.contract import quota
 from engine.contract.assets import LibraryName
 from engine.contract.base import Empty
 from engine.contract.call import Call
+from engine.contract.holding import TrashJournal
 from engine.contract.ports import Concern
 from engine.ground import Ground
 from engine.quota import words
@@ -44,6 +45,7 @@ class QuotaRoom:
         door.unary(quota.UNDO, self._undo)
         door.high(quota.PRUNE, self._acts)
         door.high(quota.PURGE, self._purges)
+        self._ground.provide(TrashJournal, self._book)  # type: ignore[type-abstract]
         self._ground.probes["quota"] = self._concerns
 
     async def stop(self) -> None:
@@ -66,7 +68,8 @@ class QuotaRoom:
     async def _plan(self, request: LibraryName, _call: Call) -> quota.Plan:
         plan, items = await self._planner.make(request.library)
         seeding = await self._planner.seeding(plan, items)
-        return await asyncio.to_thread(words.plan, plan, items, seeding)
+        copied = await self._planner.copied(items)
+        return await asyncio.to_thread(words.plan, plan, items, seeding, copied)
 
     async def _show_trash(self, _request: Empty, _call: Call) -> quota.Trash:
         return await self._trash.show()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from engine.contract.approvals import Card, CardItem, CardRow, Mark
 from engine.contract.base import PathRef
 from engine.contract.holding import HeldFiles, Inode, Wanted
-from engine.contract.quota import Plan, PlanItem, Staying
+from engine.contract.quota import OtherCopies, Plan, PlanItem, Staying
 from engine.contract.sources import TorrentClient
 from engine.quota.book import PlanRow, weigh
 from engine.quota.disk import Item
@@ -29,6 +31,19 @@ class Seeding:
 
     stay: HeldFiles = field(default_factory=HeldFiles)
     clients: tuple[TorrentClient, ...] = ()
+
+
+Copied = AbstractSet[str]
+"""The BLAKE3 of those files of a plan of which another copy is known, that stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a plan's files beyond their rows."""
+
+    use: InUse
+    seeding: Seeding
+    copied: Copied
 
 
 def size(count: int) -> str:
@@ -64,14 +79,39 @@ def some(problems: Sequence[str]) -> tuple[str, ...]:
     return (*problems[:_TOLD], f"and {len(problems) - _TOLD:,} more")
 
 
-def reason(item: Item) -> str:
+def reason(item: Item, copied: Copied | None) -> str:
     text = f"oldest: not modified since {when(item.identity.mtime_ns):%Y-%m-%d}"
     if item.identity.nlink > 1 and not item.frees:
         text += "; another name of it holds its space"
+    if copied is not None and has_copy(item, copied) is False:
+        text += "; no other copy is known"
     return text
 
 
-def plan(row: PlanRow, items: Sequence[Item], seeding: Seeding) -> Plan:
+def has_copy(item: Item, copied: Copied) -> bool | None:
+    """None: it is not hashed."""
+    return None if item.blake3 is None else item.blake3 in copied
+
+
+def copies(items: Sequence[Item], copied: Copied) -> OtherCopies:
+    """Of how many of these files there is another copy, in numbers and in words."""
+    count = Counter(has_copy(item, copied) for item in items)
+    known, none, unhashed = count[True], count[False], count[None]
+    if known == len(items):
+        text = "another copy of each is known"
+    elif none == len(items):
+        text = f"no other copy of {'it' if none == 1 else 'any of them'} is known"
+    else:
+        parts = [f"no other copy of {none:,} of them is known"] if none else []
+        parts += [f"another copy of {known:,} is known"] if known else []
+        if unhashed:
+            which = "any" if unhashed == len(items) else f"{unhashed:,}"
+            parts.append(f"not known: other copies of {which} (not hashed)")
+        text = " · ".join(parts)
+    return OtherCopies(known=known, none=none, unhashed=unhashed, text=text)
+
+
+def plan(row: PlanRow, items: Sequence[Item], seeding: Seeding, copied: Copied) -> Plan:
     """The plan as it goes over the wire. Call it in a thread."""
     return Plan(
         id=row.id,
@@ -94,7 +134,8 @@ def plan(row: PlanRow, items: Sequence[Item], seeding: Seeding) -> Plan:
                 size=item.identity.size,
                 frees=item.frees,
                 modified_at=when(item.identity.mtime_ns),
-                reason=reason(item),
+                reason=reason(item, copied),
+                copied=has_copy(item, copied),
             )
             for item in items
         ),
@@ -105,13 +146,13 @@ def plan(row: PlanRow, items: Sequence[Item], seeding: Seeding) -> Plan:
         stay_files=seeding.stay.files,
         stay_bytes=seeding.stay.bytes,
         unknown=tuple(_unheard(seeding.clients)),
+        copies=copies(items, copied),
     )
 
 
-def prune_card(
-    row: PlanRow, items: Sequence[Item], use: InUse, seeding: Seeding, fs_type: str
-) -> Card:
+def prune_card(row: PlanRow, items: Sequence[Item], known: Known, fs_type: str) -> Card:
     """What a person reads before a prune. Call it in a thread."""
+    use, seeding = known.use, known.seeding
     moves = weigh(items)
     held = moves - row.frees_on_purge
     at_most = "at most " if fs_type in _SHARES_BLOCKS else ""
@@ -132,7 +173,7 @@ def prune_card(
         CardRow(label="FREES", text=frees),
         CardRow(label="WHY", text=why),
         _safe(items, use, seeding.clients),
-        _risk(items, use, seeding.clients),
+        _risk(items, known),
         CardRow(label="UNDO", text=f"u until the trash is purged · biggest: {_biggest(items)}"),
     )
     return Card(
@@ -140,7 +181,7 @@ def prune_card(
         subject=row.library,
         headline=f"{files(len(items))} · frees {size(row.frees_on_purge)}, on purge",
         rows=rows,
-        items=_card_items(items, {}),
+        items=_card_items(items, {}, known.copied),
         keepable=True,
     )
 
@@ -158,12 +199,16 @@ def _safe(items: Sequence[Item], use: InUse, clients: Sequence[TorrentClient]) -
     return CardRow(label="SAFE", text=text, mark=Mark.OK)
 
 
-def _risk(items: Sequence[Item], use: InUse, clients: Sequence[TorrentClient]) -> CardRow:
-    text = f"not known: {', '.join(['other copies', *_unheard(clients)])}"
-    if busy := sum(item.inode in use.inodes for item in items):
+def _risk(items: Sequence[Item], known: Known) -> CardRow:
+    found = copies(items, known.copied)
+    parts = [found.text]
+    if unheard := _unheard(known.seeding.clients):
+        parts.append(f"not known: {', '.join(unheard)}")
+    if busy := sum(item.inode in known.use.inodes for item in items):
         verb = "is" if busy == 1 else "are"
-        text = f"{files(busy)} {verb} open now and will be skipped while open · {text}"
-    return CardRow(label="RISK", text=text, mark=Mark.WARN)
+        parts.insert(0, f"{files(busy)} {verb} open now and will be skipped while open")
+    safe = found.known == len(items) and len(parts) == 1
+    return CardRow(label="RISK", text=" · ".join(parts), mark=Mark.OK if safe else Mark.WARN)
 
 
 def _unheard(clients: Sequence[TorrentClient]) -> list[str]:
@@ -194,19 +239,25 @@ def _short(item: Item) -> str:
     return name if len(name) <= 24 else f"{name[:23]}…"
 
 
-def _card_items(items: Sequence[Item], wanted: Mapping[Inode, str]) -> tuple[CardItem, ...]:
+def _card_items(
+    items: Sequence[Item], wanted: Mapping[Inode, str], copied: Copied | None
+) -> tuple[CardItem, ...]:
     return tuple(
         CardItem(
             key=item.key,
             text=item.display,
             size=item.identity.size,
-            note=f"wanted by {whose}" if (whose := wanted.get(item.inode)) else reason(item),
+            note=f"wanted by {whose}"
+            if (whose := wanted.get(item.inode))
+            else reason(item, copied),
         )
         for item in items
     )
 
 
-def purge_card(row: PlanRow, items: Sequence[Item], frees: int, wanted: Wanted) -> Card:
+def purge_card(
+    row: PlanRow, items: Sequence[Item], frees: int, wanted: Wanted, copied: Copied | None
+) -> Card:
     """What a person reads before a purge: it cannot be undone, so the count is asked for."""
     held = weigh(items) - frees
     text = f"{size(frees)}" + (f" ({size(held)} hardlinked elsewhere)" if held else "")
@@ -221,10 +272,10 @@ def purge_card(row: PlanRow, items: Sequence[Item], frees: int, wanted: Wanted) 
             CardRow(label="FREES", text=text),
             CardRow(label="WHY", text=f"in the trash since {since} ({row.id})"),
             CardRow(label="SAFE", text=_purge_safe(wanted), mark=Mark.OK),
-            CardRow(label="RISK", text=_purge_risk(items, wanted), mark=Mark.WARN),
+            CardRow(label="RISK", text=_purge_risk(items, wanted, copied), mark=Mark.WARN),
             CardRow(label="UNDO", text="none: deleted is deleted", mark=Mark.WARN),
         ),
-        items=_card_items(items, wanted.by),
+        items=_card_items(items, wanted.by, copied),
         confirm_count=len(items),
     )
 
@@ -236,9 +287,11 @@ def _purge_safe(wanted: Wanted) -> str:
     return text
 
 
-def _purge_risk(items: Sequence[Item], wanted: Wanted) -> str:
+def _purge_risk(items: Sequence[Item], wanted: Wanted, copied: Copied | None) -> str:
+    text = "not known: other copies" if copied is None else copies(items, copied).text
     missed = [f"what {name} still wants (not asked: {why})" for name, why in wanted.unasked]
-    text = f"not known: {', '.join(['other copies', *missed])}"
+    if missed:
+        text += f" · not known: {', '.join(missed)}"
     whose = [wanted.by[item.inode] for item in items if item.inode in wanted.by]
     if whose:
         verb = "is" if len(whose) == 1 else "are"

@@ -23,7 +23,7 @@ from engine.contract.ports import JobControl
 from engine.contract.recall import Archived, Restored
 from engine.ground import Ground
 from engine.recall.archived import MOST, MOST_BYTES, Damaged, Written
-from engine.recall.book import fetch, known, numbers, row_of, stamp, told
+from engine.recall.book import fetch, known, numbers, row_of, show_again, stamp, told
 from engine.recall.records import RECORD, lines, memories, some
 from engine.recall.vault import Vault, drop_unused, unbroken
 from engine.recall.vault import told as file_told
@@ -138,12 +138,7 @@ class Archives:
             )
             again = [row["id"] for row in hidden]
             if again:
-                await tx.execute(
-                    "UPDATE memory SET state = 'live', replaced_by = NULL, kept = 1, used_at = ?"
-                    " WHERE id IN (SELECT value FROM json_each(?))",
-                    (stamp(now()), numbers(again)),
-                )
-                await told(tx, "restored", again, self._ground.machine)
+                await show_again(tx, again, self._ground.machine)
             return again
 
         there = await fetch(

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import Any
 
 from engine.contract import recall
 from engine.contract.base import now
-from engine.contract.errors import NotFound, Refused
+from engine.contract.errors import Invalid, NotFound, Refused
 from engine.contract.memories import Memory, Note, Replaced
 from engine.contract.recall import MemoryChanged
 from engine.recall.worth import importance
 from engine.store import Database, Transaction
 
+NEWER = (
+    "(SELECT newer.id FROM memory AS newer WHERE newer.id = memory.replaced_by"
+    " AND newer.namespace_id = memory.namespace_id) AS newer"
+)
+"""What stands for a memory; never one of another namespace, whatever an old import has linked."""
+
 MEMORY = (
-    "SELECT memory.*, namespace.name AS namespace FROM memory"
+    f"SELECT memory.*, namespace.name AS namespace, {NEWER} FROM memory"  # noqa: S608 - ours
     " JOIN namespace ON namespace.id = memory.namespace_id"
 )
 """Whole memories; conditions follow."""
@@ -31,6 +37,7 @@ NOT_DELETED = (
 )
 """The condition that hides deleted conversations from whoever looks into every namespace."""
 
+_AHEAD = timedelta(days=1)
 _REPLACED = 20
 """So many of those that a memory has replaced are told."""
 
@@ -40,12 +47,17 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def memory(row: Any, replaces: Iterable[Replaced] = (), text: str | None = None) -> Memory:
-    """``text``: what the archive holds, where the row itself is empty."""
-    return Memory(**fields(row, replaces, text))
+def memory(
+    row: Any, replaces: Iterable[Replaced] = (), text: str | None = None, unread: str = ""
+) -> Memory:
+    """``text``: what the archive holds, where the row itself is empty. ``unread``: why it holds
+    nothing."""
+    return Memory(**fields(row, replaces, text, unread))
 
 
-def fields(row: Any, replaces: Iterable[Replaced] = (), text: str | None = None) -> dict[str, Any]:
+def fields(
+    row: Any, replaces: Iterable[Replaced] = (), text: str | None = None, unread: str = ""
+) -> dict[str, Any]:
     """What a memory is made of, by the names of its model."""
     said = row["text"] if text is None else text
     return {
@@ -64,8 +76,9 @@ def fields(row: Any, replaces: Iterable[Replaced] = (), text: str | None = None)
         "uses": row["uses"],
         "used_at": row["used_at"],
         "state": row["state"],
-        "replaced_by": row["replaced_by"],
+        "replaced_by": row["newer"],
         "replaces": tuple(replaces),
+        "unread": unread,
     }
 
 
@@ -103,12 +116,14 @@ async def row_of(source: Database | Transaction, number: int) -> Any:
 
 
 async def replaced(source: Database | Transaction, ids: Iterable[int]) -> dict[int, list[Replaced]]:
-    """What each of these memories has taken the place of, newest first."""
+    """What each of these memories has taken the place of, newest first; in its own namespace."""
     found: dict[int, list[Replaced]] = {}
     for row in await fetch(
         source,
-        "SELECT id, replaced_by, text, at, state FROM memory"
-        " WHERE replaced_by IN (SELECT value FROM json_each(?)) ORDER BY id DESC",
+        "SELECT memory.id, memory.replaced_by, memory.text, memory.at, memory.state FROM memory"
+        " JOIN memory AS newer ON newer.id = memory.replaced_by"
+        " AND newer.namespace_id = memory.namespace_id"
+        " WHERE memory.replaced_by IN (SELECT value FROM json_each(?)) ORDER BY memory.id DESC",
         numbers(ids),
     ):
         told = found.setdefault(row["replaced_by"], [])
@@ -175,7 +190,9 @@ _ADD = (
 
 
 async def add(tx: Transaction, namespace: str, notes: Sequence[Note]) -> tuple[list[int], int]:
-    """Their numbers in order, and how many of them are new."""
+    """Their numbers in order, and how many of them are new. Raises Invalid for one that is said
+    later than tomorrow."""
+    _refuse_future(notes)
     home = await make_namespace(tx, namespace)
     present = stamp(now())
     before = (await tx.fetch("SELECT coalesce(max(id), 0) AS id FROM memory"))[0]["id"]
@@ -202,6 +219,16 @@ async def add(tx: Transaction, namespace: str, notes: Sequence[Note]) -> tuple[l
     new = list(fresh)
     ids = await _numbered(tx, home, notes, new)
     return ids, len(new)
+
+
+def _refuse_future(notes: Sequence[Note]) -> None:
+    """Clocks and zones differ by less than a day."""
+    latest = now() + _AHEAD
+    if late := next((note.at for note in notes if note.at and note.at > latest), None):
+        raise Invalid(
+            f"{late:%Y-%m-%d %H:%M} is yet to come: nothing was added.",
+            "Give the time when it was said or noted; of when it tells stands in the text.",
+        )
 
 
 async def _numbered(
@@ -236,9 +263,12 @@ def _restored(number: int) -> str:
 async def pin(tx: Transaction, number: int, on: bool, machine: str) -> Any:
     row = await row_of(tx, number)
     if row["state"] in {"merged", "replaced"}:
+        newer = row["newer"]
         raise Refused(
-            f"Memory {number} is {row['state']}: memory {row['replaced_by']} stands for it.",
-            f"Pin {row['replaced_by']}, or bring this one back: {_restored(number)}",
+            f"Memory {number} is {row['state']}"
+            + (f": memory {newer} stands for it." if newer else "."),
+            (f"Pin {newer}, or bring" if newer else "Bring")
+            + f" this one back: {_restored(number)}",
         )
     if bool(row["pinned"]) != on:
         await tx.execute("UPDATE memory SET pinned = ? WHERE id = ?", (on, number))
@@ -280,6 +310,16 @@ async def edit(tx: Transaction, request: recall.Edit, machine: str) -> Any:
         await tx.execute("UPDATE memory SET text = ? WHERE id = ?", (request.text, request.id))
     await told(tx, "edited", [request.id], machine, row["namespace"])
     return await row_of(tx, request.id)
+
+
+async def show_again(tx: Transaction, ids: Sequence[int], machine: str) -> None:
+    """What was merged or replaced stands for itself again, and stays so."""
+    await tx.execute(
+        "UPDATE memory SET state = 'live', replaced_by = NULL, kept = 1, used_at = ?"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (stamp(now()), numbers(ids)),
+    )
+    await told(tx, "restored", ids, machine)
 
 
 async def told(

@@ -9,17 +9,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Container, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.contract.base import visible
 from engine.recall.erasing import PLANS, Statement, Words, emptied, plan_emptied
+from engine.recall.index.harm import sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What is to go. ``turns``: number and time. ``texts``: what was said, as far as it is known.
+    """What is to go. ``turns``: number and time; ``answers``: the same of those whose answers alone
+    go. ``texts``, ``said``: what was said, and what was answered, as far as it is known.
 
     ``corrected``: (uid, what it said before, what it says): of a memory that stays, what it said
     before is to go. ``gone``: so is what a copy has no more, from its plans and its free space.
@@ -27,9 +29,22 @@ class Erasure:
 
     uids: Sequence[str]
     turns: Sequence[tuple[int, str]]
+    answers: Sequence[tuple[int, str]] = ()
     texts: Sequence[str] = ()
+    said: Sequence[str] = ()
     corrected: Sequence[tuple[str, str, str]] = ()
     gone: bool = False
+
+
+@dataclass(slots=True)
+class _Held:
+    """What a copy has of it, by its own numbers, and what that says."""
+
+    memories: list[int] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
 
 class Unclean(Exception):
@@ -51,7 +66,7 @@ def clean(path: Path, erasure: Erasure) -> bool:
         with closing(_opened(path)) as copy:
             return _clean(copy, erasure)
     except (sqlite3.Error, OSError) as error:
-        raise Unclean(visible(str(error))) from error
+        raise Unclean(_told(error)) from error
 
 
 def passages(path: Path, uids: Container[bytes]) -> list[sqlite3.Row]:
@@ -63,7 +78,14 @@ def passages(path: Path, uids: Container[bytes]) -> list[sqlite3.Row]:
             rows = copy.execute("SELECT uid, at, source, text FROM memory WHERE kind = 'document'")
             return [row for row in rows if row["uid"] in uids]
     except (sqlite3.Error, OSError) as error:
-        raise Unclean(visible(str(error))) from error
+        raise Unclean(_told(error)) from error
+
+
+def _told(error: sqlite3.Error | OSError) -> str:
+    """Without what stands in the copy."""
+    if isinstance(error, sqlite3.Error):
+        return visible(sentence(error))
+    return visible(error.strerror or type(error).__name__)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -75,15 +97,16 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _clean(copy: sqlite3.Connection, erasure: Erasure) -> bool:
     tables = {row["name"] for row in copy.execute("SELECT name FROM sqlite_master")}
-    memories, turns, texts = _found(copy, erasure, tables)
+    held = _found(copy, erasure, tables)
     corrected = erasure.corrected if "memory" in tables else ()
     there = erasure.gone and "forgotten" in tables
     gone = copy.execute("SELECT memory_id FROM forgotten") if there else ()
-    ids = {*memories, *(row["memory_id"] for row in gone)}
-    words = Words([*texts, *erasure.texts])
+    ids = {*held.memories, *(row["memory_id"] for row in gone)}
+    words = Words([*held.texts, *erasure.texts], [*held.said, *erasure.said])
     # One may hold words of what this copy has no more.
-    plans = _plans(copy, ids, set(turns), words) if "payload" in tables else []
-    if not (memories or turns or corrected or plans or erasure.gone):
+    plans = _plans(copy, ids, held, words) if "payload" in tables else []
+    mine = held.memories or held.turns or held.answers
+    if not (mine or corrected or plans or erasure.gone):
         return False
     # One file and nothing beside it; what it held before goes with the journal.
     if copy.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
@@ -91,7 +114,10 @@ def _clean(copy: sqlite3.Connection, erasure: Erasure) -> bool:
     copy.execute("PRAGMA secure_delete = ON")
     copy.execute("PRAGMA synchronous = FULL")
     copy.execute("BEGIN IMMEDIATE")
-    for statement in (*emptied(memories, turns, tables), *plans):
+    for statement in (
+        *emptied(held.memories, held.turns, held.answers, tables),
+        *plans,
+    ):
         copy.execute(*statement)
     for uid, before, says in corrected:
         copy.execute(
@@ -100,7 +126,7 @@ def _clean(copy: sqlite3.Connection, erasure: Erasure) -> bool:
         )
     copy.execute("COMMIT")
     copy.execute("VACUUM")
-    if any(_found(copy, erasure, tables)[0]):
+    if _found(copy, erasure, tables).memories:
         raise Unclean("something is in it still")
     _check(copy)
     return True
@@ -112,12 +138,11 @@ def _check(copy: sqlite3.Connection) -> None:
         raise Unclean(visible(problem))
 
 
-def _found(
-    copy: sqlite3.Connection, erasure: Erasure, tables: set[str]
-) -> tuple[list[int], list[int], list[str]]:
+def _found(copy: sqlite3.Connection, erasure: Erasure, tables: set[str]) -> _Held:
     """The memories and turns that this copy has of it, and what they say."""
     memories: list[Any] = []
     turns: list[Any] = []
+    answers: list[Any] = []
     if "memory" in tables:
         for uid in erasure.uids:
             sql = "SELECT id, text FROM memory WHERE uid = ?"
@@ -126,19 +151,28 @@ def _found(
         for number, at in erasure.turns:
             sql = "SELECT id, question FROM turn WHERE id = ? AND asked_at = ?"
             turns += copy.execute(sql, (number, at))
-    texts = [*(row["text"] for row in memories), *(row["question"] for row in turns)]
-    return [row["id"] for row in memories], [row["id"] for row in turns], texts
+        for number, at in erasure.answers:
+            sql = "SELECT id, answer FROM turn WHERE id = ? AND asked_at = ?"
+            answers += copy.execute(sql, (number, at))
+    return _Held(
+        [row["id"] for row in memories],
+        [row["id"] for row in turns],
+        [row["id"] for row in answers],
+        [*(row["text"] for row in memories), *(row["question"] for row in turns)],
+        [row["answer"] for row in answers],
+    )
 
 
 def _plans(
-    copy: sqlite3.Connection, memories: set[int], turns: set[int], words: Words
+    copy: sqlite3.Connection, memories: set[int], held: _Held, words: Words
 ) -> list[Statement]:
     """What empties the plans of a copy."""
     found: list[Statement] = []
     last = 0
     while rows := copy.execute(PLANS, (last,)).fetchall():
         last = rows[-1]["id"]
-        found += [each for row in rows for each in plan_emptied(row, memories, turns, words)]
+        for row in rows:
+            found += plan_emptied(row, memories, held.turns, held.answers, words)
     return found
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.contract.base import PathRef, now
+from engine.contract.memories import Unread
 from engine.recall import book
 from engine.store import Database, Transaction
 
@@ -20,6 +21,8 @@ TOGETHER = 200
 """Passages from which on files are written in one transaction."""
 AGAIN = -1
 """The size of a file that is to be read again, whatever it looks like."""
+TOLD = 20
+"""Files that could not be read are named, so many of a folder."""
 
 _PAGE = 500
 _AT_ONCE = 500
@@ -68,12 +71,12 @@ class Reading:
 
 @dataclass(slots=True)
 class Count:
-    """``note``: the first of those that could not be read, with the reason."""
+    """``problems``: the first of those that could not be read, with the reasons."""
 
     files: int = 0
     passages: int = 0
     unread: int = 0
-    note: str = ""
+    problems: tuple[Unread, ...] = ()
 
 
 class Documents:
@@ -100,14 +103,15 @@ class Documents:
         )
         unread = await self._db.read(
             "SELECT path, problem, count(*) OVER () AS every FROM document"
-            " WHERE folder_id = ? AND problem != '' ORDER BY path LIMIT 1",
-            (folder,),
+            " WHERE folder_id = ? AND problem != '' ORDER BY path LIMIT ?",
+            (folder, TOLD),
         )
-        found = Count(row["files"], row["passages"])
-        for first in unread:
-            found.unread = first["every"]
-            found.note = f"{PathRef.of(first['path']).display}: {first['problem']}"
-        return found
+        return Count(
+            row["files"],
+            row["passages"],
+            unread[0]["every"] if unread else 0,
+            tuple(Unread(path=PathRef.of(one["path"]), why=one["problem"]) for one in unread),
+        )
 
     # --- keeping in step ------------------------------------------------------------------------
 

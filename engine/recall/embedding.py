@@ -13,12 +13,13 @@ import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from engine.contract.backend import Backend, Embeds
-from engine.contract.base import visible
 from engine.contract.errors import ArcanumError, Internal, ModelFailed, Refused
 from engine.ground import Ground
-from engine.recall.indexer import Index
+from engine.recall.indexer import Index, IndexFailed
+from engine.worker.failures import told
 
 _log = logging.getLogger("arcanum.recall")
 _AT_ONCE, _AT_ONCE_QUIET = 4, 16
@@ -81,14 +82,14 @@ class Embedding:
             first = await embeds.embed(["a first text tells how long the vectors are"])
             model, dimensions = self._backend.info().model, len(first[0])
             self._index.model = (model, dimensions)
-            await self._index.ask("model", 120.0, model=model, dimensions=dimensions)
+            with suppress(IndexFailed):  # It is told, too, when its process starts.
+                await self._index.ask("model", 120.0, model=model, dimensions=dimensions)
             self.model = model
             self._failed_at, self._index.lexical_because = None, ""
         except ArcanumError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - words must do, and it is told
-            _log.exception("the model of embeddings could not be loaded")
-            self._fail(Internal(f"a defect: {visible(str(error)) or type(error).__name__}."))
+            self._fail(Internal(f"a defect: {told(error)}."))
         finally:
             self._loading = None
 
@@ -96,7 +97,7 @@ class Embedding:
         if self._failed_at is None:
             _log.warning("memories are found by their words alone: %s", error.message)
         self._failed_at = time.monotonic()
-        self._index.lexical_because = f"{error.message} {error.hint}".strip()
+        self._index.lexical_because = f"{error.message.removesuffix('.')}. {error.hint}".strip()
         self._backend, self.model = None, ""
 
     # --- queries --------------------------------------------------------------------------------
@@ -144,6 +145,8 @@ class Embedding:
                     continue
                 while await self._some(embeds):
                     pass
+            except IndexFailed:  # What is to be done is told when it goes on.
+                continue
             except ArcanumError as error:
                 self._fail(error)
                 self._index.moved.set()

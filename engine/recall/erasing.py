@@ -22,6 +22,12 @@ Statement = tuple[str, tuple[Any, ...]]
 GONE = "(forgotten)"
 """What an emptied turn asks."""
 
+
+def answer_key(turn: int) -> str:
+    """What a card calls the answer in a turn."""
+    return f"turn-{turn}"
+
+
 # ?1: the memories' numbers, as JSON.
 _ORPHANED = (
     "UPDATE memory SET replaced_by = NULL, state = 'live'"
@@ -37,6 +43,11 @@ _TITLES = (
 )
 _SILENT = (
     "UPDATE turn SET question = ?2, answer = '', note = 'forgotten'"
+    " WHERE id IN (SELECT value FROM json_each(?1))"
+)
+# Whoever reads the conversation, or what is exported of it, sees that there was an answer.
+_UNSAID = (
+    "UPDATE turn SET answer = '(forgotten on ' || date('now') || ')', note = 'forgotten'"
     " WHERE id IN (SELECT value FROM json_each(?1))"
 )
 _UNANSWERED = "UPDATE turn SET answered = 0 WHERE id IN (SELECT value FROM json_each(?1))"
@@ -78,10 +89,15 @@ PLANS = (
 
 
 def emptied(
-    memories: Iterable[int], turns: Iterable[int], tables: Collection[str]
+    memories: Iterable[int],
+    turns: Iterable[int],
+    answers: Iterable[int],
+    tables: Collection[str],
 ) -> Iterator[Statement]:
-    """Takes the memories out, and what was said in the turns, answers and attachments included."""
-    ids, asked = (numbers(memories),), numbers(turns)
+    """Takes the memories out, and what was said in the turns, answers and attachments included;
+    ``answers``: turns of which the answers alone go."""
+    turns, answers = tuple(turns), tuple(answers)
+    ids, asked, both = (numbers(memories),), numbers(turns), (numbers((*turns, *answers)),)
     if "memory" in tables:
         yield _ORPHANED, ids
         yield _TAKEN_OUT, ids
@@ -89,18 +105,21 @@ def emptied(
         yield _DETACHED, (asked,)
     if "session" in tables:
         # A title is made of a conversation's first answered turn.
-        yield _TITLES, (asked,)
-        yield _UNANSWERED, (asked,)  # No prompt takes it along any more.
+        yield _TITLES, both
+        yield _UNANSWERED, both  # No prompt takes it along any more.
     if "turn" in tables:
         yield _SILENT, (asked, GONE)
+        yield _UNSAID, (numbers(answers),)
     if "turn_text" in tables:
         yield _WORDS_OF_TURNS, ()
 
 
 class Words:
-    """Tells where something that was said stands in other words: as a run of the same words."""
+    """Tells where something that was said stands in other words: as a run of the same words; where
+    one of the ``answers`` does, which may be a word, as the whole of a text."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], answers: Iterable[str] = ()) -> None:
+        self._answers = {answer.strip() for answer in answers} - {""}
         self._starts: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         self._signs: list[str] = []
         for text in set(texts):
@@ -121,7 +140,7 @@ class Words:
         return False
 
     def _in_text(self, text: str) -> bool:
-        if any(sign in text for sign in self._signs):
+        if text.strip() in self._answers or any(sign in text for sign in self._signs):
             return True
         words = _words(text)
         for at in range(len(words)):
@@ -137,7 +156,11 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def plan_emptied(
-    row: Any, memories: Collection[int], turns: Collection[int], words: Words
+    row: Any,
+    memories: Collection[int],
+    turns: Collection[int],
+    answers: Collection[int],
+    words: Words,
 ) -> list[Statement]:
     """What takes their words out of a stored plan; empty where they do not stand in it.
 
@@ -145,13 +168,13 @@ def plan_emptied(
     """
     card = json.loads(row["card"])
     if row["operation"] == "recall.forget":
-        return _items_emptied(row, card, {str(number) for number in memories})
+        said = {answer_key(number) for number in (*turns, *answers)}
+        return _items_emptied(row, card, said | {str(number) for number in memories})
     if row["operation"] == "memory.delete":
-        found = _items_emptied(row, card, {str(number) for number in turns})
-        return [*found, *_untitled(row)] if found else []
+        return _deletion_emptied(row, card, set(map(str, turns)), set(map(str, answers)))
     outcome = json.loads(row["outcome"]) if row["outcome"] else {}
     request, payload = json.loads(row["request"]), json.loads(row["payload"])
-    own = outcome.get("result", {}).get("turn_id") in turns
+    own = outcome.get("result", {}).get("turn_id") in {*turns, *answers}
     own = own or any(json.loads(one)["id"] in memories for one in payload.get("recalled", ()))
     if not own and not words.within([request, payload]):
         return []
@@ -162,16 +185,23 @@ def plan_emptied(
 
 
 def _items_emptied(row: Any, card: Any, keys: Collection[str]) -> list[Statement]:
-    items = [
-        each | {"text": ""} if each["key"] in keys and each["text"] else each
-        for each in card["items"]
-    ]
-    if items == card["items"]:
+    changed = card | {"items": _emptied(card["items"], keys)}
+    return [] if changed == card else [(_CARD, (_written(changed), row["id"]))]
+
+
+def _emptied(items: Any, keys: Collection[str]) -> list[Any]:
+    return [each | {"text": ""} if each["key"] in keys else each for each in items]
+
+
+def _deletion_emptied(row: Any, card: Any, turns: set[str], answers: set[str]) -> list[Statement]:
+    """Its items are the questions; the title is made of questions and answers."""
+    if not any(each["key"] in turns | answers for each in card["items"]):
         return []
-    changed = card | {"items": items}
-    if row["operation"] == "memory.delete":
-        changed["headline"] = _headline(card["headline"])
-    return [(_CARD, (_written(changed), row["id"]))]
+    changed = card | {
+        "items": _emptied(card["items"], turns),
+        "headline": _headline(card["headline"]),
+    }
+    return [(_CARD, (_written(changed), row["id"])), *_untitled(row)] if changed != card else []
 
 
 def _untitled(row: Any) -> list[Statement]:

@@ -1,24 +1,28 @@
-"""What would be forgotten: the memories, what they stand for, and the card that tells it."""
+"""What would be forgotten: the memories, and those of which they took the place.
+
+What was merged into one of them says the same, and goes along. What one of them replaced says
+something else: it can be left out, and is live again then. Answers that were made with them may
+repeat them, and go too; these can be left out as well.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from engine.contract.approvals import Card, CardItem, CardRow, Mark
-from engine.contract.call import Call
-from engine.contract.ports import Draft, StoredPlan
-from engine.contract.recall import Forget
+from engine.contract.base import Json
+from engine.contract.ports import StoredPlan
 from engine.recall.book import fetch, numbers
-from engine.recall.records import memories, one_line
+from engine.recall.records import memories
 from engine.store import Database, Transaction
 
+# ?1: the wanted ones. ?2: which of those that were replaced stay, ?3: whether all of these do.
 _CLOSURE = (
     "WITH RECURSIVE gone (id) AS (SELECT value FROM json_each(?1) UNION"
-    " SELECT memory.id FROM gone JOIN memory ON memory.replaced_by = gone.id) "
+    " SELECT memory.id FROM gone JOIN memory ON memory.replaced_by = gone.id WHERE NOT"
+    " (memory.state = 'replaced' AND (?3 OR memory.id IN (SELECT value FROM json_each(?2))))) "
 )
 _ROWS = (
     f"{_CLOSURE} SELECT memory.id, memory.rev, memory.uid, memory.kind, memory.state, memory.at,"  # noqa: S608 - ours
@@ -42,22 +46,56 @@ _ASKED_BEFORE = (
     " JOIN memory AS mine ON mine.turn_id = turn.id AND mine.text != old.text"
     " WHERE mine.id NOT IN (SELECT id FROM gone)"
 )
-
-NOT_LOOKED_FOR = CardRow(
-    label="RISK",
-    text="not looked for: exports and copies that you made, what was sent elsewhere, other"
-    " memories and answers that say the same",
-    mark=Mark.WARN,
+# Where none of those that they replaced goes, whoever these replaced in turn stays as it is.
+_LEFT = (
+    f"{_CLOSURE} SELECT memory.id, memory.rev FROM memory"  # noqa: S608 - ours
+    " WHERE memory.replaced_by IN (SELECT id FROM gone) AND memory.id NOT IN (SELECT id FROM gone)"
+    " ORDER BY memory.id"
+)
+# A turn keeps the numbers of the memories that its answer was told; of each, the first is named.
+_ANSWERS = (
+    f"{_CLOSURE} SELECT turn.id AS turn_id, turn.asked_at, turn.status, session.name AS session,"  # noqa: S608 - ours
+    " min(json_extract(told.value, '$.id')) AS memory_id, substr(turn.answer, 1, 400) AS beginning,"
+    " length(CAST(turn.answer AS BLOB)) AS size"
+    " FROM turn CROSS JOIN json_each(turn.recalled) AS told"
+    " JOIN session ON session.id = turn.session_id"
+    " WHERE turn.recalled IS NOT NULL AND (turn.answered OR turn.status = 'open')"
+    " AND json_extract(told.value, '$.id') IN (SELECT id FROM gone) GROUP BY turn.id"
+)
+# What goes into an answer is written down with the first of its words.
+_NOT_TOLD_YET = (
+    f"{_CLOSURE} SELECT turn.id FROM turn"  # noqa: S608 - ours
+    " JOIN namespace ON namespace.session_id = turn.session_id"
+    " WHERE turn.status = 'open' AND turn.recalled IS NULL AND EXISTS"
+    " (SELECT 1 FROM gone JOIN memory ON memory.id = gone.id"
+    " WHERE memory.pinned OR memory.namespace_id = namespace.id) LIMIT 1"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
-    """``rows`` by number, those that the wanted ones have replaced included; ``turns``: number and
-    time of those that would be emptied; ``open``: an answer is being written in one of them."""
+class Keeping:
+    """What is left out: these memories that were replaced, or all that were (``older``); the
+    answers in these turns, or all (``answers``)."""
 
+    memories: frozenset[int] = frozenset()
+    older: bool = False
+    turns: frozenset[int] = frozenset()
+    answers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """``rows`` by number, those that the ``wanted`` ones have replaced included; ``left``: those
+    that stay, and are live again; ``turns``: number and time of those that would be emptied;
+    ``answers`` were made with what goes, and go, ``kept`` stay; ``open``: an answer is being
+    written in one of these turns, or one that may be made with what goes."""
+
+    wanted: frozenset[int]
     rows: Sequence[Any]
+    left: Sequence[Any]
     turns: tuple[tuple[int, str], ...]
+    answers: Sequence[Any]
+    kept: Sequence[Any]
     open: bool
 
     @property
@@ -65,16 +103,36 @@ class Extent:
         return [row["id"] for row in self.rows]
 
     @property
-    def preconditions(self) -> list[dict[str, Any]]:
+    def preconditions(self) -> list[Json]:
         return [{"id": row["id"], "rev": row["rev"], "uid": row["uid"].hex()} for row in self.rows]
 
+    def is_older(self, row: Any) -> bool:
+        """Whether it goes because of one that took its place."""
+        return row["id"] not in self.wanted
 
-async def extent_of(source: Database | Transaction, ids: Sequence[int]) -> Extent:
-    rows = await fetch(source, _ROWS, numbers(ids))
-    before = await fetch(source, _ASKED_BEFORE, numbers(ids))
+    def can_stay(self, row: Any) -> bool:
+        """Whether it says something else than what is wanted to go."""
+        return self.is_older(row) and row["state"] == "replaced"
+
+
+async def extent_of(
+    source: Database | Transaction, ids: Sequence[int], keep: Keeping = Keeping()
+) -> Extent:
+    given = (numbers(ids), numbers(sorted(keep.memories)), keep.older)
+    rows = await fetch(source, _ROWS, *given)
+    before = await fetch(source, _ASKED_BEFORE, *given)
+    left = await fetch(source, _LEFT, *given)
     asked = [row for row in (*rows, *before) if row["turn_id"] is not None]
     turns = sorted({(row["turn_id"], row["asked_at"]) for row in asked})
-    return Extent(rows, tuple(turns), any(row["status"] == "open" for row in asked))
+    emptied = {number for number, _at in turns}
+    made = [row for row in await fetch(source, _ANSWERS, *given) if row["turn_id"] not in emptied]
+    being_written = any(row["status"] == "open" for row in (*asked, *made))
+    being_written = being_written or bool(await fetch(source, _NOT_TOLD_YET, *given))
+    answers: list[Any] = []
+    kept: list[Any] = []
+    for row in made:
+        (kept if keep.answers or row["turn_id"] in keep.turns else answers).append(row)
+    return Extent(frozenset(ids), rows, left, tuple(turns), answers, kept, being_written)
 
 
 async def in_namespace(source: Database | Transaction, name: str) -> list[int]:
@@ -90,7 +148,10 @@ async def in_namespace(source: Database | Transaction, name: str) -> list[int]:
 
 async def moved(source: Database | Transaction, plan: StoredPlan) -> list[str]:
     """What is not as the plan has it."""
-    found = await extent_of(source, [each["id"] for each in plan.preconditions])
+    kept = frozenset(plan.payload.get("kept", ()))
+    answers = bool(plan.request.get("keep_answers"))
+    stay = Keeping(frozenset(left_of(plan)), turns=kept, answers=answers)
+    found = await extent_of(source, [each["id"] for each in plan.preconditions], stay)
     name = plan.payload["namespace"]
     inside = [] if name is None else await in_namespace(source, name)
     return await asyncio.to_thread(_differences, plan, found, inside)
@@ -98,7 +159,7 @@ async def moved(source: Database | Transaction, plan: StoredPlan) -> list[str]:
 
 def _differences(plan: StoredPlan, found: Extent, inside: Sequence[int]) -> list[str]:
     if found.open:
-        return ["an answer is being written to one of them"]
+        return ["an answer is being written to one of them, or may be made with one"]
     held = {each["id"]: each["rev"] for each in plan.preconditions}
     there = {row["id"]: row["rev"] for row in found.rows}
     problems = [f"memory {number} is not there any more" for number in sorted(held.keys() - there)]
@@ -108,6 +169,18 @@ def _differences(plan: StoredPlan, found: Extent, inside: Sequence[int]) -> list
     problems += [f"memory {number} was replaced by one of them" for number in there.keys() - held]
     if more := len(set(inside) - held.keys()):
         problems.append(f"{plan.payload['namespace']} holds {memories(more)} more")
+    left, stay = {row["id"]: row["rev"] for row in found.left}, left_of(plan)
+    problems += [
+        f"memory {number}, which stays, changed"
+        for number, rev in stay.items()
+        if left.get(number) != rev
+    ]
+    planned = {number for number, _at in answers_of(plan)}
+    problems += [
+        f"turn {row['turn_id']} of {row['session']} was answered with one of them"
+        for row in found.answers
+        if row["turn_id"] not in planned
+    ]
     if not problems and found.turns != turns_of(plan):
         problems.append("they were said in other turns")
     return problems
@@ -117,102 +190,11 @@ def turns_of(plan: StoredPlan) -> tuple[tuple[int, str], ...]:
     return tuple((each["turn"], each["asked_at"]) for each in plan.payload["turns"])
 
 
-def drafted(
-    request: Forget, found: Extent, texts: Mapping[int, str], call: Call, ttl_s: float
-) -> Draft:
-    """``texts``: of those that are archived. Call it in a thread."""
-    return Draft(
-        request=request.model_dump(mode="json"),
-        payload={
-            "act": "forget",
-            "namespace": request.namespace,
-            "turns": [{"turn": number, "asked_at": at} for number, at in found.turns],
-        },
-        preconditions=tuple(
-            {"id": row["id"], "rev": row["rev"], "uid": row["uid"].hex()} for row in found.rows
-        ),
-        card=_card(found, request.namespace, texts, call),
-        ttl_s=ttl_s,
-    )
+def answers_of(plan: StoredPlan) -> tuple[tuple[int, str], ...]:
+    """The turns whose answers go, as ``turns_of`` has those that are emptied."""
+    return tuple((each["turn"], each["asked_at"]) for each in plan.payload.get("answers", ()))
 
 
-def _card(found: Extent, namespace: str | None, texts: Mapping[int, str], call: Call) -> Card:
-    """What a person reads before it."""
-    count = memories(len(found.rows))
-    first = found.rows[0]["id"]
-    return Card(
-        verb="forget",
-        subject=namespace or (f"memory {first}" if len(found.rows) == 1 else count),
-        headline=f"{count}, for good",
-        rows=tuple(_rows(found, call)),
-        items=tuple(_item(row, texts) for row in found.rows),
-        confirm_count=len(found.rows),
-    )
-
-
-def _rows(found: Extent, call: Call) -> list[CardRow]:
-    older = sum(row["state"] in {"merged", "replaced"} for row in found.rows)
-    pinned = sum(row["pinned"] for row in found.rows)
-    text = f"erase {memories(len(found.rows))}, for good"
-    text += f", {older:,} of them older versions" if older else ""
-    rows = [CardRow(label="DO", text=text, mark=Mark.WARN)]
-    if found.turns:
-        turns = "1 turn" if len(found.turns) == 1 else f"{len(found.turns):,} turns"
-        what = f"empty {turns}: the answers go with the questions"
-        if attached := sum(row["attached"] for row in found.rows):
-            what += f", and {attached:,} attached"
-        rows.append(CardRow(label="DO", text=what, mark=Mark.WARN))
-    rows += [
-        CardRow(label="WHY", text=f"asked for by {call.actor}"),
-        CardRow(
-            label="SAFE",
-            text="one that changes until then is not touched, and none with it",
-            mark=Mark.OK,
-        ),
-        CardRow(label="SAFE", text="no answer is being written to them", mark=Mark.OK),
-        CardRow(
-            label="RISK",
-            text="it cannot be undone: it goes from the database, the index, the archives and"
-            " the copies in backups",
-            mark=Mark.WARN,
-        ),
-        NOT_LOOKED_FOR,
-    ]
-    if pinned:
-        rows.append(
-            CardRow(label="RISK", text=f"{pinned:,} pinned: seen everywhere", mark=Mark.WARN)
-        )
-    if merged := _said_elsewhere(found):
-        rows.append(CardRow(label="RISK", text=merged, mark=Mark.WARN))
-    return [*rows, CardRow(label="UNDO", text="none: forgotten is forgotten", mark=Mark.WARN)]
-
-
-def _said_elsewhere(found: Extent) -> str:
-    """One that was merged says what another one says, which stays."""
-    gone = set(found.ids)
-    stay = sorted(
-        {
-            row["replaced_by"]
-            for row in found.rows
-            if row["state"] == "merged" and row["replaced_by"] not in gone | {None}
-        }
-    )
-    if not stay:
-        return ""
-    if len(stay) == 1:
-        return f"memory {stay[0]} says the same, and stays"
-    return f"{memories(len(stay))} that say the same stay, memory {stay[0]} for one"
-
-
-def _item(row: Any, texts: Mapping[int, str]) -> CardItem:
-    archived = row["state"] == "archived"
-    text = texts.get(row["id"], "(in an archive that is damaged)") if archived else row["beginning"]
-    at = datetime.fromisoformat(row["at"]).astimezone()
-    note = f"{at:%Y-%m-%d} · {row['namespace']}"
-    note += f" · {row['state']}" if row["state"] != "live" else ""
-    return CardItem(
-        key=str(row["id"]),
-        text=one_line(text),
-        size=len(text.encode()) if archived else row["size"],
-        note=note,
-    )
+def left_of(plan: StoredPlan) -> dict[int, int]:
+    """Those that stay and are live again, with their revisions."""
+    return {each["id"]: each["rev"] for each in plan.payload.get("left", ())}

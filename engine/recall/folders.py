@@ -26,6 +26,7 @@ from engine.recall.documents import Documents
 from engine.recall.looking import Kept, Look, Pace
 from engine.recall.reading_process import Bounds, Lost, Reader
 from engine.store import Transaction
+from engine.worker.failures import told
 from engine.worker.frames import to_bytes
 from engine.worker.process import WorkerFailed
 
@@ -99,8 +100,8 @@ class Folders:
                     await self._look(kept, self._at_ease)
                 except ArcanumError as error:
                     _log.warning("%s: %s", kept.path.display, error.message)
-                except Exception:  # noqa: BLE001 - a defect costs one look, not the following
-                    _log.exception("looking at %s", kept.path.display)
+                except Exception as error:  # noqa: BLE001 - a defect costs one look, not the following
+                    _log.error("looking at %s: %s", kept.path.display, told(error))
             if not self._kept:
                 await self._reader.close()
             await self._wait(self._ground.config.memory.folder_seconds)
@@ -121,15 +122,14 @@ class Folders:
         async with self._looking:
             if kept.removed:
                 return
+            before = kept.state, kept.why
             look = Look(kept, self._documents, self._reader, self._ground.state, self._wake)
             try:
                 await self._run_twice(look, pace, again=again)
-            except Lost as lost:
-                kept.lose(_state(lost), lost)
-            except WorkerFailed as failed:
-                kept.lose("unreadable", failed)
+            except (Lost, WorkerFailed) as error:
+                kept.lose(_state(error), error)
             except Cancelled:
-                kept.found()
+                kept.state, kept.why = before
                 raise
             except ArcanumError as error:
                 kept.found(error.message)
@@ -197,10 +197,10 @@ class Folders:
         return recall.Folders(folders=await self.folders())
 
     async def folders(self) -> tuple[Folder, ...]:
-        """Every folder. One that was not looked at since the start is asked whether it is there."""
-        for kept in list(self._kept.values()):
-            if not kept.looked:
-                await self._is_there(kept)
+        """Every folder. One that was not looked at since the start is asked whether it is there;
+        what a look has found stays as it is."""
+        for kept in filter(_unknown, list(self._kept.values())):
+            await self._is_there(kept)
         names = await self._ground.state.read(f"{_FOLDER} ORDER BY folder.path")
         return tuple(
             self._kept[row["id"]].shown(row["namespace"])
@@ -222,13 +222,13 @@ class Folders:
         """Asks the disk, and does not wait for one that sleeps."""
         async with self._probing:
             try:
-                await self._prober.probe(kept.root, _PROBE_S)
-            except Lost as lost:
-                kept.lose(_state(lost), lost)
-            except WorkerFailed as failed:
-                kept.lose("unreadable", failed)
+                found = await self._prober.probe(kept.root, _PROBE_S)
+            except (Lost, WorkerFailed) as error:
+                if _unknown(kept):
+                    kept.lose(_state(error), error)
             else:
-                kept.found()
+                if _unknown(kept):
+                    kept.seen((found["identity"][0], found["identity"][1]))
 
     async def _resolve(self, path: bytes) -> tuple[bytes, list[int]]:
         """The folder's path without links, and which folder it is."""
@@ -286,8 +286,14 @@ class _Progress:
         self._before = self._done
 
 
-def _state(lost: Lost) -> Literal["missing", "unreadable"]:
-    return "unreadable" if lost.state == "unreadable" else "missing"
+def _unknown(kept: Kept) -> bool:
+    """Nothing is known of it; a look may have come to it meanwhile."""
+    return kept.state == "waiting"
+
+
+def _state(error: Lost | WorkerFailed) -> Literal["missing", "unreadable"]:
+    found = isinstance(error, Lost) and error.state != "unreadable"
+    return "missing" if found else "unreadable"
 
 
 def _given(path: PathRef) -> bytes:

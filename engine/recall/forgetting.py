@@ -9,32 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
 from engine.contract.approvals import ApprovalState, Outcome
-from engine.contract.base import PathRef, visible
+from engine.contract.base import visible
 from engine.contract.call import Call
-from engine.contract.errors import ArcanumError, Failed, Invalid, NotFound, Refused
+from engine.contract.errors import ArcanumError, Failed
+from engine.contract.memories import Forget, Forgotten
+from engine.contract.memory import SessionChanged
 from engine.contract.ports import Draft, Execution, StoredPlan
-from engine.contract.recall import Forget, Forgotten
 from engine.ground import Ground
 from engine.recall import copies, gone
 from engine.recall.archived import Damaged
-from engine.recall.book import fetch, numbers, row_of, told
+from engine.recall.book import fetch, numbers, show_again, told
 from engine.recall.copies import Erasure, Unclean
 from engine.recall.erasing import PLANS, Statement, Words, emptied, plan_emptied
-from engine.recall.extent import Extent, drafted, extent_of, in_namespace, moved, turns_of
-from engine.recall.records import memories, some
+from engine.recall.extent import answers_of, extent_of, left_of, moved, turns_of
+from engine.recall.forget_card import also, drafted
+from engine.recall.forget_request import MOST, keeping, refuse, refuse_unclear, wanted
+from engine.recall.records import memories, some, why
 from engine.recall.vault import Replacement, Vault, switch
+from engine.recall.wholeness import tombs
 from engine.store import Database, Transaction
 
 _log = logging.getLogger("arcanum.recall")
-MOST = 100_000
-"""Memories that are forgotten at once."""
 _LOOKED_FOR = 100
 _TELLING = 12
 """Characters from which on a text in a log is no coincidence."""
@@ -67,36 +68,19 @@ class ForgetActs:
     # --- before ---------------------------------------------------------------------------------
 
     async def plan(self, request: Forget, call: Call) -> Draft:
-        _refuse_unclear(request)
+        refuse_unclear(request)
         hours = timedelta(hours=self._ground.config.approvals.expires_hours)
         if request.gone:
             left = await gone.left(self._state, self._copies, MOST)
             return await asyncio.to_thread(gone.drafted, request, left, call, hours.total_seconds())
-        ids = await self._wanted(request)
+        ids = await wanted(self._state, request)
         found = await extent_of(self._state, ids)
-        _refuse(found)
+        if request.keep or request.keep_older or request.keep_answers:
+            found = await extent_of(self._state, ids, keeping(request, found))
+        refuse(found)
         away = [row["id"] for row in found.rows if row["state"] == "archived"]
         texts = await self._vault.texts(away) if away else {}
         return await asyncio.to_thread(drafted, request, found, texts, call, hours.total_seconds())
-
-    async def _wanted(self, request: Forget) -> list[int]:
-        """Raises NotFound."""
-        if request.namespace is None:
-            there = await fetch(
-                self._state,
-                "SELECT id FROM memory WHERE id IN (SELECT value FROM json_each(?))",
-                numbers(request.ids),
-            )
-            for number in sorted(set(request.ids) - {row["id"] for row in there}):
-                await row_of(self._state, number)
-            return sorted(set(request.ids))
-        ids = await in_namespace(self._state, request.namespace)
-        if not ids:
-            raise NotFound(
-                f"Nothing is remembered under {request.namespace!r}.",
-                "arcanum memory namespaces lists the names.",
-            )
-        return ids
 
     async def check(self, plan: StoredPlan) -> list[str]:
         return await self._moved(self._state, plan)
@@ -130,7 +114,7 @@ class ForgetActs:
         )
         if left:
             return _untouched(plan, ApprovalState.INTERRUPTED, ["the engine ended before"])
-        report, erasure = _Report(), Erasure(_uids(plan), turns_of(plan))
+        report, erasure = _Report(), Erasure(_uids(plan), turns_of(plan), answers_of(plan))
         if gone.is_gone(plan):  # Whether it was committed is not seen, and it can be done again.
             erasure = await self._said(plan)
             await self._erase(plan, erasure, report)
@@ -145,7 +129,7 @@ class ForgetActs:
         if gone.is_gone(plan):
             found = await gone.left(self._state, self._copies, MOST)
             texts = {row["text"] for row in found.passages.values()}
-            return Erasure(_uids(plan), (), sorted(texts - {""}), gone=True)
+            return Erasure(_uids(plan), (), texts=sorted(texts - {""}), gone=True)
         ids = _ids(plan)
         rows = await fetch(
             self._state,
@@ -159,6 +143,11 @@ class ForgetActs:
             self._state,
             "SELECT question FROM turn WHERE id IN (SELECT value FROM json_each(?))",
             numbers(number for number, _at in turns),
+        )
+        made = await fetch(
+            self._state,
+            "SELECT answer FROM turn WHERE id IN (SELECT value FROM json_each(?))",
+            numbers(number for number, _at in answers_of(plan)),
         )
         corrected = await fetch(
             self._state,
@@ -176,17 +165,20 @@ class ForgetActs:
         return Erasure(
             _uids(plan),
             turns,
+            answers_of(plan),
             sorted((texts | set(away.values())) - {""}),
+            sorted({row["answer"] for row in made} - {""}),
             [(row["uid"].hex(), row["before"], row["says"]) for row in corrected],
         )
 
     async def _erase(self, plan: StoredPlan, erasure: Erasure, report: _Report) -> list[str]:
         """What moved meanwhile, and then nothing is done; else it is gone from the truth."""
-        ids, words = _ids(plan), await asyncio.to_thread(Words, erasure.texts)
+        ids, words = _ids(plan), await asyncio.to_thread(Words, erasure.texts, erasure.said)
         async with self._vault.changing:
             try:
                 await self._vault.settle()
-                files, problems = await self._vault.without(erasure.uids, ids)
+                uids = await tombs(self._state) if gone.is_gone(plan) else erasure.uids
+                files, problems = await self._vault.without(uids, ids)
             except (OSError, Damaged) as error:
                 raise Failed(
                     f"An archive could not be written anew: {visible(str(error))}.",
@@ -228,9 +220,15 @@ class ForgetActs:
         )
         if gone.is_gone(plan):  # In which they were nothing tells any more.
             spaces = await tx.fetch("SELECT id FROM namespace")
+        left = list(left_of(plan))
+        if left:
+            await show_again(tx, left, self._ground.machine)
         tables = {"memory", "attachment", "turn", "session"}
-        for statement in emptied(ids, (number for number, _at in turns_of(plan)), tables):
+        turns = [number for number, _at in turns_of(plan)]
+        answers = [number for number, _at in answers_of(plan)]
+        for statement in emptied(ids, turns, answers, tables):
             await tx.execute(*statement)
+        await self._tell_readers(tx, [*turns, *answers])
         await switch(tx, files)
         # A name says something, too.
         await tx.execute(
@@ -244,18 +242,32 @@ class ForgetActs:
         if ids:
             await told(tx, "forgotten", ids, self._ground.machine, name)
 
+    async def _tell_readers(self, tx: Transaction, turns: Sequence[int]) -> None:
+        """Whoever shows a conversation of these turns reads it again."""
+        for row in await tx.fetch(
+            "SELECT DISTINCT session.name FROM turn JOIN session ON session.id = turn.session_id"
+            " WHERE turn.id IN (SELECT value FROM json_each(?))",
+            (numbers(turns),),
+        ):
+            await tx.emit(
+                SessionChanged(
+                    session=row["name"], change="forgotten", machine=self._ground.machine
+                )
+            )
+
     async def _plans(
         self, after: int, plan: StoredPlan, words: Words, tx: Transaction | None = None
     ) -> tuple[list[Statement], int]:
         """What empties the plans after one of them, and the last of these."""
         found: list[Statement] = []
         ids, turns = set(_ids(plan)), {number for number, _at in turns_of(plan)}
+        answers = {number for number, _at in answers_of(plan)}
         if gone.is_gone(plan):  # Also of what no copy holds: a plan tells what it took along.
             tombs = await fetch(tx or self._state, "SELECT memory_id AS id FROM forgotten")
             ids = await asyncio.to_thread(lambda: {row["id"] for row in tombs})
         while rows := await fetch(tx or self._state, PLANS, after):
             after = rows[-1]["id"]
-            found += await asyncio.to_thread(_emptied_plans, rows, ids, turns, words)
+            found += await asyncio.to_thread(_emptied_plans, rows, ids, turns, answers, words)
         return found, after
 
     # --- what can be done again -----------------------------------------------------------------
@@ -299,8 +311,8 @@ class ForgetActs:
         try:
             return await self._index.forget(ids)
         except Exception as error:  # noqa: BLE001 - the truth is clean all the same, and this is told
-            _log.exception("the index could not be cleaned")
-            return visible(str(error)) or type(error).__name__
+            _log.error("the index could not be cleaned: %s", why(error))
+            return why(error)
 
     async def _forgotten_by_models(self, report: _Report) -> None:
         """What any of them has read of any conversation: a memory was part of other prompts."""
@@ -308,59 +320,28 @@ class ForgetActs:
             try:
                 await self._ground.models.forget_session(row["name"])
             except Exception as error:  # noqa: BLE001 - what was asked for is done, and this is told
-                _log.exception("what models keep of a conversation could not be removed")
-                why = visible(str(error)) or type(error).__name__
-                report.problems.append(f"what a model keeps on disk is still there: {why}")
+                _log.error("what models keep could not be removed: %s", why(error))
+                report.problems.append(f"what a model keeps on disk is still there: {why(error)}")
                 return
         report.places.append("what models keep on disk")
 
     async def _look_into_logs(self, erasure: Erasure, report: _Report) -> None:
         """A log is not written anew; where it holds some of it, that is told."""
-        telling = [text for text in erasure.texts if len(text) >= _TELLING][:_LOOKED_FOR]
+        words = (*erasure.said[:_LOOKED_FOR], *erasure.texts[:_LOOKED_FOR])
+        telling = [text for text in words if len(text) >= _TELLING]
         log = self._ground.home.log_file
         for path in await asyncio.to_thread(_logs, log.parent, log.name, telling):
             report.problems.append(f"{path} holds words of it: remove that file")
 
 
 def _emptied_plans(
-    rows: Sequence[Any], ids: set[int], turns: set[int], words: Words
+    rows: Sequence[Any], ids: set[int], turns: set[int], answers: set[int], words: Words
 ) -> list[Statement]:
-    return [each for row in rows for each in plan_emptied(row, ids, turns, words)]
+    return [each for row in rows for each in plan_emptied(row, ids, turns, answers, words)]
 
 
 def _logs(folder: Any, name: str, texts: Sequence[str]) -> list[Any]:
     return copies.in_files(sorted(folder.glob(f"{name}*")), texts)
-
-
-def _refuse_unclear(request: Forget) -> None:
-    """Raises Invalid."""
-    if bool(request.ids) + (request.namespace is not None) + request.gone != 1:
-        raise Invalid(
-            "What to forget is not clear.", "Give memories' numbers, --namespace NAME, or --gone."
-        )
-
-
-def _refuse(found: Extent) -> None:
-    """Raises Refused for what is not forgotten this way, or not now."""
-    passages = [row for row in found.rows if row["folder"] is not None]
-    if passages:
-        folder = shlex.quote(PathRef.of(passages[0]["folder"]).display)
-        raise Refused(
-            f"Memory {passages[0]['id']} is a passage of {visible(passages[0]['source'])}: as long"
-            " as that file says it, it would come back.",
-            "Take it out of the file and run arcanum memory sync, or run arcanum memory unwatch"
-            f" {folder}. Then run arcanum memory forget --gone: it asks before copies are changed.",
-        )
-    if found.open:
-        raise Refused(
-            "An answer is being written to what is to be forgotten.",
-            "Stop it, or wait for its end.",
-        )
-    if len(found.rows) > MOST:
-        raise Refused(
-            f"{memories(len(found.rows))} are more than {MOST:,}, which are forgotten at once.",
-            "Forget some of them first.",
-        )
 
 
 def _ids(plan: StoredPlan) -> list[int]:
@@ -386,12 +367,13 @@ def _untouched(plan: StoredPlan, state: ApprovalState, problems: Sequence[str]) 
 
 def _done(plan: StoredPlan, report: _Report) -> Outcome:
     total = len(plan.preconditions)
-    result = Forgotten(ids=tuple(_ids(plan)), places=tuple(report.places))
+    answers = tuple(number for number, _at in answers_of(plan))
+    result = Forgotten(ids=tuple(_ids(plan)), answers=answers, places=tuple(report.places))
     return Outcome(
         state=ApprovalState.PARTIAL if report.problems else ApprovalState.DONE,
         done=total,
         total=total,
-        summary=f"{memories(total)} forgotten",
+        summary=f"{memories(total)}{also(len(answers))} forgotten",
         problems=some(report.problems),
         result=result.model_dump(mode="json"),
     )

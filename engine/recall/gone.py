@@ -18,11 +18,11 @@ from engine.contract.approvals import Card, CardItem, CardRow, Mark
 from engine.contract.base import visible
 from engine.contract.call import Call
 from engine.contract.errors import NotFound
+from engine.contract.memories import Forget
 from engine.contract.ports import Draft, StoredPlan
-from engine.contract.recall import Forget
 from engine.recall import copies
 from engine.recall.copies import Unclean
-from engine.recall.extent import NOT_LOOKED_FOR
+from engine.recall.forget_card import NOT_LOOKED_FOR
 from engine.recall.records import memories, one_line
 from engine.store import Database
 
@@ -108,8 +108,8 @@ def _rows(found: Left, call: Call) -> Iterator[CardRow]:
         yield CardRow(label="DO", text=text, mark=Mark.WARN)
     yield CardRow(
         label="DO",
-        text="empty the plans of approvals that hold what is gone, and write the database, its"
-        " copies and the index anew, so that no free space keeps it",
+        text="empty the plans of approvals that hold what is gone, take it out of the archives, and"
+        " write the database, its copies and the index anew, so that no free space keeps it",
     )
     yield CardRow(label="WHY", text=f"asked for by {call.actor}")
     yield CardRow(

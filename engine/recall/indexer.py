@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engine.contract.base import visible
-from engine.contract.errors import ArcanumError, Failed, Unavailable
+from engine.contract.errors import ArcanumError, Unavailable
 from engine.contract.memories import IndexState
 from engine.contract.recall import IndexMoved
 from engine.ground import Ground
@@ -63,6 +63,18 @@ class IndexWorker(Worker):
     HUGE_PAGES: ClassVar[bool] = True
 
 
+class IndexFailed(Unavailable):
+    """The index could not be asked, or did not answer."""
+
+
+def _not_kept(why: str) -> IndexFailed:
+    """``why``: what is in the way, with its path."""
+    return IndexFailed(
+        f"The index of memories cannot be kept: {why}.",
+        "Nothing that is remembered is lost. Take away what is in the way, and try again.",
+    )
+
+
 class Index:
     """``verdicts`` is told what should take the place of what."""
 
@@ -76,6 +88,7 @@ class Index:
         self._asked: dict[int, asyncio.Future[Frame]] = {}
         self._number = 0
         self._deaths: deque[float] = deque()
+        self._last_words = ""
         self._later: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -87,6 +100,8 @@ class Index:
         self.note = ""
         self.trouble = ""
         """What keeps a worker that runs from going on: a full disk, say."""
+        self.damaged = ""
+        """What of it was damaged, until it is made again."""
         self.lexical_because = ""
         """Why memories are found by their words alone; "" where they are not."""
         self.moved = asyncio.Event()
@@ -134,7 +149,8 @@ class Index:
         try:
             await self._running()
         except ArcanumError as error:
-            _log.warning("the index does not run: %s", error.message)
+            if not isinstance(error, IndexFailed):  # Else it was told already.
+                _log.warning("the index does not run: %s", error.message)
 
     def _do(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -142,7 +158,7 @@ class Index:
         task.add_done_callback(self._tasks.discard)
 
     async def _running(self) -> IndexWorker:
-        """The worker, started where there is none. Raises Unavailable."""
+        """The worker, started where there is none. Raises Unavailable, WorkerFailed."""
         async with self._starting:
             if self._worker is not None and self._worker.alive:
                 return self._worker
@@ -166,13 +182,24 @@ class Index:
             self._worker = worker
             self._hearing = asyncio.create_task(self._hear(worker), name="recall:index")
             async with asyncio.timeout(_START_WITHIN_S):
-                await asyncio.shield(opened[1])
+                told = await asyncio.shield(opened[1])
+            if told["k"] == "failed":
+                await self._heard_out()
+                raise self._in_the_way(visible(str(told["message"])))
             if self.model is not None:  # Its files may be new: they do not know it.
                 model, dimensions = self.model
                 told = {"do": "model", "id": 0, "model": model, "dimensions": dimensions}
                 await worker.send(told)
-            self.note = ""
+            self.note = self.trouble = ""
             return worker
+
+    def _in_the_way(self, why: str) -> IndexFailed:
+        """Who asks next tries again."""
+        if why != self.note:
+            _log.warning("the index of memories cannot be kept: %s", why)
+        self.note = why
+        self._tell()
+        return _not_kept(why)
 
     async def _heard_out(self) -> None:
         """The end of the last worker is counted, and told to who asked it, before the next starts:
@@ -192,12 +219,17 @@ class Index:
             self._deaths.popleft()
         deaths = len(self._deaths)
         if deaths >= _GIVE_UP:
-            self.note = f"its process ended {deaths} times within {_DEATHS_S / 60:.0f} minutes"
+            times = f"its process ended {deaths} times within {_DEATHS_S / 60:.0f} minutes"
+            self.note = f"{times}. {self._last_words}"
             self._tell()
-            raise Unavailable(f"The index of memories does not run: {self.note}.", "See the log.")
+            raise IndexFailed(
+                f"The index of memories does not run: {self.note}",
+                f"Nothing that is remembered is lost. Try again in {_DEATHS_S / 60:.0f} minutes.",
+            )
         doomed = None
         if deaths >= _GIVE_UP_ALL:
             doomed = self._folder
+            self.damaged = f"its process ended {deaths} times"
         elif deaths >= _GIVE_UP_VECTORS:
             doomed = self._folder / "vectors"
         if doomed is not None:
@@ -213,30 +245,47 @@ class Index:
         return self._number, answer
 
     async def ask(self, do: str, within_s: float = 30.0, **fields: Any) -> Frame:
-        """The worker's answer. One that dies over it is asked once more. Raises Unavailable."""
-        for last in (False, True):
-            worker = await self._running()
-            number, answer = self._expect()
+        """The worker's answer. One that dies over it, or has found its files damaged, is asked once
+        more. Raises IndexFailed, Unavailable."""
+        found = await self._first(do, within_s, fields)
+        if found is None:
             try:
-                await worker.send({"do": do, "id": number, **fields})
-                async with asyncio.timeout(within_s):
-                    found = await answer
-            except TimeoutError:
-                raise Unavailable(
-                    f"The index of memories did not answer within {within_s:g} s.", "Try again."
-                ) from None
-            except WorkerFailed:
-                if last:
-                    raise
-                continue
-            finally:
-                self._asked.pop(number, None)
-            if found["k"] == "failed":
-                if found.get("again") and not last:
-                    continue
-                raise Failed(f"The index of memories failed: {visible(str(found['message']))}.")
-            return found
-        raise AssertionError("either answered or raised")
+                found = await self._answer(do, within_s, fields)
+            except WorkerFailed as error:
+                raise IndexFailed(error.message, error.hint) from error
+        if found["k"] == "failed":
+            why = visible(str(found["message"]))
+            if found.get("disk"):
+                raise _not_kept(why)
+            raise IndexFailed(
+                f"The index of memories failed: {why}.",
+                "Nothing that is remembered is lost. Try again. Where it stays so:"
+                " arcanum memory rebuild",
+            )
+        return found
+
+    async def _first(self, do: str, within_s: float, fields: Frame) -> Frame | None:
+        """None where it is to be asked once more. Raises as ``ask`` does."""
+        try:
+            found = await self._answer(do, within_s, fields)
+        except WorkerFailed:
+            return None
+        return None if found.get("again") else found
+
+    async def _answer(self, do: str, within_s: float, fields: Frame) -> Frame:
+        """Raises IndexFailed, Unavailable, WorkerFailed."""
+        worker = await self._running()
+        number, answer = self._expect()
+        try:
+            await worker.send({"do": do, "id": number, **fields})
+            async with asyncio.timeout(within_s):
+                return await answer
+        except TimeoutError:
+            raise IndexFailed(
+                f"The index of memories did not answer within {within_s:g} s.", "Try again."
+            ) from None
+        finally:
+            self._asked.pop(number, None)
 
     async def forget(self, ids: Sequence[int]) -> str:
         """Returns once nothing of these memories, which are gone from the truth, is in the index's
@@ -251,6 +300,7 @@ class Index:
         try:
             while (frame := await worker.receive())["k"] != "ended":
                 await self._take(frame)
+            await worker.kill()  # Nothing is left to be saved.
         except WorkerFailed as error:
             if not self._stopping:
                 self._died(error)
@@ -267,7 +317,7 @@ class Index:
     def _died(self, error: WorkerFailed) -> None:
         _log.warning("%s", error.message)
         self._deaths.append(time.monotonic())
-        self.note = error.message
+        self.note = self._last_words = error.message
         self._tell()
         self._worker = None
         self.wake()
@@ -281,9 +331,15 @@ class Index:
             case "trouble":
                 self.trouble = visible(str(frame["message"]))
                 self._tell()
+            case "damaged":
+                self.damaged = visible(str(frame["what"]))
+                _log.warning("the index was damaged, and is made again: %s", self.damaged)
+                self._tell()
             case "moved":
                 self.trouble = ""
                 self.waiting, self.to_embed = frame["behind"], frame["to_embed"]
+                if not self.waiting and (not self.to_embed or self.lexical_because):
+                    self.damaged = ""
                 self._tell()
                 if self.to_embed:
                     self.moved.set()
@@ -309,7 +365,7 @@ class Index:
     def state(self) -> IndexState:
         if self.trouble or (self.note and (self._worker is None or not self._worker.alive)):
             return "failed"
-        if self.waiting:
+        if self.waiting or self.damaged:
             return "building"
         if self.lexical_because:
             return "lexical"
@@ -318,7 +374,14 @@ class Index:
     @property
     def why(self) -> str:
         """What is to be said of the state, in words."""
-        return self.trouble or self.note or self.lexical_because
+        return self.trouble or self.note or self.remaking or self.lexical_because
+
+    @property
+    def remaking(self) -> str:
+        """That it was damaged, as long as that is felt; "" where it was not."""
+        if not self.damaged:
+            return ""
+        return f"it was damaged, and is being made again from the database ({self.damaged})"
 
     def _tell(self) -> None:
         metrics = self._ground.metrics

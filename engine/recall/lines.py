@@ -49,8 +49,9 @@ class RecordFile:
     """Raises OSError where it cannot be opened or read; ValueError where it is no plain file."""
 
     def __init__(self, path: bytes, namespace: str | None) -> None:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError("it is no plain file")
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is no plain file")
         self._file = open(path, "rb")  # noqa: SIM115 - closed by whoever made it
         self.size = os.fstat(self._file.fileno()).st_size
         self._namespace = namespace
@@ -124,6 +125,7 @@ def _line(number: int, record: Record, namespace: str) -> Line:
             record.importance,
             record.uses,
             stamp(record.used_at) if record.used_at else None,
+            record.kept,
             stamp(record.at),
             stamp(record.added_at),
             record.speaker,
@@ -140,4 +142,5 @@ def _problem(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return "a field that no record has"
     place = ".".join(map(str, first["loc"]))
-    return visible(f"{place}: {first['msg']}" if place else first["msg"])[:200]
+    why = first["msg"].removeprefix("Value error, ")
+    return visible(f"{place}: {why}" if place else why)[:200]

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from engine.contract.base import PathRef, now
 from engine.contract.errors import ArcanumError
-from engine.contract.memories import Folder
-from engine.recall.documents import AGAIN, TOGETHER, Count, Documents, Home, Reading
+from engine.contract.memories import Folder, Unread
+from engine.recall.documents import AGAIN, TOGETHER, TOLD, Count, Documents, Home, Reading
 from engine.recall.reading_process import Lost, Reader
 from engine.store import Database, Transaction
 from engine.worker.frames import Frame, to_bytes, to_text
@@ -33,20 +33,21 @@ class Kept:
     """A folder, and how it is. ``why``: what is wrong with it as a whole.
 
     ``is_``: its device and inode at the last look. ``stamp``: of what that found, "" where more is
-    to do. ``unseen``: places in it that could not be looked at. ``removed`` ends a look.
+    to do. ``unseen``: places in it that could not be looked at. ``waiting``: nothing is known of it
+    since the start. ``removed`` ends a look.
     """
 
     home: Home
     root: bytes
     is_: tuple[int, int] | None
-    state: Literal["ok", "reading", "missing", "unreadable"] = "reading"
+    state: Literal["ok", "reading", "waiting", "missing", "unreadable"] = "waiting"
     why: str = "not looked at yet"
     count: Count = field(default_factory=Count)
     unseen: int = 0
-    unseen_why: str = ""
+    unseen_problems: tuple[Unread, ...] = ()
+    cut: str = ""
     read_at: datetime | None = None
     stamp: str = ""
-    looked: bool = False
     removed: bool = False
 
     @classmethod
@@ -65,11 +66,25 @@ class Kept:
 
     @property
     def note(self) -> str:
-        return self.why or self.count.note or self.unseen_why
+        first = [f"{one.path.display}: {one.why}" for one in self.problems[:1]]
+        return self.why or self.cut or "".join(first)
+
+    @property
+    def problems(self) -> tuple[Unread, ...]:
+        """The first of what could not be read."""
+        return (*self.count.problems, *self.unseen_problems)[:TOLD]
 
     def found(self, why: str = "") -> None:
         """It is there. ``why``: what keeps it from being in step all the same."""
         self.state, self.why = "ok", why
+        if self.read_at is None:
+            self.state, self.why = "waiting", why or "not read yet"
+
+    def seen(self, identity: tuple[int, int]) -> None:
+        """Something is there, and was not looked into."""
+        self.found()
+        if self.state == "ok" and self.is_ not in {None, identity}:
+            self.state, self.why = "waiting", "it may be another folder than the one that was read"
 
     def lose(self, state: Literal["missing", "unreadable"], error: ArcanumError) -> None:
         """It is away. What it held stays as it is."""
@@ -84,6 +99,7 @@ class Kept:
             files=self.count.files,
             passages=self.count.passages,
             unread=self.count.unread + self.unseen,
+            problems=self.problems,
             note=self.note,
             read_at=self.read_at,
         )
@@ -119,8 +135,9 @@ class Look:
             kept.count = await self._documents.count(kept.id)
             kept.stamp = walked["stamp"] if whole else ""
         await self._identified(walked["identity"])
-        kept.unseen, kept.unseen_why = walked["unread"], _unseen(walked)
-        kept.read_at, kept.looked = now(), True
+        kept.unseen, kept.unseen_problems = walked["unread"], _unseen(walked)
+        kept.cut = f"more than {walked['files']:,} files: the rest is left out" * walked["cut"]
+        kept.read_at = now()
         kept.found()
 
     async def _differences(
@@ -239,9 +256,8 @@ def _parts(page: list[Any]) -> Iterator[list[Any]]:
         yield part
 
 
-def _unseen(walked: Frame) -> str:
-    """What the walk could not look at, and why."""
-    if walked["problems"]:
-        path, why = walked["problems"][0]
-        return f"{PathRef.of(to_bytes(path)).display}: {why}"
-    return f"more than {walked['files']:,} files: the rest is left out" if walked["cut"] else ""
+def _unseen(walked: Frame) -> tuple[Unread, ...]:
+    """The first of what the walk could not look at."""
+    return tuple(
+        Unread(path=PathRef.of(to_bytes(path)), why=why) for path, why in walked["problems"][:TOLD]
+    )

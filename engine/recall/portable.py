@@ -35,18 +35,32 @@ _TOLD = 20
 
 # What stands for something that was forgotten may not come back either.
 _INSERT = (
-    "INSERT INTO memory (namespace_id, kind, uid, state, pinned, importance, uses, used_at, at,"
-    " added_at, speaker, source, ref, text)"
-    " SELECT ?1, 'note', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14"
+    "INSERT INTO memory (namespace_id, kind, uid, state, pinned, importance, uses, used_at, kept,"
+    " at, added_at, speaker, source, ref, text)"
+    " SELECT ?1, 'note', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15"
     " WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE uid IN (?3, ?2)) ON CONFLICT DO NOTHING"
 )
+# Whoever follows a memory to what stands for it comes to an end, and looks at no more than these.
+_FARTHEST = 1_000
+_AFTER = (
+    "WITH RECURSIVE after (id) AS (SELECT id FROM memory WHERE uid = ?1"  # noqa: S608 - ours
+    " UNION SELECT next.replaced_by FROM after JOIN memory AS next ON next.id = after.id"
+    f" WHERE next.replaced_by IS NOT NULL LIMIT {_FARTHEST})"
+)
+# Only to what leads to an end in the same namespace, and to another than the memory itself.
 _LINK = (
-    "UPDATE memory SET replaced_by = (SELECT id FROM memory WHERE uid = ?1)"
+    "UPDATE memory SET replaced_by = ("  # noqa: S608 - ours
+    f"{_AFTER} SELECT newer.id FROM memory AS newer"
+    " WHERE newer.uid = ?1 AND newer.namespace_id = memory.namespace_id"
+    " AND EXISTS (SELECT 1 FROM after JOIN memory AS last ON last.id = after.id"
+    " WHERE last.replaced_by IS NULL AND last.id != memory.id"
+    " AND last.namespace_id = memory.namespace_id))"
     " WHERE uid = ?2 AND replaced_by IS NULL AND state IN ('merged', 'replaced')"
 )
 _UNLINKED = (
-    "UPDATE memory SET state = 'live'"
-    " WHERE uid = ? AND replaced_by IS NULL AND state IN ('merged', 'replaced')"
+    "UPDATE memory SET state = 'live'"  # noqa: S608 - ours
+    f" WHERE id IN ({_AFTER} SELECT id FROM after)"
+    " AND replaced_by IS NULL AND state IN ('merged', 'replaced')"
 )
 
 
@@ -224,13 +238,16 @@ class _Run:
     async def _link(self, *, whole: bool) -> None:
         """What was merged or replaced points to what stands for it now, wherever in the file it
         stood. ``whole``: the file ended, so what points to nothing stands for itself."""
-        for first in range(0, len(self._hidden), _WRITTEN):
-            some = self._hidden[first : first + _WRITTEN]
+        await self._in_parts(_LINK, self._hidden)
+        if whole:
+            await self._in_parts(_UNLINKED, [(uid,) for _newer, uid in self._hidden])
 
-            async def work(tx: Transaction, some: Sequence[tuple[bytes, bytes]] = some) -> None:
-                await tx.executemany(_LINK, some)
-                if whole:
-                    await tx.executemany(_UNLINKED, [(uid,) for _newer, uid in some])
+    async def _in_parts(self, sql: str, values: Sequence[tuple[bytes, ...]]) -> None:
+        for first in range(0, len(values), _WRITTEN):
+            some = values[first : first + _WRITTEN]
+
+            async def work(tx: Transaction, some: Sequence[tuple[bytes, ...]] = some) -> None:
+                await tx.executemany(sql, some)
 
             await self._state.write(work)
 

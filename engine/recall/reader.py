@@ -21,6 +21,7 @@ from engine.recall.extract import Content, UnreadError, load
 from engine.recall.walking import GONE, Listing, LostError, identity, open_root
 from engine.worker import frames
 from engine.worker.child import Output, be_quiet
+from engine.worker.failures import tell_no_data
 from engine.worker.frames import Frame, to_bytes, to_text
 from engine.worker.limits import limit, processor_time, taken
 
@@ -194,6 +195,7 @@ def _batches(rows: Iterable[Any], weight: Callable[[Any], int]) -> Iterator[list
 
 def main() -> None:
     be_quiet(unasked=True)
+    tell_no_data()
     limit(int(sys.argv[1]), _OPEN_FILES)
     logging.disable(logging.CRITICAL)  # What pypdf thinks of a file is in the answer.
     warnings.simplefilter("ignore")

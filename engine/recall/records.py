@@ -8,11 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.contract.base import visible
+from engine.contract.errors import ArcanumError
 from engine.contract.memories import Record
+from engine.worker import failures
 
 RECORD = (
     "SELECT memory.*, namespace.name AS namespace,"
-    " (SELECT newer.uid FROM memory AS newer WHERE newer.id = memory.replaced_by) AS newer"
+    " (SELECT newer.uid FROM memory AS newer WHERE newer.id = memory.replaced_by"
+    " AND newer.namespace_id = memory.namespace_id) AS newer"
     " FROM memory JOIN namespace ON namespace.id = memory.namespace_id"
 )
 """What a record is made of; conditions follow."""
@@ -36,6 +39,7 @@ def record(row: Any, text: str | None = None) -> Record:
         importance=row["importance"],
         uses=row["uses"],
         used_at=row["used_at"],
+        kept=bool(row["kept"]),
         state=row["state"],
         replaced_by="" if row["newer"] is None else row["newer"].hex(),
     )
@@ -61,6 +65,11 @@ def lines(rows: Sequence[Any]) -> dict[int, bytes]:
         except ValidationError:
             continue
     return found
+
+
+def why(error: Exception) -> str:
+    """What was in the way, in words; nothing of what is remembered."""
+    return visible(error.message if isinstance(error, ArcanumError) else failures.told(error))
 
 
 def one_line(text: str, most: int = 80) -> str:

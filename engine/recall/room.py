@@ -27,6 +27,7 @@ from engine.recall.searching import Searching
 from engine.recall.showing import Showing
 from engine.recall.tending import Tending
 from engine.recall.vault import Vault
+from engine.recall.wholeness import Wholeness
 from engine.store import Transaction
 
 _log = logging.getLogger("arcanum.recall")
@@ -45,6 +46,7 @@ class RecallRoom:
         self._index = Index(ground, Tending(ground).judge)
         self._embedding = Embedding(ground, self._index)
         self._vault = Vault(ground)
+        self._wholeness = Wholeness(ground, self._vault)
         self._archives = Archives(ground, self._vault)
         self._portable = Portable(ground, self._vault)
         self._forgetting = ForgetActs(ground, self._vault, self._index)
@@ -58,6 +60,7 @@ class RecallRoom:
     async def start(self) -> None:
         self._index.identity = await self._identity()
         await self._vault.settle()
+        await self._wholeness.start()
         self._bind(self._ground.door)
         self._ground.provide(Recall, self._searching)  # type: ignore[type-abstract]
         self._ground.probes["recall"] = self._concerns
@@ -93,6 +96,7 @@ class RecallRoom:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._wholeness.stop()
         await self._folders.stop()
         await self._embedding.stop()
         await self._index.stop()
@@ -116,10 +120,13 @@ class RecallRoom:
         """Once a day what was long unused is archived, and what is beyond the limit."""
         await asyncio.sleep(_SOON_S)
         while True:
+            if self._index.state == "failed":  # What was in its way may be gone.
+                self._index.wake()
             try:
                 last = float(await self._ground.settings.get(_TENDED) or 0)
                 if not 0 <= time.time() - last < _DAY_S:  # A clock may have been set back.
                     await self._ground.settings.put(_TENDED, time.time())
+                    await self._wholeness.look(again=True)
                     await self._archive()
             except ArcanumError as error:
                 _log.warning("nothing was archived: %s", error.message)
@@ -179,11 +186,13 @@ class RecallRoom:
         else:
             told = [(Severity.UNKNOWN, text) for text in self._behind()]
         found = [Concern(severity, "memory", text, link="memory") for severity, text in told]
-        return [*found, *await self._folders.concerns()]
+        return [*found, *await self._wholeness.concerns(), *await self._folders.concerns()]
 
     def _behind(self) -> list[str]:
         """What the index has not come to yet, where that is much."""
         index, found = self._index, []
+        if index.remaking:
+            found.append(f"the index of memories: {index.remaking}")
         if index.waiting > ALERT:
             found.append(f"{index.waiting:,} memories are not in the index yet")
         if index.to_embed > ALERT and self._ground.config.memory.embedding != "none":

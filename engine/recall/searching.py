@@ -18,7 +18,7 @@ from engine.contract import recall as words
 from engine.contract.base import now
 from engine.contract.call import Call
 from engine.contract.errors import NotFound
-from engine.contract.memories import DEFAULT, Parts, RecallHit
+from engine.contract.memories import DEFAULT, Parts, RecallHit, Recollection
 from engine.ground import Ground
 from engine.recall import book
 from engine.recall.archive import Archives
@@ -101,21 +101,25 @@ class Searching:
         exclude: Sequence[int] = (),
         *,
         last: int | None = None,
-    ) -> list[RecallHit]:
+    ) -> Recollection:
         try:
             space = await book.namespace_of(self._state, session)
         except NotFound:  # Its conversation was deleted.
-            return []
+            return Recollection([])
         if space is None or not await self._anything(space):
-            return []
+            return Recollection([])
         sight = await self._sight(space, last)
         request = words.Search(
             query=query[:_LONGEST_QUERY], namespace=session, limit=min(100, limit * 4)
         )
-        hits, _found = await self._find(request, sight, exclude)
+        hits, found = await self._find(request, sight, exclude)
         telling = [hit for hit in hits if hit.parts.lexical > 0 or hit.parts.dense >= _MEANT]
         best = max(map(_own, telling), default=0.0)
-        return [hit for hit in telling if _own(hit) >= _STRONG * best][:limit]
+        strong = [hit for hit in telling if _own(hit) >= _STRONG * best]
+        lacking = [hit.unread for hit in strong if hit.unread][:1]
+        if found["behind"]:
+            lacking.append("The index of memories is being made: not everything is found yet.")
+        return Recollection([hit for hit in strong if hit.text][:limit], " ".join(lacking))
 
     async def _anything(self, space: int) -> bool:
         """Whether more is remembered than what is being asked: else nothing need be started."""
@@ -179,7 +183,7 @@ class Searching:
         seen once."""
         ids = [row[0] for row in found]
         rows, branch = await asyncio.gather(self._rows(ids), _branch(self._state, sight, ids))
-        texts = await self._vault.texts(
+        texts, unread = await self._vault.read(
             [number for number, row in rows.items() if row["state"] == "archived"]
         )
         told = await book.replaced(self._state, rows)
@@ -190,17 +194,17 @@ class Searching:
                 continue
             if request.state not in {None, row["state"]}:
                 continue
-            said = row["text"] or texts.get(number, "")
-            same = " ".join(_WORD.findall(said.lower())) or said
-            if said and same not in hits:
-                hits[same] = _hit(row, said, parts, told.get(number, ()))
+            said, why = row["text"] or texts.get(number, ""), unread.get(number, "")
+            same = " ".join(_WORD.findall(said.lower())) or said or (why and str(number))
+            if same and same not in hits:
+                hits[same] = _hit(row, said, parts, told.get(number, ()), why)
                 if len(hits) == request.limit:
                     break
         return list(hits.values())
 
     async def _rows(self, ids: Sequence[int]) -> dict[int, Any]:
         found = await self._state.read(
-            "SELECT memory.*, namespace.name AS namespace, namespace.session_id,"
+            f"SELECT memory.*, {book.NEWER}, namespace.name AS namespace, namespace.session_id,"  # noqa: S608
             " session.deleted_at, turn.status FROM memory"
             " JOIN namespace ON namespace.id = memory.namespace_id"
             " LEFT JOIN session ON session.id = namespace.session_id"
@@ -264,10 +268,13 @@ async def _branch(state: Database, sight: Sight, ids: Sequence[int]) -> set[int]
     return {row["id"] for row in found}
 
 
-def _hit(row: Any, said: str, parts: Sequence[float], replaces: Sequence[Any]) -> RecallHit:
+def _hit(
+    row: Any, said: str, parts: Sequence[float], replaces: Sequence[Any], unread: str
+) -> RecallHit:
     lexical, dense, neighbours, when, entities = parts
     made = Parts(lexical=lexical, dense=dense, neighbours=neighbours, time=when, entities=entities)
-    return RecallHit(**book.fields(row, replaces, said), score=sum(parts), parts=made)
+    told = book.fields(row, replaces, said, unread)
+    return RecallHit(**told, score=sum(parts), parts=made)
 
 
 def _own(hit: RecallHit) -> float:

@@ -113,10 +113,16 @@ class Showing:
         return (await self._all([row]))[0]
 
     async def _all(self, rows: list[Any]) -> list[Memory]:
-        texts = await self._vault.texts([row["id"] for row in rows if row["state"] == "archived"])
+        away = [row["id"] for row in rows if row["state"] == "archived"]
+        texts, unread = await self._vault.read(away)
         told = await book.replaced(self._state, [row["id"] for row in rows])
         return [
-            book.memory(row, told.get(row["id"], ()), row["text"] or texts.get(row["id"], ""))
+            book.memory(
+                row,
+                told.get(row["id"], ()),
+                row["text"] or texts.get(row["id"], ""),
+                unread.get(row["id"], ""),
+            )
             for row in rows
         ]
 
@@ -128,7 +134,7 @@ class Showing:
             " max((SELECT max(memory.at) FROM memory WHERE memory.namespace_id = namespace.id"
             " AND memory.kind = counted.kind AND memory.state = counted.state)) AS last"
             " FROM namespace LEFT JOIN memory_count AS counted"
-            " ON counted.namespace_id = namespace.id AND counted.state IN ('live', 'archived')"
+            " ON counted.namespace_id = namespace.id"
             " LEFT JOIN session ON session.id = namespace.session_id"
             " WHERE session.deleted_at IS NULL GROUP BY namespace.id"
             " ORDER BY last DESC, namespace.name"

@@ -4,7 +4,8 @@ A newer memory takes the place of one that says the same, or that it contradicts
 it, and a person brings it back with one command. Both are of one namespace and of one speaker: a
 turn and a note without a speaker are both the person's. A passage of a document only says what its
 file does. A turn replaces only what is known on no branch but its own: of turns one that it
-follows, a note where no branch of the conversation goes past the turn.
+follows, a note where no branch of the conversation goes past the turn. What a person pinned for all
+is replaced only by what they pinned, too: a pin never goes over to other words.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Tending:
         if old["state"] != "live" or new["state"] != "live" or old["kept"]:
             return False
         if _whose(old) != _whose(new) or "document" in {old["kind"], new["kind"]}:
+            return False
+        if how == "replaced" and old["pinned"] and not new["pinned"]:
             return False
         if new["turn_id"] is not None and not await _may_replace(tx, new, old):
             return False

@@ -10,7 +10,8 @@ import asyncio
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,10 +44,13 @@ class Vault:
 
     def __init__(self, ground: Ground) -> None:
         self._state = ground.state
-        self._folder = ground.home.data / "archives"
+        self.folder = ground.home.data / "archives"
         self._held: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._loading = asyncio.Lock()
         self.changing = asyncio.Lock()
+        self.damaged: dict[str, str] = {}
+        """Files that could not be read when that was last tried, and what is the matter: ``is
+        missing``, or ``is damaged: …``."""
 
     async def settle(self) -> None:
         """Removes what a crash left over: drafts, and files that no row names.
@@ -56,11 +60,11 @@ class Vault:
         """
         rows = await self._state.read("SELECT name FROM archive")
         named = frozenset(row["name"] for row in rows)
-        drafts, names = await _reading(archived.leftovers, self._folder, named)
+        drafts, names = await _reading(archived.leftovers, self.folder, named)
         for path in drafts:
             await _reading(path.unlink, True)
         for name in names:
-            path = self._folder / name
+            path = self.folder / name
             uids = await _reading(archived.uids_without_digest, path)
             if uids is None or await self._known(uids):
                 await self.remove([name])
@@ -81,6 +85,11 @@ class Vault:
 
     async def texts(self, ids: Iterable[int]) -> dict[int, str]:
         """The texts of those that are archived. One whose file is damaged or gone has none."""
+        return (await self.read(ids))[0]
+
+    async def read(self, ids: Iterable[int]) -> tuple[dict[int, str], dict[int, str]]:
+        """The texts of those that are archived; and of the others why theirs cannot be read, and
+        what to do."""
         wanted: dict[tuple[str, bytes], list[tuple[int, str]]] = {}
         for row in await fetch(
             self._state,
@@ -93,24 +102,51 @@ class Vault:
                 (row["id"], row["uid"].hex())
             )
         found: dict[int, str] = {}
+        unread: dict[int, str] = {}
         for (name, digest), members in wanted.items():
             try:
                 held = await self.load(name, digest)
-            except Damaged as error:
-                _log.warning("archive %s: %s", name, error.problem)
-                continue
+            except Damaged:
+                held, problem = {}, self.problem(name)
+            else:
+                problem = f"{self.folder / name} does not hold it"
             found |= {number: held[uid] for number, uid in members if uid in held}
-        return found
+            told = visible(f"Its text cannot be read: {problem}. Put a copy of that file back.")
+            unread |= {number: told for number, uid in members if uid not in held}
+        return found, unread
+
+    def problem(self, name: str) -> str:
+        """What is the matter with a file, in words."""
+        return f"the archive {self.folder / name} {self.damaged.get(name, 'cannot be read')}"
 
     async def load(self, name: str, digest: bytes) -> dict[str, str]:
         """The texts of one file by uid. Raises Damaged."""
         async with self._loading:
             if name not in self._held:
-                self._held[name] = await _reading(_texts, self._folder / name, digest)
+                with self._noting(name):
+                    self._held[name] = await _reading(_texts, self.folder / name, digest)
                 if len(self._held) > _HELD:
                     self._held.popitem(last=False)
             self._held.move_to_end(name)
             return self._held[name]
+
+    async def lines(self, name: str, digest: bytes) -> list[bytes]:
+        """The lines of one file, from the disk. Raises Damaged."""
+        with self._noting(name):
+            return await _reading(archived.read_lines, self.folder / name, digest)
+
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        """Remembers, and logs once, that a file is damaged."""
+        try:
+            yield
+        except Damaged as error:
+            told = "is missing" if error.missing else f"is damaged: {error.problem}"
+            if self.damaged.get(name) != told:
+                _log.warning("archive %s %s", name, told)
+            self.damaged[name] = told
+            self._held.pop(name, None)
+            raise
 
     async def verify(self) -> tuple[ArchiveFile, ...]:
         """Each file, read and checked."""
@@ -120,9 +156,7 @@ class Vault:
             " AND state = 'archived') AS live FROM archive ORDER BY name"
         ):
             try:
-                lines = await _reading(
-                    archived.read_lines, self._folder / row["name"], row["digest"]
-                )
+                lines = await self.lines(row["name"], row["digest"])
                 whole = len(lines) == row["memories"]
                 found.append(told(row, row["live"], "ok" if whole else "damaged"))
             except Damaged as error:
@@ -134,7 +168,7 @@ class Vault:
 
     async def write(self, lines: Sequence[bytes]) -> Written:
         """A new file, whole on the disk, that no row names yet. Raises OSError or Damaged."""
-        return await _reading(archived.write_archive, self._folder, lines)
+        return await _reading(archived.write_archive, self.folder, lines)
 
     async def remove(self, names: Iterable[str]) -> list[str]:
         """Removes files that no row names any more; what is in the way, in words."""
@@ -142,11 +176,11 @@ class Vault:
         for name in names:
             self._held.pop(name, None)
             try:
-                await _reading(archived.remove, self._folder, name)
+                await _reading(archived.remove, self.folder, name)
             except OSError as error:
                 _log.warning("archive %s could not be removed: %s", name, error)
                 problems.append(
-                    f"{self._folder / name} could not be removed:"
+                    f"{self.folder / name} could not be removed:"
                     f" {visible(error.strerror or str(error))}"
                 )
         return problems
@@ -168,13 +202,17 @@ class Vault:
                 " AND id NOT IN (SELECT value FROM json_each(?))) AS used FROM archive ORDER BY id",
                 numbers(ids),
             ):
-                path = self._folder / row["name"]
+                path = self.folder / row["name"]
                 try:
-                    rest = await _reading(_rest, path, row["digest"], wanted)
+                    with self._noting(row["name"]):
+                        rest = await _reading(_rest, path, row["digest"], wanted)
                 except Damaged as error:
                     if row["used"]:
                         if not error.missing:
-                            problems.append(f"{path} cannot be looked through: {error.problem}")
+                            problems.append(
+                                f"{path} cannot be looked through: {error.problem}. Put a copy of"
+                                " that file back: then it is taken out of it by itself"
+                            )
                         continue
                     rest = []
                 if rest is not None:

@@ -26,6 +26,10 @@ _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _BATCH = 500
 _SMALL = 1 << 20
 _OURS = frozenset({"md5", "sha1", "sha256"})
+_FIRST = {
+    "missing": "Mount its disk, then: ",
+    "unreadable": "Make its folder readable, then: ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +164,8 @@ async def place(catalogue: Catalogue, name: str, folder: PathRef | None) -> Plac
     if library.state in {"missing", "unreadable"} or library.last_scan_at is None:
         why = library.note or ("it was never scanned" if library.state == "ok" else library.state)
         raise Refused(
-            f"What is in {name} is not known: {why}.",
-            f"Make its folder readable, then: arcanum media scan {name}",
+            f"What is in {name} is not known: {why.rstrip('.')}.",
+            f"{_FIRST.get(library.state, 'Scan it: ')}arcanum media scan {name}",
         )
     inside = below(library, folder)
     inner = await _inner(catalogue, library, inside)

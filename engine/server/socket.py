@@ -32,6 +32,7 @@ from engine.contract.errors import (
 )
 from engine.contract.operation import Kind, Operation, Risk, find
 from engine.core.gate import validate
+from engine.worker.failures import said
 
 _log = logging.getLogger("arcanum.socket")
 _MOST_IN_FLIGHT = 64
@@ -248,7 +249,7 @@ class _Connection:
             self._write(wire.error(number, self._why_ended(number, method)))
         except Exception as error:  # noqa: BLE001 - the other side is told, the engine goes on
             _log.exception("%s failed", method)
-            defect = Internal(visible(str(error)) or type(error).__name__)
+            defect = Internal(visible(said(error)))
             await self._send(wire.error(number, defect))
 
     async def _perform(self, number: Any, method: str, params: Json) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -15,8 +16,10 @@ import aiosqlite
 from engine.contract.errors import StoreFailed
 from engine.contract.events import Event
 from engine.store import schema
-from engine.store.writer import QUEUE_BOUND, TOGETHER, Transaction, Writer, explain
+from engine.store.reserve import Reserve
+from engine.store.writer import QUEUE_BOUND, TOGETHER, DiskFull, Transaction, Writer, explain
 
+_log = logging.getLogger("arcanum.store")
 T = TypeVar("T")
 Row = sqlite3.Row
 
@@ -30,7 +33,10 @@ _STUDY_KIB = {"main": 8 * 1024, "temp": 16 * 1024}
 
 
 class Database:
-    """``publish`` receives the events of a transaction, in order, once it is committed."""
+    """It is opened by whoever first reads or writes, if not before; where that fails, the next one
+    tries again. ``publish`` receives the events of a transaction, in order, once it is committed.
+    ``reserve`` is let go of where the disk is too full to open it.
+    """
 
     def __init__(
         self,
@@ -39,8 +45,10 @@ class Database:
         *,
         durable: bool,
         publish: Callable[[Event], None] | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
         self.path = path
+        self._reserve = reserve
         self._kind = kind
         self._durable = durable
         self._publish = publish or (lambda _event: None)
@@ -49,6 +57,7 @@ class Database:
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._open_readers: list[aiosqlite.Connection] = []
         self._studies: dict[asyncio.Future[Any], threading.Event] = {}
+        self._opening = asyncio.Lock()
         self._closing = False
 
     @property
@@ -69,13 +78,29 @@ class Database:
         Where the caller is cancelled, the file is let go before it returns: no thread may still
         work on what somebody else opens next.
         """
-        opening = asyncio.ensure_future(self._open())
+        async with self._opening:
+            if self._closing or self._writer is not None:
+                return
+            opening = asyncio.ensure_future(self._open_with_reserve())
+            try:
+                await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                await asyncio.gather(opening, return_exceptions=True)
+                await self._let_go()
+                raise
+
+    async def _open_with_reserve(self) -> None:
+        reserve = self._reserve
         try:
-            await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await asyncio.gather(opening, return_exceptions=True)
-            await self.close()
-            raise
+            await self._open()
+        except DiskFull:
+            if reserve is None or not await asyncio.to_thread(reserve.let_go):
+                raise
+            _log.warning("the disk is full: the reserve was let go of")
+            await self._open()
+        else:
+            if reserve is not None:
+                await asyncio.to_thread(reserve.keep)
 
     async def _open(self) -> None:
         try:
@@ -86,7 +111,7 @@ class Database:
                 self._open_readers.append(reader)
                 self._readers.put_nowait(reader)
         except BaseException as error:
-            await self.close()
+            await self._let_go()
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path) from error
             if isinstance(error, OSError):
@@ -98,6 +123,17 @@ class Database:
         # What need not reach the disk gains nothing by going there together.
         together = TOGETHER if self._durable else 1
         self._writer = Writer(self._connection, self.path, self._publish, together)
+
+    async def _opened(self) -> Writer:
+        """The writer. Raises StoreFailed where it is closed, or cannot be opened."""
+        if self._writer is None and not self._closing:
+            await self.open()
+        if self._writer is None or self._closing:
+            raise self._closed()
+        return self._writer
+
+    def _closed(self) -> StoreFailed:
+        return StoreFailed(f"{self.path} is closed.", "Start the engine again.")
 
     async def _connect(self, *, writer: bool) -> aiosqlite.Connection:
         connection = aiosqlite.connect(self.path, isolation_level=None, timeout=_TIMEOUT_S)
@@ -134,6 +170,10 @@ class Database:
         for stop in self._studies.values():
             stop.set()
         await asyncio.gather(*self._studies, return_exceptions=True)
+        async with self._opening:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
         if self._writer is not None:
             await self._writer.stop()
             self._writer = None
@@ -145,15 +185,11 @@ class Database:
             await self._connection.close()
             self._connection = None
 
-    def _closed(self) -> StoreFailed:
-        return StoreFailed(f"{self.path} is closed.", "Start the engine again.")
-
     # --- reading --------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[aiosqlite.Connection]:
-        if self._connection is None or self._closing:
-            raise self._closed()
+        await self._opened()
         reader = await self._readers.get()
         try:
             yield reader
@@ -171,8 +207,7 @@ class Database:
         """Runs ``work`` in a thread, on a connection of its own, in one read transaction: all that
         it asks is of the same moment. It may make temporary tables, and takes as long as it takes;
         a cancelled caller ends it. Raises what ``work`` raises, or StoreFailed."""
-        if self._connection is None or self._closing:
-            raise self._closed()
+        await self._opened()
         # Its progress handler ends it within some thousand steps, whatever it does just then.
         stop = threading.Event()
         task = asyncio.ensure_future(asyncio.to_thread(_study, self.path, work, stop.is_set))
@@ -184,7 +219,9 @@ class Database:
             await asyncio.gather(task, return_exceptions=True)
             raise
         except sqlite3.Error as error:
-            raise (self._closed() if stop.is_set() else explain(error, self.path)) from error
+            if stop.is_set():
+                raise self._closed() from error
+            raise explain(error, self.path) from error
         finally:
             del self._studies[task]
 
@@ -195,9 +232,7 @@ class Database:
 
         Raises what ``work`` raises (everything is rolled back), or StoreFailed.
         """
-        if self._writer is None or self._closing:
-            raise self._closed()
-        return await self._writer.write(work)
+        return await (await self._opened()).write(work)
 
     async def scrub(self) -> bool:
         """Leaves nothing in the file, or in its log, of what was deleted from it.
@@ -207,9 +242,7 @@ class Database:
         wait meanwhile. False where somebody read for so long that the log could not be emptied.
         Raises StoreFailed.
         """
-        if self._writer is None or self._closing:
-            raise self._closed()
-        return await self._writer.write(_scrub, alone=True)
+        return await (await self._opened()).write(_scrub, alone=True)
 
 
 def _study(path: Path, work: Callable[[sqlite3.Connection], T], stopped: Callable[[], bool]) -> T:

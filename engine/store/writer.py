@@ -45,21 +45,28 @@ _WIDEST = 16
 _BATCH = f"CREATE TEMP TABLE IF NOT EXISTS batch ({', '.join(f'v{n + 1}' for n in range(_WIDEST))})"
 
 
+class DiskFull(StoreFailed):
+    """There is no room for what was to be written, or to read."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"The disk is full. {where}.", "Free some space; nothing that was saved is lost."
+        )
+
+
 def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
     """The error that a user can act on."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    where = f"{path}: {visible(str(error))}"
+    where = f"{path}: {_told(error)}"
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
-        return StoreFailed(
-            f"The disk is full. {where}.", "Free some space; nothing that was saved is lost."
-        )
+        return DiskFull(where)
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return StoreFailed(
             f"The database cannot be written. {where}.",
             "Make the folder writable, or move the data with ARCANUM_HOME.",
         )
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return schema.damaged(path, str(error))
+        return schema.damaged(path, _told(error))
     if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreFailed(
             f"The database could not be read or written. {where}.",
@@ -68,6 +75,13 @@ def explain(error: sqlite3.Error, path: Path) -> StoreFailed:
     return StoreFailed(
         f"The database refused a statement. {where}.", "This is a defect: report it."
     )
+
+
+def _told(error: sqlite3.Error) -> str:
+    """What SQLite says. What the driver says of a text that it cannot read quotes that text."""
+    if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
+        return "a text in it is damaged"
+    return visible(str(error))
 
 
 def _is_full(path: Path) -> bool:

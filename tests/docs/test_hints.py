@@ -68,6 +68,7 @@ def test_every_command_that_the_engine_names_is_one(line: str) -> None:
 def test_every_option_that_the_memories_name_is_one_of_theirs() -> None:
     commands = import_module("arcanum_tui.cli.memory").GROUP.commands
     known = {option for c in commands for option in c.parser("memory")._option_string_actions}
-    named = {o for text in texts(ENGINE / "recall") for o in re.findall(r"(?<!\S)--[a-z]+", text)}
+    option = re.compile(r"(?<!\S)--[a-z][a-z-]+")
+    named = {o for text in texts(ENGINE / "recall") for o in option.findall(text)}
     assert named
     assert named <= known

@@ -94,14 +94,70 @@ def test_a_read_only_data_folder_is_one_clear_error(home: Home) -> None:
     assert told("status")["broken"] == 0
 
 
+def fill(home: Home) -> None:
+    """Until nothing more fits on the disk."""
+    with (home.data / "filler").open("ab") as filler, pytest.raises(OSError, match="No space"):
+        while True:
+            os.write(filler.fileno(), b"x" * 4096)
+
+
+@pytest.mark.system("mount")
+def test_a_full_disk_can_be_read(home: Home) -> None:
+    home.config_file.parent.mkdir(parents=True, exist_ok=True)
+    home.config_file.write_text('[memory]\nembedding = "none"\n')
+    home.data.mkdir(parents=True, mode=0o700)
+    with mounted(home.data, "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs"):
+        told("memory", "add", "My bike is turquoise.")
+        assert told("memory", "search", "bike")["hits"]
+        told("quota", "show")
+        fill(home)
+        assert told("memory", "list")["total"] == 1
+        assert told("memory", "show", "1")["memory"]["text"] == "My bike is turquoise."
+        assert told("memory", "search", "bike")["hits"]
+        assert arcanum("memory", "export").code == 0
+        told("approvals", "list")
+        told("quota", "show")
+        status = told("status", code=2)
+        assert [c["text"] for c in status["concerns"]] == ["the disk is full"]
+        (home.data / "filler").unlink()
+        assert told("status")["concerns"] == []
+
+
+@pytest.mark.system("mount")
+def test_notes_that_fill_the_disk_are_counted(home: Home) -> None:
+    home.data.mkdir(parents=True, mode=0o700)
+    with mounted(home.data, "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs"):
+        notes = "".join(f"Note {n} of a bike that was seen.\n" for n in range(9_000))
+        ran = arcanum("memory", "add", "-", "--json", stdin=notes.encode())
+        assert ran.code == 3
+        message = ran.json["error"]["message"]
+        total = told("memory", "list", "--limit", "1")["total"]
+        assert total
+        assert message.startswith("The disk is full.")
+        assert f"The first {total:,} of 9,000 notes are saved." in message
+
+
+def test_a_catalogue_that_cannot_be_opened_costs_the_media_alone(home: Home) -> None:
+    told("memory", "add", "My bike is turquoise.")
+    home.catalogue_file.write_bytes(b"no database at all" * 100)
+    assert told("memory", "list")["total"] == 1
+    assert told("approvals", "list")["approvals"] == []
+    error = refused("media", "libraries")
+    assert "catalogue.db is damaged" in error["message"]
+    assert "backups" in error["hint"]
+    broken = told("status", code=2)["concerns"]
+    assert ["catalogue.db is damaged" in one["text"] for one in broken] == [True, True]
+    assert home.catalogue_file.read_bytes() == b"no database at all" * 100
+
+
 @pytest.mark.system("mount")
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(home: Home, films: Path) -> None:
     home.data.mkdir(parents=True, mode=0o700)
     with mounted(home.data, "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs"):
         told("media", "add", str(films), "--name", "films")
-        with (home.data / "filler").open("wb") as filler, pytest.raises(OSError, match="No space"):
-            while True:
-                os.write(filler.fileno(), b"x" * 4096)
+        fill(home)
+        assert [x["name"] for x in told("media", "libraries")["libraries"]] == ["films"]
+        fill(home)  # What was kept for this is used up, too.
         error = refused("quota", "set", "films", "--max-bytes", "20MB")
         assert error["code"] == "store_failed"
         (home.data / "filler").unlink()

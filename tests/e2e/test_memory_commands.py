@@ -145,6 +145,8 @@ def test_a_folder_is_remembered_from_the_shell(tmp_path: Path) -> None:
     note(papers / "manual.pdf", pdf(["Press the lever gently."]))
     watched = told("memory", "watch", str(papers))
     assert watched["path"]["display"] == str(papers)
+    [folder] = told("memory", "folders")["folders"]
+    assert (folder["state"], folder["note"]) == ("waiting", "not read yet")
     [folder] = told("memory", "sync")["folders"]
     assert (folder["state"], folder["files"], folder["passages"]) == ("ok", 2, 2)
     documents = ("--namespace", "documents")
@@ -157,6 +159,12 @@ def test_a_folder_is_remembered_from_the_shell(tmp_path: Path) -> None:
     papers.rename(tmp_path / "away")
     assert told("memory", "sync", code=1)["folders"][0]["state"] == "missing"
     assert told("memory", "folders", code=1)["folders"][0]["passages"] == 2
+    papers.mkdir()
+    [folder] = told("memory", "sync", code=1)["folders"]
+    assert folder["state"] == "missing"
+    assert "another folder is in its place" in folder["note"]
+    assert told("memory", "folders", code=1)["folders"][0]["state"] == "waiting"
+    papers.rmdir()
     assert found("oil chain", *documents)
     (tmp_path / "away").rename(papers)
     (papers / "bikes.md").unlink()

@@ -22,7 +22,7 @@ async def test_a_scan_that_the_end_of_the_engine_cuts_short_is_interrupted(tmp_p
         file.truncate(16 * 1024**3)  # Seconds to read, nothing to store.
     client = await connect(host="terminal")
     await client.call(media.ADD, assets.AddLibrary(path=PathRef.of(root), name="films"))
-    number = (await done(client, media.SCAN, assets.LibraryName(library="films"))).job_id
+    number = (await done(client, media.SCAN, assets.ScanLibrary(library="films"))).job_id
     async with client.stream(jobs.FOLLOW, jobs.JobId(id=number)) as states:
         assert (await anext(states)).state is JobState.RUNNING
     await client.close()

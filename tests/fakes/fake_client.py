@@ -31,6 +31,7 @@ from engine.contract.call import Call
 from engine.contract.client import Done, Pending, Snapshot
 from engine.contract.errors import ArcanumError, Disconnected, NotFound, Unavailable
 from engine.contract.events import Event
+from engine.contract.memories import Forget
 from engine.contract.operation import Kind, Operation
 from tests.fakes import fake_shelves
 from tests.fakes.fake_world import World
@@ -239,7 +240,7 @@ async def _delete(world: World, request: memory.OneSession) -> Pending:
     return Pending(world.talk.request_deletion(request.session))
 
 
-async def _forget(world: World, request: recall.Forget) -> Pending:
+async def _forget(world: World, request: Forget) -> Pending:
     return Pending(world.memories.request_forgetting(request))
 
 

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from engine.contract import memory, recall
 from engine.contract.approvals import Approval, ApprovalState, Card, CardItem, CardRow, Outcome
+from engine.contract.base import PathRef
 from engine.contract.errors import NotFound
-from engine.contract.memories import Folder, Memory, Parts, RecallHit, Replaced, Stats
+from engine.contract.memories import (
+    Folder,
+    Forget,
+    Memory,
+    Parts,
+    RecallHit,
+    Replaced,
+    Stats,
+    Unread,
+)
 
 if TYPE_CHECKING:
     from tests.fakes.fake_world import World
@@ -146,7 +156,7 @@ class Memories:
         self.tell("edited", old.id, namespace=old.namespace)
         return self.all[old.id]
 
-    def request_forgetting(self, request: recall.Forget) -> int:
+    def request_forgetting(self, request: Forget) -> int:
         found = [self.change(number) for number in request.ids]
         card = Card(
             verb="forget",
@@ -205,9 +215,11 @@ class Memories:
         self.folders.append(made)
         return made
 
-    def read_folder(self, files: int, passages: int) -> None:
-        """The last folder was read."""
+    def read_folder(self, files: int, passages: int, *problems: tuple[str, str]) -> None:
+        """The last folder was read. ``problems``: files that could not be, and why."""
         told = {"state": "ok", "files": files, "passages": passages, "read_at": self.world.now}
+        told["unread"] = len(problems)
+        told["problems"] = tuple(Unread(path=PathRef.of(path), why=why) for path, why in problems)
         self.folders[-1] = self.folders[-1].model_copy(update=told)
         self.tell("documents", namespace=self.folders[-1].namespace)
 

@@ -25,7 +25,8 @@ def film(index: int) -> str:
 class Shelves:
     """``names``: other paths than the usual ones, by library. ``counting``: facets that took too
     long. ``groups``: of duplicates. ``alike``: groups of pictures, ``uncompared`` others, and why
-    there are none (``problem``). ``picture``: what every file looks like."""
+    there are none (``problem``). ``shared``: bytes that several folders hold. ``picture``: what
+    every file looks like."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -35,6 +36,7 @@ class Shelves:
         self.alike: list[copies.NearGroup] = []
         self.uncompared = 0
         self.problem = ""
+        self.shared = 0
         self.picture = listing.Thumbnail(id=1, width=0, height=0, pixels="", problem="no picture")
 
     # --- lists ----------------------------------------------------------------------------------
@@ -133,6 +135,7 @@ class Shelves:
             library=request.library, under=PathRef.of(below),
             folders=tuple(found[request.at : request.at + request.limit]), total=len(found),
             files=here, bytes=here * GB, counted=not request.quick,
+            below_bytes=None if request.quick else len(inside) * GB, shared=self.shared,
         )  # fmt: skip
 
     async def facets(self, request: listing.AskFacets) -> listing.Facets:

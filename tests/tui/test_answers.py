@@ -8,6 +8,7 @@ import time
 from arcanum_tui.screens.approvals import ASKED_S
 from arcanum_tui.widgets.card import CardView
 from engine.contract import approvals, quota
+from engine.contract.approvals import CardItem
 from engine.contract.errors import WorldMoved
 from tests.fakes.fake_world import World
 from tests.fakes.sample import lived_in, prune_card
@@ -167,6 +168,33 @@ async def test_keep_with_nothing_ticked_changes_nothing() -> None:
         await it.answer("enter")
         await it.sees("Nothing is ticked")
         assert it.engine.requests(KEEP) == []
+
+
+async def test_only_what_can_be_left_out_is_offered_to_be_ticked() -> None:
+    world = lived_in()
+    items = [CardItem(key=f"k{n}", text=f"memory {n}", fixed=n != 1) for n in range(3)]
+    card = prune_card().model_copy(update={"items": tuple(items)})
+    number = world.add_approval(card)
+    async with desk(world) as it:
+        await it.card(number)
+        await it.sees("k keep some")
+        await it.answer("k")
+        await it.sees("tick what must stay", "memory 1", "0 of 1")
+        await it.press("space")
+        await it.answer("enter")
+        await until(lambda: bool(it.engine.requests(KEEP)))
+        assert it.engine.requests(KEEP)[0].keep == ("k1",)
+
+
+async def test_where_nothing_can_be_left_out_its_key_is_not_offered() -> None:
+    async with desk() as it:
+        await it.card(3)
+        await it.sees("k keep some")
+        await it.card(4)
+        await it.sees("PURGE")
+        await it.loses("keep some")
+        await it.answer("k")
+        await it.sees("Nothing can be left out of #4.")
 
 
 async def test_what_cannot_be_undone_asks_for_its_count() -> None:

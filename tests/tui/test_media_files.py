@@ -123,6 +123,16 @@ async def test_folders_are_shown_before_they_are_counted() -> None:
         await it.press("t")
         await it.until(lambda: "6.0 GB" in _line(it, "2019/"))
         assert [r.quick for r in it.engine.requests(media.TREE)] == [True, False]
+        await it.sees("photos/  2 folders, 1 file, 13 GB · by path")
+
+
+async def test_a_tree_says_what_several_folders_hold_together() -> None:
+    world = _shelved()
+    world.shelves.shared = 2 * GB
+    async with desk(world) as it:
+        await _files(it, "photos")
+        await it.press("t")
+        await it.sees("photos/  2 folders, 1 file, 13 GB (2.0 GB hardlinked in several) · by path")
 
 
 async def test_escape_goes_up_and_only_then_away() -> None:

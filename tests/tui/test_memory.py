@@ -13,6 +13,7 @@ from arcanum_tui.state.memories import one_line, understood
 from engine.contract import recall
 from engine.contract.base import PathRef
 from engine.contract.errors import Failed, NotFound
+from engine.contract.memories import Forget
 from tests.fakes.fake_client import FakeEngine
 from tests.fakes.fake_memories import remembering
 from tests.fakes.fake_world import NOW, World
@@ -114,7 +115,9 @@ async def test_what_a_query_was_understood_to_ask_for_is_said_and_what_is_missin
     world.memories.partial = "found by words alone: the model that tells meanings is loading"
     async with desk(world, size=(80, 24)) as it:
         await _find(it, "Caroline in May 2023")
-        await it.sees("understood: 1 May – 8 May 2023", "! found by words alone: the model")
+        await it.sees(
+            "understood: 1 May – 8 May 2023 weighs more", "! found by words alone: the model"
+        )
         await it.answer("escape")
         await it.loses("understood:")
 
@@ -239,7 +242,7 @@ async def test_f_shows_only_some() -> None:
         for shown, seen in (
             ("pinned", "garden: note"), ("notes", "weather in Lyon"), ("documents", "3.5 bar"),
             ("turns", "What colour is my bike?"), ("archived", "weather in Lyon"),
-            ("replaced", "My bike is red."),
+            ("merged", "Nothing here is only merged"), ("replaced", "My bike is red."),
         ):  # fmt: skip
             await it.answer("f")
             await it.sees(f"only {shown}", seen)
@@ -256,6 +259,8 @@ async def test_only_some_of_what_was_found() -> None:
         for _ in range(4):
             await it.answer("f")
         await it.sees("1 found · only archived", "weather in Lyon")
+        await it.answer("f")
+        await it.sees("0 found · only merged", "What was merged is not searched")
         await it.answer("f")
         await it.sees("0 found · only replaced", "What was replaced is not searched")
         asked = [(r.pinned, r.kind, r.state, r.limit) for r in it.engine.requests(recall.SEARCH)]
@@ -393,13 +398,17 @@ async def test_w_follows_a_folder_and_no_longer(tmp_path: Path) -> None:
         await it.sees("1 folder", "● reading")
         it.world.memories.read_folder(3, 17)
         await it.sees("✓ ok", "3 files", "17 passages")
+        bad = [(f"{n}.pdf", "it is encrypted") for n in range(3)]
+        it.world.memories.read_folder(3, 17, *bad)
+        await it.sees("! 3 files not read", "0.pdf", "2.pdf", "it is encrypted")
+        await it.answer("end")  # On a file of the folder it is the folder that is meant.
         await it.answer("x")
         await it.sees("No folder yet. n remembers one")
         assert it.engine.requests(recall.UNWATCH)[0].path == request.path
         await it.sees("f erases it from the copies in backups, too")
         await it.answer("f")
         await it.sees("forget what files no longer say waits for you", "Nothing is touched yet")
-        assert it.engine.requests(recall.FORGET) == [recall.Forget(gone=True)]
+        assert it.engine.requests(recall.FORGET) == [Forget(gone=True)]
 
 
 async def test_what_became_of_memories_is_news_and_leads_there() -> None:

@@ -27,6 +27,19 @@ async def test_the_memories_of_an_answer_are_opened_from_it() -> None:
         await it.sees("is not known here")
 
 
+async def test_an_answer_without_memories_says_so() -> None:
+    world = remembering(lived_in())
+    why = "answered without memories, which could not be searched: a file is in the way."
+    world.add_turn("main", "And the bike?", "I do not know.", note=why)
+    async with desk(world) as it:
+        await it.press("2")
+        await it.sees("! answered without memories", "a file is in the way.")
+        await it.press("ctrl+t")
+        await it.answer("w")
+        await it.sees("Answered without memories, which could not be searched")
+        await it.loses("Nothing was recalled")
+
+
 async def test_the_memories_of_an_earlier_answer_are_read_and_what_was_forgotten_is_not() -> None:
     world = remembering(lived_in())
     note = world.memories.put("main", "The bell is brass.")

@@ -32,6 +32,7 @@ from engine.contract.ports import TRASH_FOLDER, JobControl
 from engine.ground import Ground
 from engine.media.catalogue import Files, Stored
 from engine.media.duplicates.snapshot import Key, Snapshot
+from engine.media.integrity.record import damage_of
 from engine.media.looking import Workers
 from engine.media.pace import checkpoint
 from engine.media.paging import when
@@ -334,7 +335,7 @@ def _copy(row: Mapping[str, Any]) -> Copy:
         modified_at=when(mtime_ns),
         first_seen_at=None if seen is None else when(seen),
         checked_at=None if checked is None else when(checked),
-        damage=row["damage"] or None,
+        damage=damage_of(row["damage"]),
         seeding=row["seeding"],
         role=row["role"],
         reasons=tuple(row["reasons"]),

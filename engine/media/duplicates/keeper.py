@@ -94,6 +94,7 @@ def _said(text: str) -> Callable[[Candidate], str]:
 _DAMAGE = {
     "rotten": "its bytes are not what they were",
     "unreadable": "it cannot be read",
+    "unread": "it cannot be read",
 }
 _POINTS = (
     _Point(lambda c, _p: c.problem != "", _said("it can be reached"), lambda c: c.problem),

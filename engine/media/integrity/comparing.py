@@ -129,7 +129,7 @@ class Compare:
     def _known(self, path: bytes, identity: Identity) -> Item | None:
         row = self._db.execute(
             "SELECT path, dev, ino, size, mtime_ns, ctime_ns, nlink, blake3, damage FROM file"
-            " WHERE library = ? AND path = ? AND blake3 IS NOT NULL",
+            " WHERE library = ? AND path = ? AND blake3 IS NOT NULL AND damage <> 'unread'",
             (self._library, path),
         ).fetchone()
         item = None if row is None else item_of(row)

@@ -26,6 +26,7 @@ from engine.media.catalogue import Files
 from engine.media.hints import condense
 from engine.media.indexer import Indexer
 from engine.media.integrity.checks import Checks
+from engine.media.integrity.deeds import Deeds
 from engine.media.integrity.history import Histories
 from engine.media.integrity.outside import Outside
 from engine.media.integrity.scrub import Scrub
@@ -47,7 +48,7 @@ def integrity_concerns(library: Library) -> list[Concern]:
     if library.damaged:
         files = "1 file is" if library.damaged == 1 else f"{library.damaged:,} files are"
         text = f"{files} damaged: arcanum media damaged {library.name}"
-        found.append(Concern(Severity.BROKEN, library.name, text, link=link))
+        found.append(Concern(Severity.BROKEN, library.name, text, link=f"{link}/damaged"))
     if library.drift:
         changes = "1 change was" if library.drift == 1 else f"{library.drift:,} changes were"
         text = f"{changes} noticed by no event, only by reading everything again"
@@ -74,7 +75,7 @@ class Integrity:
         self._threads = threads
         self._checks = Checks(ground.catalogue)
         self.outside = Outside(ground, self._checks)
-        self._histories = Histories(ground.catalogue)
+        self._histories, self.deeds = Histories(ground.catalogue), Deeds(ground)
         self._scrub = Scrub(ground.config.media, timing, strain, indexers, self._read_alone)
 
     def start(self) -> None:
@@ -214,7 +215,8 @@ class Integrity:
                 f"No file {what} is known in {request.library}, nor was one.",
                 f"arcanum media list {request.library} names its files.",
             )
-        return found
+        happenings = await self.deeds.named(found.happenings)
+        return found.model_copy(update={"happenings": happenings})
 
 
 def _data(path: PathRef) -> bytes:

@@ -1,11 +1,12 @@
 """What happened to files, written in the transaction that changes their rows.
 
-A change is written down before the new bytes were read ('unread'). What the reading finds settles
-it: the old bytes, then nothing had changed but times; those of a file known as rotten, then it is
-so still, whatever its times say.
+A change is written down before the new bytes were read ('unread', or 'touched' where size and
+modification time are as before). What the reading finds settles it: the old bytes, then nothing had
+changed but times; those of a file known as rotten, then it is so still, whatever its times say.
 
 ``damage`` of a row is 'rotten' or 'unreadable' where it was read before, 'unread' where it could
-not be read since it is what it is: then nothing is known to be wrong with it.
+not be read since it is what it is: then nothing is known to be wrong with it. One that was only
+touched keeps its hash then, which holds for no identity: it is still to be read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ Values = Sequence[tuple[Any, ...]]
 # Of a batch: at, library, path, then dev, ino, size, mtime_ns, ctime_ns of what is there now.
 _CHANGED = """
 INSERT INTO history (at, library, file, what, path, size, blake3, note)
-SELECT v1, library, id, 'changed', path, size, blake3, 'unread'
+SELECT v1, library, id, 'changed', path, size, blake3,
+    iif((dev, ino, size, mtime_ns) = (v4, v5, v6, v7), 'touched', 'unread')
 FROM temp.batch CROSS JOIN file ON library = v2 AND path = v3
 WHERE blake3 IS NOT NULL AND (dev, ino, size, mtime_ns, ctime_ns) <> (v4, v5, v6, v7, v8)
 """
@@ -49,11 +51,12 @@ BY_PATH = """FROM temp.batch CROSS JOIN file ON library = v1 AND path = v2
 BY_INODE = """FROM temp.batch CROSS JOIN file INDEXED BY file_by_inode
     ON library = v1 AND dev = v2 AND ino = v3 AND size = v4 AND mtime_ns = v5 AND ctime_ns = v6
     WHERE blake3 IS NOT NULL"""
-_AS_BEFORE = """
-DELETE FROM history WHERE note = 'unread' AND file IN (SELECT id {files})
+_WAITING = "note IN ('unread', 'touched')"
+_AS_BEFORE = f"""
+DELETE FROM history WHERE {_WAITING} AND file IN (SELECT id {{files}})
     AND blake3 = (SELECT blake3 FROM file WHERE id = history.file)
-"""
-_READ = "UPDATE history SET note = '' WHERE note = 'unread' AND file IN (SELECT id {files})"
+"""  # noqa: S608
+_READ = f"UPDATE history SET note = '' WHERE {_WAITING} AND file IN (SELECT id {{files}})"  # noqa: S608
 _BY_IDENTITY = """FROM temp.batch CROSS JOIN file INDEXED BY file_by_inode
     ON library = v2 AND dev = v3 AND ino = v4 AND size = v5 AND mtime_ns = v6 AND ctime_ns = v7
     WHERE blake3 IS NULL AND damage IN ('', 'unread')"""
@@ -65,9 +68,14 @@ SELECT v1, library, id, 'unreadable', path, size, v8 {_BY_IDENTITY} AND (damage 
     ORDER BY last.id DESC LIMIT 1))
 """  # noqa: S608
 _UNREAD = f"UPDATE file SET damage = 'unread' WHERE id IN (SELECT id {_BY_IDENTITY})"  # noqa: S608
+_KEPT = f"""
+UPDATE file SET blake3 = before.blake3 FROM history AS before
+WHERE file.id IN (SELECT id {_BY_IDENTITY}) AND before.note = 'touched' AND before.id = (
+    SELECT max(id) FROM history AS last WHERE last.file = file.id AND last.{_WAITING})
+"""  # noqa: S608
 _READABLE = """
 UPDATE file INDEXED BY file_damaged SET damage = ''
-WHERE library = ? AND damage <> '' AND damage = 'unread' AND blake3 IS NOT NULL
+WHERE library = ? AND damage <> '' AND damage = 'unread' AND blake3 IS NOT NULL AND checked_at = ?
 """
 _DIGEST = """
 INSERT INTO digest (file, kind, value) SELECT id, {kind}, {value} {files}
@@ -133,13 +141,13 @@ async def was_read(
         return
     library = places[0][0]
     [known] = await tx.fetch(
-        "SELECT EXISTS (SELECT 1 FROM history WHERE note = 'unread') AS unread, EXISTS ("
+        f"SELECT EXISTS (SELECT 1 FROM history WHERE {_WAITING}) AS unread, EXISTS ("  # noqa: S608
         " SELECT 1 FROM history WHERE what = 'gone' AND blake3 IS NOT NULL) AS gone,"
         " EXISTS (SELECT 1 FROM file WHERE library = ? AND damage <> '') AS damaged",
         (library,),
     )
     if known["damaged"]:
-        await tx.execute(_READABLE, (library,))
+        await tx.execute(_READABLE, (library, at))
         await _settle_damage(tx, library, at)
     if known["unread"]:
         await tx.batch(places)
@@ -155,6 +163,7 @@ async def unread(tx: Transaction, values: Values) -> None:
     await tx.batch(values)
     await tx.execute(_REFUSED)
     await tx.execute(_UNREAD)
+    await tx.execute(_KEPT)
 
 
 def damage_of(stored: str) -> Damage | None:

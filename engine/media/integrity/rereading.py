@@ -206,7 +206,9 @@ class Reread:
         return chosen, total, spare
 
     def _candidates(self) -> Iterator[Any]:
-        where, values = ["library = ?", "blake3 IS NOT NULL"], list[Any]([self._library])
+        # A hash that was kept of what was touched holds for no identity.
+        where, values = ["library = ?", "blake3 IS NOT NULL", "damage <> 'unread'"], list[Any]()
+        values.append(self._library)
         if self._command["paths"] is not None:
             places = []
             for path in map(to_bytes, self._command["paths"]):
@@ -230,7 +232,8 @@ class Reread:
     def _items(self, chosen: array[int]) -> Iterator[Item]:
         for id_ in chosen:
             row = self._db.execute(
-                f"SELECT {_ROW} FROM file WHERE id = ? AND library = ? AND blake3 IS NOT NULL",  # noqa: S608
+                f"SELECT {_ROW} FROM file WHERE id = ? AND library = ? AND blake3 IS NOT NULL"  # noqa: S608
+                " AND damage <> 'unread'",
                 (id_, self._library),
             ).fetchone()
             if row is not None:

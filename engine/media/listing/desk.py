@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 
 from engine.contract import media
-from engine.contract.assets import AssetPage, ListAssets
+from engine.contract.assets import AssetPage, ListAssets, ListedAsset
 from engine.contract.base import Name
 from engine.contract.call import Call
 from engine.contract.errors import NotFound
@@ -29,6 +30,9 @@ from engine.media.listing.facets import Counting
 from engine.media.listing.pages import Pages, Shelved
 from engine.media.listing.thumbnails import Thumbnails
 from engine.media.listing.tree import Trees
+from engine.media.unseen import Place
+
+_AT_ONCE = 250
 
 
 class Lists:
@@ -43,7 +47,7 @@ class Lists:
         self._blocks = Blocks(ground.catalogue, self._counting)
         self._facets = Counting(self._counting)
         self._trees = Trees(self._looking, self._counting)
-        self._exporting = Exporting(self._pages)
+        self._exporting = Exporting(self._pages, self._out_of_reach)
         self._thumbnails = Thumbnails(ground.catalogue)
 
     def start(self) -> None:
@@ -87,7 +91,27 @@ class Lists:
 
     async def _list(self, request: ListAssets, _call: Call) -> AssetPage:
         self._blocks.wake(listed=True)
-        return await self._pages.page(await self._shelved(request.library), request)
+        page = await self._pages.page(await self._shelved(request.library), request)
+        return page.model_copy(update={"assets": await self._marked(page.assets)})
+
+    def _out_of_reach(self, library: str, path: bytes) -> Place | None:
+        indexer = self._indexers.get(library)
+        return None if indexer is None else indexer.shelf.out_of_reach(path)
+
+    async def _marked(self, assets: Sequence[ListedAsset]) -> tuple[ListedAsset, ...]:
+        """The same, those that cannot be looked at now marked."""
+        marked: list[ListedAsset] = []
+        for number, asset in enumerate(assets, 1):
+            place = self._out_of_reach(asset.library, asset.path.data)
+            if place is not None:
+                seen = max(asset.seen_at, place.seen_at or asset.seen_at)
+                update = {"unreachable": place.why, "seen_at": seen}
+                marked.append(asset.model_copy(update=update))
+            else:
+                marked.append(asset)
+            if number % _AT_ONCE == 0:  # The event loop is never held for long.
+                await asyncio.sleep(0)
+        return tuple(marked)
 
     async def _count(self, request: AskFacets, _call: Call) -> Facets:
         return await self._facets.facets(self._named(request.library), request)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from engine.contract.assets import ListedAsset
 from engine.contract.base import PathRef, visible
 from engine.contract.listing import ExportAssets, Exported
 from engine.contract.ports import JobControl
@@ -15,6 +16,7 @@ from engine.media.listing.matching import match
 from engine.media.listing.orders import Ask
 from engine.media.listing.pages import Pages, listed
 from engine.media.sheet import Table, target, write
+from engine.media.unseen import Place
 
 _TOGETHER = 500
 FILES = Table(
@@ -32,8 +34,10 @@ ORDER BY file, confidence, id
 
 
 class Exporting:
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
+    """``out_of_reach``: the place for which a library's file cannot be looked at now."""
+
+    def __init__(self, pages: Pages, out_of_reach: Callable[[str, bytes], Place | None]) -> None:
+        self._pages, self._out_of_reach = pages, out_of_reach
 
     async def export(
         self, libraries: Mapping[int, str], asked: ExportAssets, control: JobControl
@@ -70,14 +74,21 @@ class Exporting:
         sources = await self._pages.read(_SOURCES, (json.dumps(list(ids)),))
         best = {row["file"]: f"{row['kind']} {row['origin']}".rstrip() for row in sources}
         await asyncio.sleep(0)
-        return [_told(row, libraries[row["library"]], best.get(row["id"], "")) for row in rows]
+        return [self._told(row, libraries[row["library"]], best.get(row["id"], "")) for row in rows]
+
+    def _told(self, row: Any, library: str, source: str) -> dict[str, Any]:
+        asset = listed(row, library)
+        state = "sound" if asset.blake3 else "pending"
+        if asset.damage == "rotten":
+            state = "damaged"
+        elif self._out_of_reach(library, row["path"]):
+            state = "unreachable"
+        elif asset.damage:
+            state = "unreadable"
+        return _columns(asset, library, state, source)
 
 
-def _told(row: Any, library: str, source: str) -> dict[str, Any]:
-    asset = listed(row, library)
-    state = "sound" if asset.blake3 else "pending"
-    if asset.damage:
-        state = "damaged" if asset.damage == "rotten" else "unreadable"
+def _columns(asset: ListedAsset, library: str, state: str, source: str) -> dict[str, Any]:
     return {
         "library": library,
         "path": asset.path.display,

@@ -26,13 +26,21 @@ Level = list[tuple[bytes, int | None, int | None]]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """``folders``: name, files, bytes, by name; ``version`` None: these are not counted. The other
-    numbers are of the folder itself."""
+    """``folders``: name, files, bytes, by name; ``version`` None: these are not counted. ``below``:
+    the bytes of all that is below the folder; the other numbers are of the folder itself."""
 
     version: int | None
     folders: Level
     files: int
     bytes: int
+    below: int | None = None
+
+    @property
+    def shared(self) -> int:
+        """By so much the parts are more than the whole."""
+        if self.below is None:
+            return 0
+        return self.bytes + sum(size or 0 for _name, _files, size in self.folders) - self.below
 
 
 class Trees:
@@ -66,6 +74,8 @@ class Trees:
             total=len(folders),
             files=known.files,
             bytes=known.bytes,
+            below_bytes=known.below,
+            shared=known.shared,
             counted=known.version is not None,
         )
 
@@ -99,17 +109,31 @@ def _read(reading: Reading, library: int, under: bytes, version: int) -> _Known:
     if span is not None:
         way, where = "INDEXED BY file_by_path", " AND path >= ?2 AND path < ?3"
     start = len(span[0]) + 1 if span else 1
-    sql = (
-        "SELECT CASE slash WHEN 0 THEN NULL ELSE substr(rest, 1, slash - 1) END AS name,"  # noqa: S608
-        " count(*), sum(size) FROM (SELECT rest, instr(rest, x'2f') AS slash, size FROM ("
-        f" SELECT substr(path, {start}) AS rest, size FROM file {way}"
-        f" WHERE library = ?1{where})) GROUP BY name ORDER BY name"
+    values = (library, *(span or ()))
+    named = (
+        "SELECT CASE slash WHEN 0 THEN NULL ELSE substr(rest, 1, slash - 1) END AS name, size, dev,"  # noqa: S608
+        " ino, nlink FROM (SELECT rest, instr(rest, x'2f') AS slash, size, dev, ino, nlink FROM ("
+        f" SELECT substr(path, {start}) AS rest, size, dev, ino, nlink FROM file {way}"
+        f" WHERE library = ?1{where}))"
     )
-    rows = reading.all(sql, (library, *(span or ())))
-    here = [row for row in rows if row[0] is None]
-    folders = [(bytes(name), files, size) for name, files, size in rows if name is not None]
+    rows = reading.all(
+        f"SELECT name, count(*), sum(size), sum(nlink > 1) FROM ({named}) GROUP BY name"  # noqa: S608
+        " ORDER BY name",
+        values,
+    )
+    again, below = {}, sum(row[2] for row in rows)
+    if any(row[3] for row in rows):
+        linked = f"SELECT * FROM ({named}) WHERE nlink > 1"  # noqa: S608
+        once = "sum(size) - max(size) AS more"  # A file weighs as much as the largest of its rows.
+        each = f"SELECT name, {once} FROM ({linked}) GROUP BY name, dev, ino"  # noqa: S608
+        again = dict(reading.all(f"SELECT name, sum(more) FROM ({each}) GROUP BY name", values))  # noqa: S608
+        every = f"SELECT {once} FROM ({linked}) GROUP BY dev, ino"  # noqa: S608
+        below -= reading.all(f"SELECT sum(more) FROM ({every})", values)[0][0]  # noqa: S608
+    weighed = [(name, files, size - again.get(name, 0)) for name, files, size, _linked in rows]
+    here = [row for row in weighed if row[0] is None]
+    folders = [(bytes(name), files, size) for name, files, size in weighed if name is not None]
     files, size = here[0][1:] if here else (0, 0)
-    return _Known(version, folders, files, size)
+    return _Known(version, folders, files, size, below)
 
 
 def _stepped(reading: Reading, library: int, under: bytes) -> _Known | None:
@@ -125,21 +149,23 @@ def _stepped(reading: Reading, library: int, under: bytes) -> _Known | None:
         f" substr(step.path, 1, ?3 + {slash} - 2) || x'30') AS BLOB)"
     )
     sql = (
-        "WITH RECURSIVE step (path, size) AS ("  # noqa: S608
-        f" SELECT path, size FROM file WHERE id = ({first} AND path >= ?4 ORDER BY path LIMIT 1)"
-        " UNION ALL SELECT f.path, f.size FROM step CROSS JOIN file f"
+        "WITH RECURSIVE step (path, size, dev, ino) AS ("  # noqa: S608
+        " SELECT path, size, dev, ino FROM file"
+        f" WHERE id = ({first} AND path >= ?4 ORDER BY path LIMIT 1)"
+        " UNION ALL SELECT f.path, f.size, f.dev, f.ino FROM step CROSS JOIN file f"
         f" ON f.id = ({first} AND path >= {behind} ORDER BY path LIMIT 1)"
-        " LIMIT ?2) SELECT path, size FROM step"
+        " LIMIT ?2) SELECT * FROM step"
     )
     rows = reading.all(sql, (library, _STEPS + 1, start, begin, *([end] if end else [])))
     if len(rows) > _STEPS:
         return None
     folders: Level = []
-    files = weight = 0
-    for path, size in rows:
+    files, weights = 0, dict[tuple[int, int], int]()
+    for path, size, *inode in rows:
         name, inside, _rest = path[start - 1 :].partition(b"/")
         if inside:
             folders.append((name, None, None))
         else:
-            files, weight = files + 1, weight + size
-    return _Known(None, sorted(folders), files, weight)
+            files, one = files + 1, (inode[0], inode[1])
+            weights[one] = max(size, weights.get(one, 0))
+    return _Known(None, sorted(folders), files, sum(weights.values()))

@@ -4,78 +4,107 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.contract.base import PathRef
 from engine.contract.call import Call
 from engine.contract.errors import Invalid, NotFound
 from engine.contract.integrity import Happening, RemoteCopy
-from engine.contract.traits import AssetDetail, Elsewhere, ShowAsset, Traits
+from engine.contract.traits import AssetDetail, Elsewhere, OutOfReach, ShowAsset, Traits
 from engine.media.catalogue import Stored
 from engine.media.integrity.record import damage_of
 from engine.media.paging import asset_of, when
 from engine.media.source.asking import Sources
 from engine.media.survey.process import Target
 from engine.media.survey.records import target_of
+from engine.media.unseen import Place
 from engine.store import Database
 
 _MOST = 50
 
 _NAMES = """
-SELECT id, library, path FROM file INDEXED BY file_by_inode
+SELECT id, library, path, checked_at FROM file INDEXED BY file_by_inode
 WHERE library IN (SELECT id FROM library) AND dev = ? AND ino = ? AND id <> ?
 ORDER BY library, path LIMIT ?
 """
 _COPIES = """
-SELECT id, library, path, count(*) OVER () AS total FROM file
-WHERE blake3 = ? AND NOT (dev = ? AND ino = ?) ORDER BY library, path LIMIT ?
+SELECT id, library, path, checked_at, count(*) OVER () AS total FROM file
+WHERE blake3 = ? AND size = ? AND NOT (dev = ? AND ino = ?) AND (damage <> '') = ?
+ORDER BY library, path LIMIT ?
+"""
+# What it held when it was found damaged: since then it may have been written to, and not read yet.
+_FOUND = """
+SELECT what, size, blake3, note FROM history WHERE file = ? AND what IN ('rotten', 'unreadable')
+ORDER BY id DESC LIMIT 1
 """
 
 
+class Others(NamedTuple):
+    """What others know of a file. ``remotes``: those that have its bytes, by its id, BLAKE3, size
+    and path. ``out_of_reach``: why it cannot be looked at, by the id of its library and its path.
+    ``named``: what happened, with the approvals."""
+
+    remotes: Callable[[int, str | None, int, PathRef], Awaitable[tuple[RemoteCopy, ...]]]
+    out_of_reach: Callable[[int, bytes], Place | None]
+    named: Callable[[Sequence[Happening]], Awaitable[tuple[Happening, ...]]]
+
+
 class Showing:
-    """``libraries``: those that there are, by id. ``look``: looks into a file now. ``remotes``:
-    those that have a file's bytes, by its id, BLAKE3, size and path."""
+    """``libraries``: those that there are, by id. ``look``: looks into a file now."""
 
     def __init__(
         self,
         database: Database,
         libraries: Callable[[], Mapping[int, Stored]],
         look: Callable[[Stored, Target], Awaitable[None]],
-        remotes: Callable[[int, str | None, int, PathRef], Awaitable[tuple[RemoteCopy, ...]]],
+        others: Others,
     ) -> None:
         self._db, self._libraries, self._look = database, libraries, look
-        self._remotes = remotes
+        self._remotes, self._out_of_reach, self._named = others
         self._sources = Sources(database, libraries, look)
 
     async def show(self, request: ShowAsset, _call: Call) -> AssetDetail:
         """Raises NotFound; Invalid where it is not said which file is meant."""
         row = await self._find(request)
         file, library = row["id"], self._libraries()[row["library"]]
-        if not row["surveyed"]:
+        away = self._out_of_reach(library.id, row["path"])
+        if not row["surveyed"] and away is None:
             await self._look(library, target_of(row))
-        copies = (row["blake3"], row["dev"], row["ino"], _MOST)
-        same = await self._db.read(_COPIES, copies) if row["blake3"] else []
+        found = await self._db.read(_FOUND, (file,)) if row["damage"] else []
+        held = found[0] if found and found[0]["blake3"] else row
+        same, damaged = await self._copies(held, row), await self._copies(held, row, damaged=True)
         names = await self._db.read(_NAMES, (row["dev"], row["ino"], file, _MOST))
         digests = await self._db.read("SELECT kind, value FROM digest WHERE file = ?", (file,))
-        blake3 = row["blake3"].hex() if row["blake3"] else None
+        blake3 = held["blake3"].hex() if held["blake3"] else None
         history = await self._history(file)
-        remotes = await self._remotes(file, blake3, row["size"], PathRef.of(row["path"]))
+        remotes = await self._remotes(file, blake3, held["size"], PathRef.of(row["path"]))
         return AssetDetail(
             library=library.name,
             asset=asset_of(row),
             first_seen_at=when(row["first_seen_at"]),
             checked_at=when(row["checked_at"]) if row["checked_at"] is not None else None,
             damage=damage_of(row["damage"]),
-            reason=_reason(row["damage"], history),
+            reason=_reason(row["damage"], found),
+            unreachable=away and _away(library, row, away),
+            held=blake3 if row["damage"] else None,
+            found=found[0]["note"] if row["damage"] == "rotten" and found else None,
             traits=await self._traits(file),
             hashes={digest["kind"]: digest["value"].hex() for digest in digests},
             sources=await self._sources.of_file(row),
             names=self._elsewhere(names),
             copies=self._elsewhere(same),
             copies_total=same[0]["total"] if same else 0,
+            damaged_copies=self._elsewhere(damaged),
             remotes=remotes,
             history=history,
         )
+
+    async def _copies(self, held: Any, row: Any, *, damaged: bool = False) -> list[Any]:
+        """Other files with these bytes, of which nothing bad is known; or that had them."""
+        if not held["blake3"]:
+            return []
+        values = (held["blake3"], held["size"], row["dev"], row["ino"], damaged, _MOST)
+        return await self._db.read(_COPIES, values)
 
     async def _find(self, request: ShowAsset) -> Any:
         libraries = self._libraries()
@@ -119,7 +148,7 @@ class Showing:
             "SELECT * FROM history WHERE file = ? ORDER BY id DESC LIMIT ?", (file, _MOST)
         )
         libraries = self._libraries()
-        return tuple(
+        happenings = [
             Happening(
                 id=row["id"],
                 at=when(row["at"]),
@@ -132,7 +161,8 @@ class Showing:
                 note=row["note"],
             )
             for row in rows
-        )
+        ]
+        return await self._named(happenings)
 
     def _elsewhere(self, rows: list[Any]) -> tuple[Elsewhere, ...]:
         libraries = self._libraries()
@@ -141,18 +171,30 @@ class Showing:
                 id=row["id"],
                 library=libraries[row["library"]].name,
                 path=PathRef.of(row["path"]),
+                checked_at=when(row["checked_at"]) if row["checked_at"] is not None else None,
+                unreachable=self._out_of_reach(row["library"], row["path"]) is not None,
             )
             for row in rows
             if row["library"] in libraries
         )
 
 
-def _reason(damage: str, history: Sequence[Happening]) -> str:
+def _away(library: Stored, row: Any, place: Place) -> OutOfReach:
+    seen = when(row["seen_at"])
+    return OutOfReach(
+        place=PathRef.of(library.root + b"/" + place.path if place.path else library.root),
+        why=place.why,
+        since=place.since,
+        seen_at=max(seen, place.seen_at or seen),
+    )
+
+
+def _reason(damage: str, found: Sequence[Any]) -> str:
     """What was said of a damaged file when it was found."""
-    found = next((one for one in history if one.what in {"rotten", "unreadable"}), None)
-    if not damage or found is None:
+    if not damage or not found:
         return ""
-    return f"its BLAKE3 was {found.note}" if found.what == "rotten" else found.note
+    note: str = found[0]["note"]
+    return f"its BLAKE3 is now {note}" if found[0]["what"] == "rotten" else note
 
 
 def traits_of(row: Any) -> Traits:

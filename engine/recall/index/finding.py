@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.recall.index import lexicon, moments, narrow, pool
 from engine.recall.index.columns import Columns, among
+from engine.recall.index.harm import RefusedError
 from engine.recall.index.lexicon import Lexicon, Space, Term
 from engine.recall.index.middle import Middle, Middles
 from engine.recall.index.moments import Event, Window
@@ -320,3 +321,12 @@ def query_vector(data: bytes, dimensions: int) -> np.ndarray | None:
     if not np.isfinite(found).all():
         return None
     return np.asarray(normal(found[None, :])[0])
+
+
+def vectors_of(data: bytes, count: int, dimensions: int) -> np.ndarray:
+    """So many vectors for memories. Raises RefusedError for what is none of this index."""
+    if len(data) == 4 * count * dimensions:
+        found = np.frombuffer(data, np.float32).reshape(count, dimensions)
+        if np.isfinite(found).all():
+            return found
+    raise RefusedError("a model made what are no vectors of this index")

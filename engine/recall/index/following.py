@@ -8,6 +8,7 @@ change in: it may be killed at any moment and goes on from there, and nothing is
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.recall.archived import read_archive
-from engine.recall.index import statements
+from engine.recall.index import repeats, statements
 from engine.recall.index.shelf import SHARED, Entry, Shelf, key_of
 from engine.recall.index.vectors import Vectors
 from engine.recall.index.words import dated, tokens
 
 _MOST_TOKENS = 4_000
+_CLOCKS_DIFFER_S = 86_400.0
 _PLAIN = frozenset({"", "chat", "note"})
 """Sources that tell nothing: those of what was said or noted here."""
 _SEEN = frozenset({"live", "archived"})
@@ -169,6 +171,11 @@ def _changed(row: tuple[Any, ...]) -> Changed:
     return Changed(
         number, space, kind, state, bool(pinned), _seconds(at), speaker, source, text, archive
     )
+
+
+def _believed(at: float) -> float:
+    """A time that is still to come is a wrong one: it makes nothing the newest for good."""
+    return at if at < time.time() + _CLOCKS_DIFFER_S else 0.0
 
 
 def _seconds(at: str) -> float:
@@ -332,7 +339,7 @@ class Follower:
 
     def _is_newer(self, row: Changed, other: int) -> bool:
         (at,) = self._shelf.db.execute("SELECT at FROM place WHERE memory = ?", (other,)).fetchone()
-        return (row.at, row.id) >= (at, other)
+        return (_believed(row.at), row.id) >= (_believed(at), other)
 
     def _note(self, row: Changed, other: int, how: str) -> None:
         older, newer = (other, row.id) if self._is_newer(row, other) else (row.id, other)
@@ -358,7 +365,7 @@ def _said(row: Changed) -> tuple[bytes | None, str | None]:
     speaker are both the person's own words."""
     if row.kind == "document":
         return None, None
-    digest = statements.same(row.text)
+    digest = repeats.same(row.text, row.at)
     stated = statements.statement(row.text)
     whose = f"{row.speaker}|"
     return (

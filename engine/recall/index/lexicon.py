@@ -131,8 +131,10 @@ class Lexicon:
                 " WHERE lexicon MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid DESC LIMIT ?4)",
                 (query, low, high, limit),
             ).fetchone()
-        except sqlite3.OperationalError:  # No token for FTS5, whatever it is.
-            text = None
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            text = None  # No token for FTS5, whatever it is.
         got = (
             np.empty(0, np.int64) if text is None else np.fromstring(text, np.int64, sep=",") + low
         )

@@ -249,18 +249,21 @@ class Part:
             if (hashed or digest)(path) != told.blake3:
                 raise UnusableError("its bytes are not those that were written")
         except OSError as error:
-            raise UnusableError(error.strerror or str(error)) from error
+            raise UnusableError(error.strerror or type(error).__name__) from error
         index = hnswlib.Index(space="ip", dim=self._dimensions)
         try:
             index.load_index(str(path), max_elements=max(_FIRST, told.count))
         except (RuntimeError, OSError, MemoryError) as error:
-            raise UnusableError(str(error)) from error
+            raise UnusableError("hnswlib cannot read it") from error
         if index.get_current_count() != told.count:
             raise UnusableError("it does not hold as many as were written")
         index.set_num_threads(1)
-        dead = json.loads(self._beside.read_text("ascii"))["dead"]
+        try:
+            dead = set(map(int, json.loads(self._beside.read_text("ascii"))["dead"]))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UnusableError("what stands beside it is damaged") from error
         self._index, self._ids = index, set(index.get_ids_list())
-        self._dead = set(map(int, dead)) & self._ids
+        self._dead = dead & self._ids
         self.change, self.dirty = told.change, False
         self._keep(path, told.blake3)
 

@@ -9,6 +9,7 @@ key alone, of that space.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-VERSION = 4
+from engine.recall.index.harm import is_in_the_way
+from engine.recall.index.harm import told as told_of
+
+VERSION = 5
 SHARED = 0
 """The space that everybody sees."""
 
@@ -129,35 +133,51 @@ def among(numbers: Sequence[int]) -> tuple[str, Sequence[int]]:
 
 
 class Shelf:
-    """``truth`` tells one database of the engine from another: an index of another is no use."""
+    """``truth`` tells one database of the engine from another: an index of another is no use.
+
+    Opening it raises OSError or sqlite3.Error where something is in the way."""
 
     def __init__(self, folder: Path, truth: str) -> None:
         self.folder = folder
+        self.path = folder / "recall.db"
         self._truth = truth
+        self.damage = ""
+        """Why what was there was thrown away when it was opened; "" where it was not damaged."""
         self.added: list[int] = []
         self.taken: list[int] = []
         """Keys that came and went since whoever holds keys in memory looked last."""
         self.db = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            why = "a folder belongs here, and this is none"
+            raise NotADirectoryError(errno.ENOTDIR, why, str(self.folder)) from error
+        db = None
         try:
             db = self._connect()
+            self._set_up(db)
             if self._is_ours(db):
                 return db
+        except sqlite3.Error as error:
+            if is_in_the_way(error) and not self.path.is_dir():
+                raise
+            self.damage = told_of(error, self.path)
+        if db is not None:
             db.close()
-        except sqlite3.DatabaseError:
-            pass
         return self._anew()
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.folder / "recall.db", isolation_level=None, timeout=10)
+        return sqlite3.connect(self.path, isolation_level=None, timeout=10)
+
+    @staticmethod
+    def _set_up(db: sqlite3.Connection) -> None:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA secure_delete = ON")
         db.execute("PRAGMA cache_size = -65536")
         db.execute("PRAGMA mmap_size = 2147418112")
-        return db
 
     def _is_ours(self, db: sqlite3.Connection) -> bool:
         if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
@@ -171,6 +191,7 @@ class Shelf:
         for path in self.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         db = self._connect()
+        self._set_up(db)
         db.executescript(_SCHEMA)
         for statement in VECTORS:
             db.execute(statement.format(""))

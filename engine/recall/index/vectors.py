@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +45,7 @@ _MANY = 8
 _AT_ONCE = 2
 """Parts that a search loads by itself. Where more are missing it goes by their signs, and they are
 loaded between searches."""
+_NOTE = re.compile(r"\d{1,10}-\d{1,10}\.json")
 LIKELY = 1_024
 """So many are compared that their signs say are near."""
 
@@ -57,6 +60,8 @@ class Vectors:
         self._shelf, self._model, self.dimensions = shelf, model, dimensions
         self._budget = budget
         self._folder = shelf.folder / "vectors"
+        if self._folder.exists() and not self._folder.is_dir():
+            self._folder.unlink()
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._loaded: OrderedDict[tuple[int, int], Part] = OrderedDict()
         self._places = Places(shelf)
@@ -256,6 +261,8 @@ class Vectors:
         that need no graph."""
         kept = set()
         for path in self._folder.glob("*.json"):
+            if not _NOTE.fullmatch(path.name) or not path.is_file():
+                continue  # It is none of a part.
             space, number = map(int, path.stem.split("-"))
             part = self._empty(space, number)
             if self._places.alive(space, number) < BARE or part.file is None:
@@ -270,7 +277,8 @@ class Vectors:
         """Removes one of the files that nothing refers to; False where there is none. It takes ten
         milliseconds for each that is large."""
         if self._litter:
-            self._litter.pop().unlink(missing_ok=True)
+            path = self._litter.pop()
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         return bool(self._litter)
 
     # --- finding --------------------------------------------------------------------------------

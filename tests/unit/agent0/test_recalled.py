@@ -14,14 +14,14 @@ from engine.contract import agent0, approvals, recall
 from engine.contract.approvals import Approve
 from engine.contract.client import Pending
 from engine.contract.errors import ModelFailed, NeedsApproval, NotFound
-from engine.contract.memories import Note
+from engine.contract.memories import Forget, Note
 from engine.contract.memory import Turn
 from engine.contract.recall import OneMemory, Shown
 from engine.home import Home
 from tests.fakes.house import done
 from tests.fakes.models import engine_with
 from tests.fakes.rehearsed import RehearsedBackend
-from tests.unit.agent0.talk import ask, die_as_kept, keep_what_is_saved, turns
+from tests.unit.agent0.talk import SizedBackend, ask, die_as_kept, keep_what_is_saved, turns
 
 FACT = "My bike is turquoise."
 QUESTION = "What colour is my bike?"
@@ -111,10 +111,12 @@ async def test_of_a_memory_that_was_forgotten_since_only_its_number_is_left(home
     async with engine_with(home, {"one": RehearsedBackend("Noted.")}) as client:
         number, other = await noted(client, "My bike is chartreuse."), await noted(client, FACT)
         await ask(client, QUESTION)
-        plan = await client.call(recall.FORGET, recall.Forget(ids=(number,)))
+        plan = await client.call(recall.FORGET, Forget(ids=(number,)))
         assert isinstance(plan, Pending)
-        await done(client, approvals.APPROVE, Approve(id=plan.approval_id, count=1))
+        await done(client, approvals.APPROVE, Approve(id=plan.approval_id, count=2))
         (turn,) = await turns(client)
+        assert (turn.question, turn.note) == (QUESTION, "forgotten")
+        assert turn.answer.startswith("(forgotten on 2")
         assert set(told(turn) or ()) == {number, other}
         with pytest.raises(NotFound, match=f"Memory {number} was forgotten"):
             await shown(client, number)
@@ -122,6 +124,21 @@ async def test_of_a_memory_that_was_forgotten_since_only_its_number_is_left(home
     with closing(sqlite3.connect(home.state_file)) as database:
         (kept,) = database.execute("SELECT recalled FROM turn").fetchone()
         assert "bike" not in kept
+
+
+async def test_what_was_forgotten_is_put_to_no_model_again(home: Home) -> None:
+    model = SizedBackend("Noted.")
+    async with engine_with(home, {"one": model}) as client:
+        number = await noted(client)
+        await ask(client, QUESTION)
+        await ask(client, "Good morning.")
+        assert any(FACT in text for text in model.texts())
+        plan = await client.call(recall.FORGET, Forget(ids=(number,), keep_answers=True))
+        assert isinstance(plan, Pending)
+        await done(client, approvals.APPROVE, Approve(id=plan.approval_id, count=1))
+        await ask(client, "Good night.")
+        assert model.texts()[1:3] == [QUESTION, "Noted."]
+        assert not any(FACT in text for text in model.texts())
 
 
 async def test_of_an_answer_from_before_they_were_kept_it_is_not_known(home: Home) -> None:

@@ -61,7 +61,7 @@ def test_what_is_not_given_keeps_its_default() -> None:
         (quota.SET, ["films"], "--max-bytes"),
         (quota.SET, ["--films", "--max-bytes", "1"], "LIBRARY"),
         (media.LIST, ["films", "--sort", "colour"], "'path', 'size', 'modified'"),
-        (media.LIST, ["films", "--limit", "0"], "limit '0': it should be greater"),
+        (media.LIST, ["films", "--limit", "0"], "limit '0': it should be from 1 to 5000"),
         (media.LIST, ["a/b"], "library 'a/b'"),
         (media.ADD, [""], "must not be empty"),
         (approvals.SHOW, ["four"], "id 'four'"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from arcanum_tui.cli.copies import show
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.groups import same
 from engine.contract.copies import DuplicatePage, DuplicateTotals
+from tests.unit.cli.answers import Answers
 
 
 def page(*, pending: int = 0, candidates: int = 0, unread: int = 0) -> DuplicatePage:
@@ -40,3 +43,24 @@ def test_nothing_is_said_where_everything_was_read(capsys: pytest.CaptureFixture
     said = capsys.readouterr()
     assert "read" not in said.out + said.err
     assert "unreadable" not in "".join(piece.text for piece in same(page(), "films", "frees").note)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--near", "--distance", "12"], "distance '12': it should be from 0 to 11"),
+        (["--near", "--distance", "-1"], "distance '-1': it should be from 0 to 11"),
+        (["--distance", "many"], "distance 'many': it should be a valid integer"),
+        (["--limit", "0", "/srv"], "limit '0': it should be from 1 to 500"),
+        (["--near", "--limit", "501"], "limit '501': it should be from 1 to 500"),
+        (["--near", "--library=a/b"], "must hold no slash"),
+    ],
+)
+def test_what_is_out_of_range_is_wrong_usage_and_says_the_range(
+    typed: list[str], said: str, arcanum: Callable[..., Any]
+) -> None:
+    answers = Answers({})
+    ran = arcanum("media", "duplicates", *typed, answers=answers)
+    assert ran.code == 64
+    assert said in ran.err
+    assert not answers.requests

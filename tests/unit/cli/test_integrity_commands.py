@@ -16,6 +16,8 @@ from engine.contract.integrity import (
     Damaged,
     DamagedPage,
     GoodCopy,
+    Happening,
+    History,
     RemoteCopy,
     VerifyLibrary,
     VerifyResult,
@@ -75,7 +77,7 @@ def test_the_exit_code_says_how_it_stands(values: dict[str, Any], code: int) -> 
 def test_what_cannot_be_read_is_not_said_to_wait(capsys: pytest.CaptureFixture[str]) -> None:
     show_verified(result(pending=3, unread=2), Terminal())
     told = capsys.readouterr().out
-    assert "2 files never could be read" in told
+    assert "2 files could not be read" in told
     assert "1 file never hashed yet" in told
 
 
@@ -146,3 +148,19 @@ def test_a_list_and_a_remote_are_told_apart(
     assert ran.code == 0, ran.err
     found = VerifyLibrary.model_validate(answers.requests[0][1])
     assert (found.remote, found.against and found.against.data) == (remote, path)
+
+
+def test_a_history_names_the_approval_that_a_file_went_by(arcanum: Callable[..., Ran]) -> None:
+    fields: dict[str, Any] = {
+        "at": AT,
+        "library": "films",
+        "path": PathRef.of("a"),
+        "file": 1,
+        "size": 1,
+    }
+    gone = Happening(id=2, what="gone", blake3=None, note="", approval=43, **fields)
+    back = gone.model_copy(update={"what": "returned"})
+    found = History(library="films", file=None, happenings=(back, gone))
+    ran = arcanum("media", "history", "films", answers=Answers({"media.history": found}))
+    assert "by #43" in ran.out
+    assert "#43 was undone" in ran.out

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import stat
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from arcanum_tui.cli import log
 from arcanum_tui.cli.log import LogFile, defect, install
 from engine.contract.errors import Internal
 from engine.home import Home
+from engine.recall.index import moments
 
 
 def raised() -> Exception:
@@ -32,6 +34,24 @@ def test_a_defect_is_one_line_and_its_traceback_is_in_the_log(home: Home) -> Non
     assert "Traceback" in text
     assert "raise ValueError" in text
     assert str(home.log_file) in found.hint
+
+
+def test_what_people_have_said_is_in_no_traceback(home: Home) -> None:
+    with pytest.raises(ValueError, match="kettle") as caught:
+        moments.asked_for(cast(str, Quoting()), 0.0)
+    install()
+    logging.getLogger("arcanum").error("a defect", exc_info=caught.value)
+    text = home.log_file.read_text()
+    assert "in asked_for" in text
+    assert text.rstrip().endswith("ValueError")
+    assert "kettle" not in text
+
+
+class Quoting:
+    """Fails where it is read, with the words in its text."""
+
+    def __getattr__(self, name: str) -> object:
+        raise ValueError(f"the {'KETTLE'.lower()} is in the pantry")
 
 
 def test_the_log_is_private(home: Home) -> None:

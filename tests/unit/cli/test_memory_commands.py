@@ -112,6 +112,17 @@ def test_the_memories_that_went_into_an_answer_are_named(arcanum: Arcanum) -> No
     assert "recalled memory 3 ·" in arcanum("chat", "x", answers=answers).err
 
 
+def test_an_answer_without_memories_says_so(arcanum: Arcanum) -> None:
+    why = "answered without memories, which could not be searched: a file is in the way."
+    started, piece, finished = answer(())
+    started = started.model_copy(update={"lacking": why})
+    answers = Answers({"agent0.ask": [started, piece, finished]})
+    assert f"! {why}" in arcanum("chat", "x", answers=answers).err
+    assert arcanum("chat", "x", "--json", answers=answers).lines[0]["lacking"] == why
+    answers = Answers({"memory.turns": TurnList(turns=(turn(1, note=why), turn(2, note="")))})
+    assert arcanum("memory", "turns", "a", answers=answers).out.count(f"! {why}") == 1
+
+
 def test_turns_tell_their_attachments_and_what_stands_beside_them(arcanum: Arcanum) -> None:
     answers = Answers({"memory.turns": TurnList(turns=TURNS), "memory.switch": TurnList(turns=())})
     shown = arcanum("memory", "turns", "a", answers=answers).out

@@ -63,3 +63,12 @@ def test_where_nothing_stays_nothing_is_said_of_it(arcanum: Arcanum) -> None:
     assert "old.mkv" in ran.out
     assert "stay" not in ran.out.lower()
     assert "not known" not in ran.out
+
+
+def test_a_plan_says_of_how_much_there_is_another_copy(arcanum: Arcanum) -> None:
+    text = "no other copy of it is known"
+    copies = {"known": 0, "none": 1, "unhashed": 0, "text": text}
+    answers = Answers({"quota.plan": plan(copies=copies)})
+    assert f"copies  {text}" in arcanum("quota", "plan", "films", answers=answers).out
+    ran = arcanum("quota", "plan", "films", "--json", answers=answers)
+    assert json.loads(ran.out)["copies"] == copies

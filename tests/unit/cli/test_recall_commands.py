@@ -14,7 +14,7 @@ import pytest
 from engine.contract import recall
 from engine.contract.base import PathRef
 from engine.contract.client import Pending
-from engine.contract.errors import NotFound
+from engine.contract.errors import NotFound, StoreFailed
 from engine.contract.jobs import Job, JobStarted, JobState
 from engine.contract.memories import (
     ArchiveFile,
@@ -25,6 +25,7 @@ from engine.contract.memories import (
     Record,
     Replaced,
     Stats,
+    Unread,
 )
 from tests.unit.cli.answers import Answers
 
@@ -85,6 +86,23 @@ def job(operation: str, result: Any) -> Answers:
     return Answers({operation: JobStarted(job_id=3), "jobs.follow": (done(operation, result),)})
 
 
+def test_a_text_that_cannot_be_read_says_why(arcanum: Arcanum) -> None:
+    lost = {"text": "", "state": "archived", "unread": "Its text cannot be read: /a.gz is damaged."}
+    answers = Answers({
+        "recall.show": recall.Shown(memory=memory(7, **lost), around=()),
+        "recall.list": recall.MemoryPage(memories=(memory(7, **lost),), total=1),
+        "recall.search": recall.SearchResult(hits=(hit(7, **lost),)),
+        "recall.restore": recall.Restored(ids=(), problems=("/a.gz is damaged",)),
+    })  # fmt: skip
+    for words, code in (("show 7", 1), ("list", 0), ("search bike", 0)):
+        ran = arcanum("memory", *words.split(), answers=answers)
+        assert ran.code == code
+        assert "/a.gz is damaged" in ran.out
+    ran = arcanum("memory", "restore", "--memory", "7", answers=answers)
+    assert ran.code == 1
+    assert "✓" not in ran.out
+
+
 # --- finding ------------------------------------------------------------------------------------
 
 
@@ -110,6 +128,42 @@ def test_a_search_asks_for_all_that_was_typed(arcanum: Arcanum) -> None:
     assert arcanum("memory", "search", "x", "--since", "soon", answers=answers).code == 64
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("2027", "2027-01-01T00:00"),
+        ("2027-05", "2027-05-01T00:00"),
+        ("2027-05-04", "2027-05-04T00:00"),
+        ("2027-05-04 18:30", "2027-05-04T18:30"),
+        ("2027-05-04T18:30+02:00", "2027-05-04T16:30Z"),
+    ],
+)
+def test_a_year_a_month_and_a_day_are_their_beginnings(
+    arcanum: Arcanum, typed: str, meant: str
+) -> None:
+    answers = Answers({"recall.search": recall.SearchResult(hits=())})
+    for flag in ("since", "until"):
+        arcanum("memory", "search", "x", f"--{flag}", typed, answers=answers)
+        asked = datetime.fromisoformat(answers.requests[-1][1][flag])
+        assert asked == datetime.fromisoformat(meant).astimezone()
+
+
+@pytest.mark.parametrize(
+    "typed", ["20260504", "1767225600", "1e9", "-5", "0", "", "2026-13", "2026-5-4", "0001-01-01"]
+)
+def test_no_number_is_taken_for_a_time(arcanum: Arcanum, typed: str) -> None:
+    answers = Answers({})
+    for words in (
+        ("search", "x", f"--since={typed}"),
+        ("search", "x", f"--until={typed}"),
+        ("add", "x", f"--at={typed}"),
+    ):
+        ran = arcanum("memory", *words, answers=answers)
+        assert ran.code == 64
+        assert "it should be a date or a time, as 2026-05-04, 2026-05-04T18:30" in ran.err
+    assert answers.requests == []
+
+
 def test_what_is_found_is_told_with_its_marks_in_words(arcanum: Arcanum) -> None:
     hits = (
         hit(7, pinned=True, speaker="Marta"),
@@ -128,6 +182,7 @@ def test_what_is_found_is_told_with_its_marks_in_words(arcanum: Arcanum) -> None
     assert SHOWN in ran.out
     assert "\x1b" not in ran.out
     assert "Understood as: what was said from 2025-11-20" in ran.err
+    assert "weighs more. To leave out all else: --since, --until" in ran.err
     assert "meanings: no model" in ran.err
     quiet = arcanum("memory", "search", "x", "-q", answers=Answers({"recall.search": found}))
     assert quiet.err == ""
@@ -220,6 +275,16 @@ def test_a_note_is_added_with_who_said_it_and_when(arcanum: Arcanum) -> None:
         assert arcanum("memory", "add", *words, answers=answers).code == 64
 
 
+@pytest.mark.parametrize("blank", [" ", "\t\n", "\u00a0", "\u200b \u200b"])
+def test_what_is_blank_is_no_note(arcanum: Arcanum, blank: str) -> None:
+    answers = Answers({})
+    for words in (("add", blank), ("edit", "1", blank)):
+        ran = arcanum("memory", *words, answers=answers)
+        assert ran.code == 64
+        assert "it should hold something that can be read" in ran.err
+    assert answers.requests == []
+
+
 class Piped(io.StringIO):
     def __init__(self, file: Any) -> None:
         super().__init__()
@@ -254,6 +319,27 @@ def test_notes_come_from_a_pipe_line_by_line(
         assert answers.requests == []
 
 
+def test_an_error_on_the_way_says_how_many_are_saved(
+    arcanum: Arcanum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("".join(f"Note {n}.\n" for n in range(2500)))
+
+    class Full(Answers):
+        def _take(self, operation: Any, request: Any) -> Any:
+            if len(self.requests) == 2:
+                raise StoreFailed("The disk is full.", "Free some space.")
+            return super()._take(operation, request)
+
+    added = recall.Added(namespace="main", ids=tuple(range(1, 1001)), added=1000)
+    with path.open("rb") as file:
+        monkeypatch.setattr("sys.stdin", Piped(file))
+        ran = arcanum("memory", "add", "-", answers=Full({"recall.add": added}))
+    assert ran.code == 3
+    assert "The disk is full. The first 2,000 of 2,500 notes are saved." in ran.err
+    assert "Free some space." in ran.err
+
+
 def test_pin_and_edit_tell_what_is_now(arcanum: Arcanum) -> None:
     old = Replaced(id=13, text="It is blue.", at=AT, how="replaced")
     answers = Answers(
@@ -276,14 +362,27 @@ def test_forgetting_waits_for_its_answer(arcanum: Arcanum) -> None:
     answers = Answers({"recall.forget": Pending(7)})
     ran = arcanum("memory", "forget", "3", "4", "--json", answers=answers)
     assert (ran.code, ran.json) == (0, {"pending": {"approval_id": 7}})
-    assert answers.requests[-1][1] == {"ids": [3, 4], "namespace": None, "gone": False}
+    asked: dict[str, Any] = {
+        "ids": [],
+        "namespace": None,
+        "gone": False,
+        "keep_older": False,
+        "keep_answers": False,
+        "keep": [],
+    }
+    assert answers.requests[-1][1] == asked | {"ids": [3, 4]}
+    arcanum("memory", "forget", "3", "--keep-older", "--json", answers=answers)
+    assert answers.requests[-1][1] == asked | {"ids": [3], "keep_older": True}
+    arcanum("memory", "forget", "3", "--keep-answers", "--json", answers=answers)
+    assert answers.requests[-1][1] == asked | {"ids": [3], "keep_answers": True}
     arcanum("memory", "forget", "--namespace", "b", "--json", answers=answers)
-    assert answers.requests[-1][1] == {"ids": [], "namespace": "b", "gone": False}
+    assert answers.requests[-1][1] == asked | {"namespace": "b"}
     arcanum("memory", "forget", "--gone", "--json", answers=answers)
-    assert answers.requests[-1][1] == {"ids": [], "namespace": None, "gone": True}
-    asked = len(answers.requests)
+    assert answers.requests[-1][1] == asked | {"gone": True}
+    before = len(answers.requests)
     assert arcanum("memory", "forget", answers=answers).code == 64
-    assert len(answers.requests) == asked
+    assert arcanum("memory", "forget", "--keep-older", answers=answers).code == 64
+    assert len(answers.requests) == before
 
 
 def test_restore_brings_back_one_of_three_things(arcanum: Arcanum) -> None:
@@ -367,11 +466,46 @@ def test_a_folder_is_remembered_and_no_longer(arcanum: Arcanum, tmp_path: Path) 
     }  # fmt: skip
     assert r"/n\x1b is remembered" in ran.out
     assert "arcanum memory sync" in ran.err
+    assert "Only the conversation named documents is told what it holds" in ran.err
+    assert "--namespace NAME; for all of them, with --pinned" in ran.err
+    answers.script["recall.watch"] = folder(pinned=True)
+    ran_pinned = arcanum("memory", "watch", str(tmp_path), answers=answers)
+    assert "every namespace sees it" in ran_pinned.out
+    assert "Only the conversation" not in ran_pinned.err
     ran = arcanum("memory", "unwatch", str(tmp_path), answers=answers)
     assert "No folder" in ran.out
     assert "arcanum memory forget --gone" in ran.err
     answers.script["recall.unwatch"] = NotFound("/x is not a folder that is remembered.")
     assert arcanum("memory", "unwatch", "/x", answers=answers).code == 3
+
+
+def test_every_file_that_was_not_read_is_named(arcanum: Arcanum) -> None:
+    problems = tuple(Unread(path=PathRef.of(f"{n}.pdf"), why=f"{HOSTILE} {n}") for n in range(20))
+    note = f"0.pdf: {HOSTILE} 0"
+    found = stats(
+        folders=(folder(files=1, unread=1_022, problems=problems, note=note, read_at=AT),)
+    )
+    ran = arcanum("memory", "folders", answers=Answers({"recall.stats": found}))
+    for n in range(20):
+        assert f"! {n}.pdf: {SHOWN} {n}\n" in ran.out
+    assert "and 1,002 more" in ran.out
+    asked = arcanum("memory", "folders", "--json", answers=Answers({"recall.stats": found}))
+    assert len(asked.json["folders"][0]["problems"]) == 20
+
+
+def test_only_what_is_known_to_be_well_has_a_tick(arcanum: Arcanum) -> None:
+    cases = (
+        (folder(read_at=AT), "✓", 0),
+        (folder(read_at=AT, note="the disk is full"), "!", 0),
+        (folder(state="waiting", note="not read yet"), "·", 0),
+        (folder(state="waiting", note="another folder", read_at=AT), "?", 1),
+        (folder(state="missing", note="gone", read_at=AT), "✗", 1),
+    )
+    for one, glyph, code in cases:
+        answers = Answers({"recall.stats": stats(folders=(one,))})
+        ran = arcanum("memory", "folders", answers=answers)
+        assert (ran.out.splitlines()[1][0], ran.code) == (glyph, code)
+        assert one.note in ran.out
 
 
 def test_a_folder_that_is_away_is_a_warning(arcanum: Arcanum) -> None:

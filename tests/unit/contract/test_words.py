@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import unicodedata
 from typing import Any
 
 import pytest
@@ -41,6 +43,48 @@ def test_visible_text_says_what_was_there() -> None:
     assert visible("türkis 🚲 [bold]") == "türkis 🚲 [bold]"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("zero\u200bwidth\ufeff.txt", r"zero\u200bwidth\ufeff.txt"),
+        ("soft\u00adhyphen\u2060", r"soft\xadhyphen\u2060"),
+        ("a\u200db\u200cc", r"a\u200db\u200cc"),
+        ("\u3164\u115f\u034f", r"\u3164\u115f\u034f"),
+        ("a\ufe0f\u2800\ufe0f", r"a\ufe0f" + "\u2800" + r"\ufe0f"),
+        ("tag\U000e0041", r"tag\U000e0041"),
+        ("\u200dx\u200d", r"\u200dx\u200d"),
+        ("\u0645\u200d\u200d\u06cc", "\u0645" + r"\u200d\u200d" + "\u06cc"),
+    ],
+)
+def test_what_has_no_look_of_its_own_can_be_seen(text: str, shown: str) -> None:
+    assert visible(text) == shown
+    assert PathRef.of(text).display == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: I want
+        "\u0915\u094d\u200d\u0937",  # Hindi, with the half form of a letter
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f\u200d\U0001f525 1\ufe0f\u20e3",
+        "\u0600 caf\u00e9 \ud55c\uad6d",
+    ],
+)
+def test_what_is_part_of_a_look_stays(text: str) -> None:
+    assert visible(text) == text
+
+
+def test_every_format_character_can_be_seen() -> None:
+    seen = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+    hidden = [
+        chr(code)
+        for code in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(code)) in {"Cc", "Cf", "Zl", "Zp"} and code not in seen
+    ]
+    assert [char for char in hidden if char in visible(f"a{char}b")] == []
+    assert all(visible(chr(code)) == chr(code) for code in seen)
+
+
 @given(st.binary().filter(lambda data: b"\0" not in data))
 def test_a_path_of_any_bytes_comes_back_from_the_wire(data: bytes) -> None:
     ref = PathRef.model_validate_json(PathRef.of(data).model_dump_json())
@@ -55,11 +99,13 @@ def test_a_path_of_any_bytes_comes_back_from_the_wire(data: bytes) -> None:
         ("a/  ", r"a/\x20\x20"),
         (" /b", r"\x20/b"),
         ("a/\u3000/b", r"a/\u3000/b"),
-        ("a/ b /c d", "a/ b /c d"),
+        ("a/ b /c d", r"a/\x20b\x20/c d"),
+        ("trailing ", r"trailing\x20"),
+        ("\u3000a\u2800", r"\u3000a\u2800"),
         ("/", "/"),
     ],
 )
-def test_a_name_of_blanks_can_be_seen(path: str, display: str) -> None:
+def test_blanks_at_the_ends_of_a_name_can_be_seen(path: str, display: str) -> None:
     assert PathRef.of(path).display == display
     assert PathRef.of(path).data == path.encode()
 

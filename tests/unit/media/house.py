@@ -15,7 +15,7 @@ from blake3 import blake3
 from engine.bus import Bus, Subscription
 from engine.config import Config
 from engine.contract import assets, media
-from engine.contract.assets import Asset, Library, LibraryName, ScanResult
+from engine.contract.assets import Asset, Library, ScanLibrary, ScanResult
 from engine.contract.base import Empty, PathRef
 from engine.contract.events import Event
 from engine.contract.ports import Operations
@@ -58,10 +58,12 @@ class House:
         request = assets.AddLibrary(path=PathRef.of(path), name=name)
         return await self.door.call(media.ADD, request)
 
-    async def scan(self, name: str = "films", job: JobDouble | None = None) -> ScanResult:
+    async def scan(
+        self, name: str = "films", job: JobDouble | None = None, *, as_it_is: bool = False
+    ) -> ScanResult:
         """One that is asked for, when the first look has ended: a library is read by one job."""
         await self.jobs.idle()
-        return await self.door.run(media.SCAN, LibraryName(library=name), job)
+        return await self.door.run(media.SCAN, ScanLibrary(library=name, as_it_is=as_it_is), job)
 
     async def reads(self) -> tuple[asyncio.Task[ScanResult], JobDouble]:
         """A scan that goes on, when bytes of a large file were hashed."""

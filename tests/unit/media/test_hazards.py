@@ -72,6 +72,24 @@ async def test_an_unreadable_folder_is_counted_and_not_forgotten(
     assert await house.ground.probes["media"]() == []
 
 
+async def test_a_path_that_takes_pages_is_not_told_whole(
+    house: House, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = films.joinpath(*("x" * 200 for _ in range(10)))
+    write(deep / "the film", b"new")
+    await house.add(films)
+    with mortal(tmp_path, monkeypatch):
+        await house.room._workers.close()
+        (deep / "the film").chmod(0)
+        result = await house.scan()
+    note = (await house.library()).note
+    assert len(note) < 150
+    assert "…" in note
+    assert "/the film (Permission denied)" in note
+    [unread] = result.unread
+    assert unread.path.data == os.fsencode((deep / "the film").relative_to(films))
+
+
 async def test_hashing_that_leaves_a_file_for_later_takes_no_trouble_back(
     lively: House, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

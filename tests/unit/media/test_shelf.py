@@ -7,6 +7,7 @@ from typing import Any, cast
 from engine.contract.assets import Library
 from engine.media.catalogue import Numbers, Stored
 from engine.media.shelf import Shelf
+from engine.media.unseen import Unseen
 from tests.fakes.waiting import until
 
 
@@ -28,7 +29,8 @@ class Counting:
 async def test_what_moves_while_the_numbers_are_read_is_told_too() -> None:
     heard: list[Library] = []
     files = Counting()
-    shelf = Shelf(Stored(1, "films", b"/films"), cast(Any, files), "machine", heard.append)
+    stored, unseen = Stored(1, "films", b"/films"), Unseen(cast(Any, None), 1)
+    shelf = Shelf(stored, cast(Any, files), "machine", heard.append, unseen=unseen)
     files.shelf = shelf
     shelf.touch()
     await until(lambda: [library.files for library in heard] == [1, 2], 10)

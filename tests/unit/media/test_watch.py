@@ -209,6 +209,7 @@ async def test_a_root_that_goes_and_comes_back(lively: House, films: Path) -> No
         return (await lively.library()).state == "missing"
 
     await until(missing, 10)
+    assert (await lively.library()).note == "No such file or directory"
     assert len(await lively.known()) == 1
     away.rename(films)
     await lively.until_live()

@@ -85,7 +85,7 @@ class House:
         """What a question would be told."""
         await self.engine.lifecycle.ensure("recall")
         port = self.engine.ground.use(Recall)  # type: ignore[type-abstract]
-        return await port.recall(session, query, limit, last=last)
+        return (await port.recall(session, query, limit, last=last)).hits
 
     async def exported(self, session: str) -> list[Turn]:
         request = memory.OneSession(session=session)

@@ -21,7 +21,7 @@ from engine.contract.base import Empty, PathRef, Wire, machine_name, now
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
 from engine.contract.errors import NotFound
-from engine.contract.holding import GoneFile, HeldFile, HeldFiles, Holders, Inode, Wanted
+from engine.contract.holding import Copies, GoneFile, HeldFile, HeldFiles, Holders, Inode, Wanted
 from engine.contract.operation import Operation
 from engine.contract.ports import TRASH_FOLDER, Catalogue, CatalogueFile
 from engine.contract.sources import TorrentClient
@@ -51,6 +51,7 @@ class DiskCatalogue:
             self.scan(name)
         self._ground.provide(Catalogue, self)
         self._ground.provide(Holders, self)  # type: ignore[type-abstract]
+        self._ground.provide(Copies, self)  # type: ignore[type-abstract]
 
     async def stop(self) -> None:
         """Nothing runs."""
@@ -124,6 +125,10 @@ class DiskCatalogue:
 
     async def wanted(self, files: Iterable[GoneFile]) -> Wanted:
         return Wanted()
+
+    async def copied(self, hashes: Collection[str], without: Collection[Inode]) -> set[str]:
+        """Nothing is hashed here."""
+        return set()
 
     def clients(self) -> tuple[TorrentClient, ...]:
         return self.torrent_clients

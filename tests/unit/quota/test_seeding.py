@@ -109,20 +109,16 @@ async def test_the_card_says_what_is_known_of_seeding(house: House) -> None:
     asked = datetime(2026, 11, 3, 12, 5, tzinfo=UTC)
     failing = client(state="failing", asked_at=asked)
     for limit, clients, safe, risk in (
-        (250, (), False, "other copies, seeding (no torrent client is configured)"),
-        (251, (client(),), True, "other copies"),
-        (252, (failing,), True, "other copies, what box seeds since 2026-11-03 12:05 UTC"),
-        (
-            253,
-            (client(state="not asked"),),
-            True,
-            "other copies, what box seeds: it was never heard",
-        ),
-        (254, (client(unfound=2),), True, "other copies, the files of 2 torrents of box"),
+        (250, (), False, "seeding (no torrent client is configured)"),
+        (251, (client(),), True, ""),
+        (252, (failing,), True, "what box seeds since 2026-11-03 12:05 UTC"),
+        (253, (client(state="not asked"),), True, "what box seeds: it was never heard"),
+        (254, (client(unfound=2),), True, "the files of 2 torrents of box"),
     ):
         await house.limit("films", limit)
         house.catalogue.torrent_clients = clients
         card = await rows(house, await house.prune("films"))
-        assert card["RISK"] == f"not known: {risk}"
-        assert ", ".join(("other copies", *(await house.plan("films")).unknown)) == risk
+        copies = "not known: other copies of any (not hashed)"
+        assert card["RISK"] == copies + (f" · not known: {risk}" if risk else "")
+        assert ", ".join((await house.plan("films")).unknown) == risk
         assert ("no torrent client is known to hold one" in card["SAFE"]) is safe

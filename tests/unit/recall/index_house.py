@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.recall.index.words import tokens
-from engine.recall.index.worker import Work
+from engine.recall.index.work import Work
 from engine.store import schema
 
 DIMENSIONS = 64

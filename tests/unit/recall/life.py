@@ -22,7 +22,7 @@ from engine.contract.base import PathRef, Wire
 from engine.contract.call import Call
 from engine.contract.client import Done, Pending
 from engine.contract.jobs import Job, JobStarted
-from engine.contract.memories import Note, Record
+from engine.contract.memories import Forget, Note, Recalled, Record
 from engine.contract.memory import Turn
 from engine.contract.operation import Operation
 from engine.contract.ports import Attached, TurnLog
@@ -125,10 +125,13 @@ class Life:
         *,
         attached: Sequence[Attached] = (),
         after: int | None = None,
+        told: Sequence[int] = (),
     ) -> tuple[Turn, int]:
-        """A question with its answer, and the number of its memory."""
+        """A question with its answer, and the number of its memory. The answer was ``told`` these
+        memories."""
         log = self.engine.ground.use(TurnLog)  # type: ignore[type-abstract]
         turn = await log.open(session, question, Call(), after=after, attached=attached)
+        turn = turn.model_copy(update={"recalled": tuple(Recalled(id=n, score=1.0) for n in told)})
         turn = await log.close(turn, "done", answer, "", "rehearsed")
         found = await self.rows("SELECT id FROM memory WHERE turn_id = ?", turn.id)
         return turn, found[0]["id"]
@@ -223,8 +226,8 @@ class Life:
         found: recall.Restored = await self.do(recall.RESTORE, request)
         return found
 
-    async def plan(self, *ids: int, namespace: str | None = None, gone: bool = False) -> int:
-        request = recall.Forget(ids=ids, namespace=namespace, gone=gone)
+    async def plan(self, *ids: int, **fields: Any) -> int:
+        request = Forget(ids=ids, **fields)
         answer = await self.client.call(recall.FORGET, request)
         assert isinstance(answer, Pending), answer
         return answer.approval_id
@@ -238,9 +241,16 @@ class Life:
         found: Approval = await self.do(approvals.APPROVE, request)
         return found
 
-    async def forget(self, *ids: int, namespace: str | None = None) -> Approval:
+    async def keep(self, number: int, *keys: str) -> int:
+        """The plan without these items."""
+        kept = await self.do(approvals.KEEP, approvals.Keep(id=number, keep=keys))
+        return int(kept.approval_id)
+
+    async def forget(self, *ids: int, **fields: Any) -> Approval:
         """Planned, approved, and done as far as it goes."""
-        number = await self.plan(*ids, namespace=namespace)
+        return await self.yes(await self.plan(*ids, **fields))
+
+    async def yes(self, number: int) -> Approval:
         count = (await self.shown(number)).card.confirm_count
         assert count is not None
         return await self.approve(number, count)

@@ -79,6 +79,14 @@ class Rooms:
         await until(is_settled, 20)
         return await self.stats()
 
+    async def settled_words(self) -> None:
+        """Once everything is found by its words."""
+
+        async def is_settled() -> bool:
+            return not (await self.stats()).waiting
+
+        await until(is_settled, 20)
+
     async def state_of(self, number: int, state: str) -> Memory:
         async def is_so() -> bool:
             return (await self.show(number)).state == state

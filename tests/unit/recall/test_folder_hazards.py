@@ -12,13 +12,16 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.contract.errors import Cancelled
 from engine.contract.ports import Severity
 from engine.home import Home
 from engine.recall.extract import MAX_BYTES, MAX_PASSAGES
 from engine.recall.reading_process import Bounds
+from tests.fakes.door import JobDouble
 from tests.fakes.waiting import until
 from tests.unit.recall.folder_house import (
     FolderHouse,
@@ -118,6 +121,69 @@ async def test_a_command_that_only_asks_learns_whether_the_folders_are_there(
     async with folder_housed(home) as house:
         [folder] = await house.folders.folders()
         assert (folder.state, folder.passages) == ("missing", 1)
+
+
+class CancelledSoon(JobDouble):
+    """Cancelled as soon as a look is under way."""
+
+    def progress(self, done: int, *_told: Any, **_more: Any) -> None:
+        self.cancelled = True
+
+
+async def test_to_look_at_the_list_clears_nothing(
+    folder_house: FolderHouse, papers: Path, tmp_path: Path
+) -> None:
+    await folder_house.watch(papers)
+    await folder_house.one()
+    papers.rename(tmp_path / "elsewhere")
+    papers.mkdir()
+    told = await folder_house.one()
+    assert (told.state, told.passages) == ("missing", 1)
+    assert await folder_house.folders.folders() == (told,)
+    [concern] = await folder_house.folders.concerns()
+    assert "another folder is in its place" in concern.text
+    with pytest.raises(Cancelled):
+        await folder_house.sync(CancelledSoon())
+    assert await folder_house.folders.folders() == (told,)
+
+
+async def test_a_folder_that_was_not_read_says_so(folder_house: FolderHouse, papers: Path) -> None:
+    watched = await folder_house.watch(papers)
+    [folder] = await folder_house.folders.folders()
+    assert {watched.state, folder.state} == {"waiting"}
+    assert (folder.note, folder.read_at) == ("not read yet", None)
+    assert (await folder_house.one()).state == "ok"
+
+
+async def test_another_folder_is_not_taken_for_the_one_that_was_read(
+    home: Home, papers: Path, tmp_path: Path
+) -> None:
+    async with folder_housed(home) as house:
+        await house.watch(papers)
+        await house.one()
+    papers.rename(tmp_path / "elsewhere")
+    papers.mkdir()
+    async with folder_housed(home) as house:
+        [folder] = await house.folders.folders()
+        assert (folder.state, folder.passages) == ("waiting", 1)
+        assert "another folder" in folder.note
+        assert (await house.one()).state == "missing"
+    papers.rmdir()
+    (tmp_path / "elsewhere").rename(papers)
+    async with folder_housed(home) as house:
+        assert [f.state for f in await house.folders.folders()] == ["ok"]
+
+
+async def test_what_cannot_be_read_is_named_file_by_file(
+    folder_house: FolderHouse, papers: Path
+) -> None:
+    for number in range(23):
+        note(papers / f"{number:02}.txt", b"\xff\xfe\xff")
+    await folder_house.watch(papers)
+    folder = await folder_house.one()
+    assert (folder.files, folder.unread) == (1, 23)
+    assert [p.path.display for p in folder.problems] == [f"{n:02}.txt" for n in range(20)]
+    assert {p.why for p in folder.problems} == {"not UTF-8 text"}
 
 
 async def test_a_disk_that_hangs_is_given_up(folder_house: FolderHouse, papers: Path) -> None:
@@ -311,7 +377,7 @@ async def test_a_hostile_pdf_costs_itself_alone(folder_house: FolderHouse, paper
 
 
 async def test_what_was_given_up_is_not_tried_until_it_changes(
-    folder_house: FolderHouse, papers: Path
+    folder_house: FolderHouse, papers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note(papers / "endless.pdf", endless())
     aged(papers / "endless.pdf")
@@ -320,11 +386,18 @@ async def test_what_was_given_up_is_not_tried_until_it_changes(
     assert (await folder_house.one()).unread == 1
     [kept] = folder_house.folders._kept.values()
     kept.stamp = ""
-    started = time.monotonic()
+    tried, read = list[bytes](), folder_house.folders._reader.read
+
+    async def noted(root: bytes, path: bytes) -> tuple[Any, list[str]]:
+        tried.append(path)
+        return await read(root, path)
+
+    monkeypatch.setattr(folder_house.folders._reader, "read", noted)
     await folder_house.folders._look(kept, folder_house.folders._at_ease)
-    assert time.monotonic() - started < 2
+    assert tried == []
     note(papers / "endless.pdf", pdf(["It ends."]))
     await folder_house.folders._look(kept, folder_house.folders._at_ease)
+    assert tried == [b"endless.pdf"]
     assert (kept.count.unread, kept.count.passages) == (0, 2)
 
 

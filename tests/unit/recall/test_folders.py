@@ -46,7 +46,7 @@ async def test_a_folder_is_remembered_passage_by_passage(
     note(papers / "wifi.txt", "hunter2\n")
     note(papers / "photo.jpg", b"\xff\xd8\xff")
     watched = await folder_house.watch(papers, namespace="house", pinned=True)
-    assert (watched.state, watched.files, watched.namespace) == ("reading", 0, "house")
+    assert (watched.state, watched.files, watched.namespace) == ("waiting", 0, "house")
     folder = await folder_house.one()
     assert (folder.state, folder.files, folder.passages, folder.unread) == ("ok", 3, 5, 0)
     assert folder.read_at is not None
@@ -292,7 +292,7 @@ async def test_a_job_tells_how_far_it_is_and_can_be_cancelled(
         await folder_house.sync(Stopping())
     assert len(await folder_house.said()) == 10
     [folder] = await folder_house.folders.folders()
-    assert folder.state == "ok"
+    assert folder.state == "waiting"
     await folder_house.sync(job)
     assert job.told[-1][:3] == (20, 20, "files")
     await folder_house.agrees(papers)

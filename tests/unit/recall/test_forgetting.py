@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from engine.contract import approvals, memory, recall
+from engine.contract import approvals, memory
 from engine.contract.approvals import ApprovalState
 from engine.contract.client import Pending
 from engine.contract.errors import AlreadyAnswered, Invalid, NotFound, Refused, WorldMoved
+from engine.contract.memories import Forgotten
 from engine.contract.memory import OneSession
 from engine.contract.ports import Attached, TurnLog
 from engine.home import Home
@@ -41,7 +42,7 @@ async def test_a_note_is_gone_for_good_and_a_number_is_left(life: Life) -> None:
     assert done.outcome is not None
     assert (done.state, done.outcome.problems) == (ApprovalState.DONE, ())
     assert (done.outcome.done, done.outcome.undo) == (1, None)
-    forgotten = recall.Forgotten.model_validate(done.outcome.result)
+    forgotten = Forgotten.model_validate(done.outcome.result)
     assert forgotten.ids == (number,)
     assert forgotten.places == (
         "the database", "the plans that are kept of approvals", "what models keep on disk",
@@ -99,6 +100,13 @@ async def test_older_versions_go_too_and_what_says_the_same_is_named(life: Life)
     assert card.rows[0].text == "erase 3 memories, for good, 2 of them older versions"
     await life.approve(plan, 3)
     nowhere(life, SECRET, SECRET.upper(), SECRET.title())
+
+
+async def test_one_older_version_is_one(life: Life) -> None:
+    number = await life.note("My bike is red.")
+    await life.edit(number, "My bike is green.")
+    card = (await life.shown(await life.plan(number))).card
+    assert card.rows[0].text == "erase 2 memories, for good, 1 of them an older version"
 
     one, two = await life.notes(["The same.", "the same"])
     await life.replace(one, two, "merged")

@@ -20,6 +20,7 @@ from engine.contract.base import Empty, PathRef
 from engine.contract.call import Call
 from engine.contract.client import Pending
 from engine.contract.errors import Invalid, NotFound, Refused
+from engine.contract.memories import Forget, Forgotten
 from engine.contract.ports import ApprovalDesk, Draft
 from engine.home import Home
 from engine.recall.index.parts import BARE
@@ -61,7 +62,7 @@ class Desk:
         await self.read()
 
     async def plan(self, *ids: int, gone: bool = True, namespace: str | None = None) -> int:
-        request = recall.Forget(ids=ids, gone=gone, namespace=namespace)
+        request = Forget(ids=ids, gone=gone, namespace=namespace)
         answer = await self.rooms.client.call(recall.FORGET, request)
         assert isinstance(answer, Pending), answer
         return answer.approval_id
@@ -149,7 +150,7 @@ async def test_what_a_file_said_goes_from_every_place_once_somebody_says_yes(des
     done = await desk.approve(plan)
     assert done.outcome is not None
     assert (done.state, done.outcome.problems) == (ApprovalState.DONE, ())
-    forgotten = recall.Forgotten.model_validate(done.outcome.result)
+    forgotten = Forgotten.model_validate(done.outcome.result)
     assert forgotten.ids == (number,)
     assert {"the database", "the index", "1 copy in backups"} <= set(forgotten.places)
     assert desk.telling(vector) == []
@@ -162,8 +163,8 @@ async def test_a_passage_of_a_file_that_is_there_is_refused_with_what_works(desk
     number, vector = await desk.number_of(TITLED), await desk.vector()
     copied(desk.home)
     for request in (
-        recall.Forget(ids=(number,)),
-        recall.Forget(namespace="divorce-lawyer"),
+        Forget(ids=(number,)),
+        Forget(namespace="divorce-lawyer"),
     ):
         with pytest.raises(Refused, match="as long as that file says it") as caught:
             await desk.rooms.client.call(recall.FORGET, request)

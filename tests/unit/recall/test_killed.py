@@ -127,6 +127,77 @@ async def test_killed_at_this_step_of_forgetting_what_a_file_said(home: Home, po
         _gone(life, SECRET)
 
 
+@pytest.mark.parametrize(
+    ("point", "gone"),
+    [
+        ("forgetting.show_again:1:before", False),
+        ("forgetting.show_again:1:after", False),
+        ("forgetting.switch:1:after", False),
+        ("copies.clean:1:before", True),
+        ("Database.scrub:1:after", True),
+    ],
+)
+async def test_killed_at_this_step_what_stays_is_live_or_as_it_was(
+    home: Home, point: str, *, gone: bool
+) -> None:
+    texts = await _filled(home)
+    async with opened(home) as life:
+        older, newer = await life.notes(["I live in Lisbon.", SECRET])
+        await life.replace(older, newer, "replaced")
+        copied(home)
+        number = await life.plan(newer, keep_older=True)
+    with _start("forget", point) as process:
+        assert process.wait(30) == 9
+    stays = texts | {older: "I live in Lisbon."}
+    async with opened(home) as life:
+        state = (await life.shown(number)).state
+        assert state is (ApprovalState.DONE if gone else ApprovalState.INTERRUPTED)
+        if not gone:
+            assert (await life.states())[older] == "replaced"
+            await life.forget(newer, keep_older=True)
+        await _whole(life, stays)
+        assert (await life.states())[older] == "live"
+        _gone(life, SECRET)
+
+
+@pytest.mark.parametrize(
+    ("point", "gone"),
+    [
+        ("Vault.without:1:after", False),
+        ("forgetting.switch:1:before", False),
+        ("forgetting.told:1:after", False),
+        ("Vault.remove:1:before", True),
+        ("copies.clean:1:before", True),
+        ("copies.clean:1:after", True),
+        ("Index.forget:1:before", True),
+        ("Database.scrub:1:before", True),
+        ("Database.scrub:1:after", True),
+    ],
+)
+async def test_killed_at_this_step_an_answer_is_there_or_gone_whole(
+    home: Home, point: str, *, gone: bool
+) -> None:
+    async with opened(home) as life:
+        noted = await life.note("ok", importance=0)
+        turn, _asked = await life.say("a", "Where is it?", SECRET, told=(noted,))
+        stays, _asked = await life.say("a", "And else?", "Nowhere.")
+        await life.archive(days=0)
+        copied(home)
+        number = await life.plan(noted)
+    with _start("forget", point) as process:
+        assert process.wait(30) == 9
+    async with opened(home) as life:
+        state = (await life.shown(number)).state
+        assert state is (ApprovalState.DONE if gone else ApprovalState.INTERRUPTED)
+        answers = {row["id"]: row["answer"] for row in await life.rows("SELECT * FROM turn")}
+        if not gone:
+            assert answers[turn.id] == SECRET
+            await life.forget(noted)
+        assert answers[stays.id] == "Nowhere."
+        assert noted not in await life.texts()
+        _gone(life, SECRET)
+
+
 def _gone(life: Life, secret: str) -> None:
     assert holding(life.home.data, secret) == []
     for path in life.archives:

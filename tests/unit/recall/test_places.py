@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 import random
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -61,7 +60,10 @@ async def test_a_damaged_archive_that_others_need_is_told(life: Life) -> None:
     assert done.state is ApprovalState.PARTIAL
     assert done.outcome is not None
     assert done.outcome.problems == (
-        f"{path} cannot be looked through: it is not what was written",
+        (
+            f"{path} cannot be looked through: it is not what was written. Put a copy of that file"
+            " back: then it is taken out of it by itself"
+        ),
     )
     done = await life.forget(other)
     assert (done.state, life.archives) == (ApprovalState.DONE, [])
@@ -80,7 +82,7 @@ async def test_copies_are_cleaned_and_can_still_be_put_back(life: Life, home: Ho
     await life.restore(merged)
     (home.data / "backups" / "arcanum-schema6-x.part").write_text(SECRET)
     catalogue = home.data / "backups" / "catalogue-schema0-x.db"
-    shutil.copy(home.catalogue_file, catalogue)
+    schema.prepare(catalogue, "catalogue")
     before = catalogue.read_bytes()
     done = await life.forget(number, note)
     assert done.outcome is not None
@@ -308,3 +310,15 @@ async def test_two_who_say_yes_forget_once(life: Life) -> None:
     )
     assert sum(isinstance(each, AlreadyAnswered) for each in answers) == 1
     assert life.room.index.forgotten == [number]
+
+
+async def test_a_copy_that_cannot_be_read_is_not_quoted(life: Life, home: Home) -> None:
+    number = await life.note(SECRET)
+    copy = copied(home)
+    with closing(sqlite3.connect(copy)) as db, db:
+        db.execute("UPDATE memory SET text = CAST(x'6b6574746c65ff' AS TEXT)")
+    done = await life.forget(number)
+    assert done.outcome is not None
+    assert f"{copy} could not be cleaned (a text in it is damaged): remove it yourself" in (
+        done.outcome.problems
+    )

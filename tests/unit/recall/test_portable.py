@@ -20,6 +20,7 @@ from engine.contract.errors import NotFound
 from engine.contract.jobs import JobState
 from engine.contract.memories import MAX_TEXT, Record
 from engine.home import Home
+from engine.recall import book
 from tests.unit.recall.life import Life, opened, written
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
@@ -98,7 +99,9 @@ def test_any_text_is_carried_whole(home: Home, said: list[tuple[str, str]]) -> N
             )
             async with opened(mine) as life:
                 for text, source in said:
-                    await life.note(text, source=source[:200], speaker=text[:50])
+                    # No note is blank; what is older, or was imported, may be.
+                    number = await life.note("Hello.", source=source[:200], speaker=text[:50])
+                    await life.change("UPDATE memory SET text = ? WHERE id = ?", text, number)
                 records = await life.exported()
                 assert [r.text for r in records] == [text for text, _source in said]
                 await life.archive(days=0)
@@ -128,7 +131,7 @@ async def test_a_line_that_is_no_record_is_told_and_the_others_are_taken_in(
         (json.dumps(good | {"namespace": "a/b"}).encode(), "namespace: "),
         (json.dumps(good | {"namespace": "\x1b[2J"}).encode(), "namespace: "),
         (json.dumps(good | {"namespace": ""}).encode(), "namespace: "),
-        (json.dumps(good | {"at": "yesterday"}).encode(), "at: "),
+        (json.dumps(good | {"at": "yesterday"}).encode(), "at: it should be a date or a time"),
         (json.dumps(good | {"at": "0001-01-01T00:00:00+14:00"}).encode(), "line 14"),
         (json.dumps(good | {"at": "9999-12-31T23:59:59-14:00"}).encode(), "line 15"),
         (json.dumps(good | {"uses": 10**400}).encode(), "uses"),
@@ -138,6 +141,7 @@ async def test_a_line_that_is_no_record_is_told_and_the_others_are_taken_in(
         (b"{}", "Field required"),
         (b"{}", "Field required"),
         (b"\x00" * 100, "Invalid JSON"),
+        (json.dumps(good | {"at": "1767225600"}).encode(), "at: "),
     ]
     file = tmp_path / "hostile.jsonl"
     file.write_bytes(
@@ -151,6 +155,25 @@ async def test_a_line_that_is_no_record_is_told_and_the_others_are_taken_in(
         assert why in told
     assert "secret" not in str(done.problems)
     assert list((await life.texts()).values()) == ["Hello."]
+
+
+@pytest.mark.parametrize("field", ["at", "added_at", "used_at"])
+@pytest.mark.parametrize("value", [2027, 1767225600.5, "2027", "20270504"])
+async def test_a_number_in_a_line_is_no_time(
+    life: Life, tmp_path: Path, field: str, value: Any
+) -> None:
+    file = tmp_path / "x.jsonl"
+    file.write_text(json.dumps(record().model_dump(mode="json") | {field: value}), "utf-8")
+    done = await life.take_in(file)
+    if value == "2027":
+        sql = f"SELECT {field} AS at FROM memory"
+        [row] = await life.rows(sql)
+        assert (
+            datetime.fromisoformat(row["at"]) == datetime.fromisoformat("2027-01-01").astimezone()
+        )
+    else:
+        [problem] = done.problems
+        assert problem.startswith(f"line 1: {field}: it should be a date or a time")
 
 
 async def test_a_mark_of_utf8_at_the_beginning_and_no_end_of_line_are_fine(
@@ -172,6 +195,7 @@ async def test_what_is_no_file_is_refused(life: Life, tmp_path: Path) -> None:
         assert job.state is JobState.FAILED
         assert job.error is not None
         assert job.error.code == code
+        assert (path == tmp_path) == ("it is a folder" in job.error.message)
 
 
 async def test_everything_can_be_put_into_one_namespace(life: Life, tmp_path: Path) -> None:
@@ -227,6 +251,85 @@ async def test_what_points_to_nothing_stands_for_itself(life: Life, tmp_path: Pa
     await life.take_in(written(tmp_path / "x", lone))
     assert set((await life.states()).values()) == {"live"}
     assert {r.replaced_by for r in await life.exported()} == {""}
+
+
+async def test_nothing_points_into_another_namespace(life: Life, tmp_path: Path) -> None:
+    there = await life.note("Seen by everybody.", "public")
+    [public] = await life.exported()
+    lines = [
+        record(1, namespace="secret", text="A secret.", state="replaced", replaced_by=public.uid),
+        record(2, namespace="secret", state="merged", replaced_by=f"{3:032x}"),
+        record(3, namespace="public"),
+    ]
+    await life.take_in(written(tmp_path / "x", lines))
+    assert set((await life.states()).values()) == {"live"}
+    # An older version made such links: they are followed nowhere.
+    await life.replace(there + 1, there, "replaced")
+    assert {r.replaced_by for r in await life.exported()} == {""}
+    assert await book.replaced(life.state, [there]) == {}
+    assert book.memory(await book.row_of(life.state, there + 1)).replaced_by is None
+
+
+@pytest.mark.parametrize("length", [2, 3, 400])
+async def test_what_was_replaced_all_round_has_one_that_is_found(
+    life: Life, tmp_path: Path, length: int
+) -> None:
+    circle = [
+        record(n + 1, state="replaced", replaced_by=f"{(n + 1) % length + 1:032x}")
+        for n in range(length)
+    ]
+    circle.append(record(length + 1, state="merged", replaced_by=f"{1:032x}"))
+    await life.take_in(written(tmp_path / "x", circle))
+    await every_end_is_live(life)
+    states = list((await life.states()).values())
+    assert states.count("live") == 1
+
+
+async def every_end_is_live(life: Life) -> None:
+    """Whatever is hidden leads to something of its namespace that is not."""
+    rows = {r["id"]: r for r in await life.rows("SELECT * FROM memory")}
+    for row in rows.values():
+        at, steps = row, 0
+        while at["replaced_by"] is not None:
+            at, steps = rows[at["replaced_by"]], steps + 1
+            assert steps <= len(rows)
+        assert (at["state"], at["namespace_id"]) == ("live", row["namespace_id"])
+
+
+async def test_a_chain_that_nobody_would_follow_ends_in_something_found(
+    life: Life, tmp_path: Path
+) -> None:
+    chain = [record(n, state="replaced", replaced_by=f"{n + 1:032x}") for n in range(1, 2_500)]
+    await life.take_in(written(tmp_path / "x", [record(2_500), *reversed(chain)]))
+    await every_end_is_live(life)
+    assert set((await life.states()).values()) == {"live", "replaced"}
+
+
+async def test_what_an_import_that_was_cut_short_left_hides_nothing(
+    life: Life, tmp_path: Path
+) -> None:
+    await life.note("Left behind.")
+    [left] = await life.exported()
+    await life.change("UPDATE memory SET state = 'replaced'")
+    file = written(tmp_path / "x", [record(1, state="replaced", replaced_by=left.uid)])
+    await life.take_in(file)
+    await every_end_is_live(life)
+
+
+async def test_what_a_person_brought_back_stays_after_it_was_carried_elsewhere(
+    life: Life, other: Home, tmp_path: Path
+) -> None:
+    old, new = await life.note("My bike is red."), await life.note("My bike is green.")
+    await life.replace(old, new, "replaced")
+    await life.restore(old)
+    records = await life.exported()
+    assert [r.kept for r in records] == [True, False]
+    async with opened(other) as there:
+        await there.take_in(written(tmp_path / "x", records))
+        assert [r["kept"] for r in await there.rows("SELECT kept FROM memory ORDER BY id")] == [
+            1,
+            0,
+        ]
 
 
 async def test_what_was_forgotten_is_not_brought_back(life: Life, tmp_path: Path) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from engine.contract import approvals, memory, recall
-from engine.contract.base import Empty
+from engine.contract.base import Empty, now
 from engine.contract.call import Actor, ActorKind, Call
 from engine.contract.client import Done
 from engine.contract.errors import Invalid, NotFound
-from engine.contract.memories import Memory, Note, Stats
+from engine.contract.memories import Forget, Memory, Note, Stats
 from engine.contract.ports import TurnLog
 from tests.fakes.house import pending
 from tests.unit.recall.rooms import Rooms
@@ -51,6 +51,13 @@ async def test_the_same_note_with_a_ref_is_added_once(rooms: Rooms) -> None:
     assert first[0] == first[1]
     assert await rooms.notes(["One again."], ref="r") == first[:1]
     assert await rooms.found("one") == ["One."]
+
+
+async def test_nothing_is_noted_that_was_said_in_the_future(rooms: Rooms) -> None:
+    with pytest.raises(Invalid, match="is yet to come: nothing was added"):
+        await rooms.notes(["One.", "Two."], at=now() + timedelta(days=1, minutes=1))
+    assert await listed(rooms, 10) == []
+    await rooms.note("In another zone it is tomorrow.", at=now() + timedelta(hours=23))
 
 
 async def test_what_a_conversation_is_told_belongs_to_it(rooms: Rooms) -> None:
@@ -133,7 +140,7 @@ async def test_the_timeline_is_that_of_when_it_was_said(rooms: Rooms) -> None:
 async def test_a_page_ends_where_it_did_whatever_is_forgotten_meanwhile(rooms: Rooms) -> None:
     ids = await rooms.notes([f"Line {n}." for n in range(4)])
     page = await rooms.do(recall.LIST, recall.ListMemories(limit=2))
-    plan = await pending(rooms.client, recall.FORGET, recall.Forget(ids=(page.memories[-1].id,)))
+    plan = await pending(rooms.client, recall.FORGET, Forget(ids=(page.memories[-1].id,)))
     await rooms.do(approvals.APPROVE, approvals.Approve(id=plan, count=1))
     request = recall.ListMemories(limit=2, before=page.next)
     behind = await rooms.do(recall.LIST, request)
@@ -150,7 +157,7 @@ async def test_what_is_pinned_is_seen_from_every_namespace(rooms: Rooms) -> None
     assert key not in await rooms.found("house key", "b")
     assert (await rooms.do(recall.PIN, recall.Pin(id=number))).pinned
     assert (await rooms.found("house key", "b"))[0] == key
-    (told,) = await rooms.port.recall("b", "Where is the house key?", 3)
+    (told,) = (await rooms.port.recall("b", "Where is the house key?", 3)).hits
     assert told.id == number
     await rooms.do(recall.PIN, recall.Pin(id=number, off=True))
     assert key not in await rooms.found("house key", "b")
@@ -205,6 +212,17 @@ async def test_the_same_said_again_is_one_memory(rooms: Rooms) -> None:
     assert [one.how for one in kept.replaces] == ["merged"]
 
 
+async def test_a_pin_never_goes_over_to_other_words(rooms: Rooms) -> None:
+    await rooms.note("Something else.", "b")
+    old = await rooms.note("My bike is turquoise.", pinned=True)
+    await rooms.note("My bike is red now.")
+    assert (await judged(rooms)).replaced == 0
+    assert "My bike is red now." not in await rooms.found("bike", "b")
+    await rooms.note("My bike is black now.", pinned=True)
+    await rooms.state_of(old, "replaced")
+    assert (await rooms.found("bike", "b"))[0] == "My bike is black now."
+
+
 async def test_what_a_person_says_of_the_newer_one_stands(rooms: Rooms) -> None:
     old = await rooms.note("My bike is turquoise.", importance=0.95)
     new = await rooms.note("My bike is red now.", importance=0.2)
@@ -237,7 +255,7 @@ async def test_a_note_takes_the_place_of_what_was_said_in_a_chat(rooms: Rooms) -
     said = await rooms.state_of(noted - 1, "replaced")
     assert (said.kind, said.replaced_by) == ("turn", noted)
     await judged(rooms)
-    (told,) = await rooms.port.recall("a", "What colour is my bike?", 3)
+    (told,) = (await rooms.port.recall("a", "What colour is my bike?", 3)).hits
     assert told.text == "My bike is red now."
     assert [one.text for one in told.replaces] == ["My bike is turquoise."]
     assert (await rooms.show(elsewhere)).state == "live"
@@ -322,7 +340,7 @@ async def test_only_what_is_pinned_or_archived_is_searched(rooms: Rooms) -> None
 async def test_a_chat_is_told_what_bears_on_its_question_alone(rooms: Rooms) -> None:
     for text in ("My bike is turquoise.", "I live in Lisbon.", "Good morning.", "Tell a joke."):
         await rooms.say("a", text)
-    told = await rooms.port.recall("a", "What colour is my bike?", 3)
+    told = (await rooms.port.recall("a", "What colour is my bike?", 3)).hits
     assert [hit.text for hit in told] == ["My bike is turquoise."]
     await rooms.port.used([told[0].id])
     used = await rooms.show(told[0].id)
@@ -336,7 +354,7 @@ async def test_an_archived_memory_is_recalled_and_lives_again(rooms: Rooms) -> N
     await rooms.archive(days=0)
     assert (await rooms.show(number)).state == "archived"
     await rooms.say("a", "Hello there.")
-    (told,) = await rooms.port.recall("a", "What flies, the kite?", 3)
+    (told,) = (await rooms.port.recall("a", "What flies, the kite?", 3)).hits
     assert (told.id, told.text) == (number, "The red kite flies.")
     await rooms.port.used([number])
     assert (await rooms.show(number)).state == "live"

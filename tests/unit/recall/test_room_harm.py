@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from engine.contract import engine as status_words
 from engine.contract import jobs, recall
 from engine.contract.base import Empty
-from engine.contract.errors import Refused, Unavailable
+from engine.contract.errors import Internal, Refused, StoreFailed, Unavailable
 from engine.contract.memories import RecallHit
 from engine.home import Home
 from engine.recall.indexer import IndexWorker
@@ -22,6 +23,7 @@ from engine.worker.frames import Frame
 from engine.worker.process import with_huge_pages
 from tests.fakes.embedder import HashedEmbedder
 from tests.fakes.waiting import until
+from tests.unit.recall.damage import flip
 from tests.unit.recall.rooms import Rooms, rooms_at
 
 
@@ -68,6 +70,120 @@ async def test_an_index_that_cannot_run_is_told_and_costs_the_search_alone(rooms
     assert concern.severity == "broken"
     assert await rooms.note("Still written down.") > 0
     assert (await rooms.stats()).index == "failed"
+
+
+async def test_a_damaged_index_is_made_again_and_told_without_a_word_of_it(
+    home: Home, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rooms_at(home, embedding="none") as rooms:
+        await rooms.notes(["The kettle is in the pantry.", "My bicycle is turquoise."])
+        await rooms.settled_words()
+    flip(home.data / "recall" / "recall.db", b"kettl")
+    async with rooms_at(home, embedding="none") as rooms:
+        told: list[str] = []
+        tell = rooms.index._tell
+
+        def noted() -> None:
+            tell()
+            told.append(f"{rooms.index.state} {rooms.index.why}")
+
+        monkeypatch.setattr(rooms.index, "_tell", noted)
+        assert (await rooms.found("bicycle"))[0] == "My bicycle is turquoise."
+        assert any(line.startswith("building it was damaged") for line in told)
+        await until(lambda: not rooms.index.damaged)
+        assert (await rooms.found("kettle"))[0] == "The kettle is in the pantry."
+        assert (await rooms.stats()).note == "memory.embedding is none"
+        rooms.index.damaged = "recall.db"  # As long as it lasts.
+        status = await rooms.do(status_words.STATUS, Empty())
+        (concern,) = [line for line in status.concerns if line.subject == "memory"]
+        assert concern.severity == "unknown"
+        assert "damaged, and is being made again" in concern.text
+    assert "the index was damaged" in caplog.text
+    assert not [line for line in (*told, *caplog.messages) if "kett" in line or "bicyc" in line]
+
+
+async def test_what_is_in_the_way_of_the_index_is_named_until_it_is_gone(home: Home) -> None:
+    folder = home.data / "recall"
+    async with rooms_at(home, embedding="none") as rooms:
+        number = await rooms.note("My bike is turquoise.")
+    folder.write_text("A file.")
+    async with rooms_at(home, embedding="none") as rooms:
+        for _ in range(8):  # more often than an index may die
+            with pytest.raises(Unavailable, match=re.escape(str(folder))):
+                await rooms.found("bike")
+        status = await rooms.do(status_words.STATUS, Empty())
+        (concern,) = [line for line in status.concerns if line.subject == "memory"]
+        assert (concern.severity, str(folder) in concern.text) == ("broken", True)
+        folder.unlink()
+        assert [hit.id for hit in await rooms.hits("bike")] == [number]
+        status = await rooms.do(status_words.STATUS, Empty())
+        assert [line for line in status.concerns if line.subject == "memory"] == []
+
+
+async def test_a_disk_that_is_full_is_named_to_who_searches(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await rooms.note("My bike is turquoise.")
+    await rooms.settled()
+    answer = rooms.index._answer
+    why = f"{rooms.engine.ground.home.data}/recall/recall.db: database or disk is full"
+
+    async def full(do: str, within_s: float, fields: Frame) -> Frame:
+        found = await answer(do, within_s, fields)
+        failed = {"k": "failed", "message": why, "again": False, "disk": True}
+        return failed if do == "search" else found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rooms.index, "_answer", full)
+        with pytest.raises(Unavailable, match=re.escape(f"cannot be kept: {why}.")):
+            await rooms.found("bike")
+    assert [hit.id for hit in await rooms.hits("bike")] == [number]
+
+
+async def test_meanings_find_at_once_where_the_index_was_in_the_way(home: Home) -> None:
+    folder = home.data / "recall"
+    home.prepare()
+    folder.write_text("A file.")
+    async with rooms_at(home) as rooms:
+        await rooms.note("My bike is turquoise.")
+        with pytest.raises(Unavailable, match="cannot be kept"):
+            await rooms.found("bike")
+        folder.unlink()
+        await rooms.settled()
+        request = recall.Search(query="bike", namespace="a")
+        found: recall.SearchResult = await rooms.do(recall.SEARCH, request)
+        assert found.hits[0].parts.dense > 0
+        assert found.partial == ""
+
+
+async def test_a_defect_quotes_no_memory(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = await rooms.note("The kettle is in the pantry.")
+
+    def quoting(row: Any, *_more: Any) -> Any:
+        raise ValueError(f"no such thing: {row['text']}")
+
+    monkeypatch.setattr("engine.recall.book.memory", quoting)
+    with pytest.raises(Internal) as caught:
+        await rooms.show(number)
+    assert caught.value.message == "recall.show: ValueError in engine.recall.showing:<listcomp>."
+
+
+async def test_a_text_of_the_database_that_is_none_is_not_quoted(rooms: Rooms) -> None:
+    number = await rooms.note("The kettle is in the pantry.")
+    sql = "UPDATE memory SET text = CAST(x'6b6574746c65ff' AS TEXT) WHERE id = ?"
+    await rooms.engine.ground.state.write(lambda tx: tx.execute(sql, (number,)))
+    with pytest.raises(StoreFailed, match="a text in it is damaged") as caught:
+        await rooms.show(number)
+    assert "kettle" not in str(caught.value)
+
+
+async def test_what_it_died_of_is_told_with_how_often(rooms: Rooms) -> None:
+    await rooms.note("My bike is turquoise.")
+    for number in range(6):
+        os.kill(await rooms.worker(), signal.SIGKILL)
+        await until(lambda number=number: len(rooms.index._deaths) > number, 10)  # type: ignore[misc]
+    with pytest.raises(Unavailable, match=r"ended 6 times within 5 minutes.*signal 9"):
+        await rooms.found("bike")
 
 
 async def test_the_end_of_one_index_is_heard_before_the_next_one_starts(
@@ -186,7 +302,7 @@ async def test_what_waits_is_a_metric_and_too_much_of_it_a_concern(rooms: Rooms)
 async def test_many_without_vectors_are_a_concern_unless_none_are_wanted(
     home: Home, embedding: str
 ) -> None:
-    broken = HashedEmbedder(error=Unavailable("The model is away.", "Put it back."))
+    broken = HashedEmbedder(error=Unavailable("The model is away", "Put it back."))
     async with rooms_at(home, broken, embedding=embedding) as rooms:
         for first in (0, 501):
             await rooms.notes([f"Berth {n} of the harbour." for n in range(first, first + 501)])

@@ -60,7 +60,7 @@ class House:
         return operation.result.model_validate(last.result)
 
     async def scan(self) -> None:
-        await self.run(media.SCAN, assets.LibraryName(library="films"))
+        await self.run(media.SCAN, assets.ScanLibrary(library="films"))
 
     async def list(self, *, probe: bool = False) -> RemoteList:
         return cast(RemoteList, await self.call(remotes.LIST, remotes.ListRemotes(probe=probe)))

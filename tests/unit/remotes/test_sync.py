@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract import approvals, remotes
-from engine.contract.errors import Invalid, Refused, WorldMoved
+from engine.contract.errors import Failed, Invalid, Refused, WorldMoved
 from tests.unit.remotes.conftest import Servers
 from tests.unit.remotes.house import House, put, tree
 
@@ -37,6 +37,25 @@ async def test_what_is_not_here_is_deleted_there_after_its_count(
     assert ended.outcome is not None
     assert (ended.outcome.result["sent"], ended.outcome.result["deleted"]) == (3, 2)
     assert tree(disk) == tree(films)
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+async def test_what_is_not_the_library_plans_nothing(
+    house: House, films: Path, servers: Servers, scanned: bool
+) -> None:
+    """Its disk is not mounted: what it held is not to be deleted there."""
+    put(servers.dav.folder, "away/old.mkv")
+    films.rename(films.parent / "away")
+    films.mkdir()
+    if scanned:
+        with pytest.raises(Failed, match="an empty folder is in its place"):
+            await house.scan()
+    with pytest.raises((Failed, Refused)) as refused:
+        await house.ask(remotes.SYNC, "dav:away")
+    assert refused.value.message.count("an empty folder is in its place") == 1
+    assert "?" not in refused.value.message
+    if scanned:
+        assert refused.value.hint == "Mount its disk, then: arcanum media scan films"
 
 
 async def test_a_copy_deletes_nothing(house: House, films: Path, servers: Servers) -> None:

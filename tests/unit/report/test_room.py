@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract import assets, media, quota, report
-from engine.contract.assets import LibraryName
+from engine.contract.assets import ScanLibrary
 from engine.contract.base import Empty, PathRef
 from engine.contract.client import EngineClient
 from engine.contract.errors import NotFound
@@ -33,7 +33,7 @@ async def client(home: Home, tmp_path: Path) -> AsyncIterator[EngineClient]:
     os.link(folder / "copy", folder / "copy, linked")
     async with engine_with(home, {"one": RehearsedBackend()}) as client:
         await done(client, media.ADD, assets.AddLibrary(path=PathRef.of(folder), name="family"))
-        await client.call(media.SCAN, LibraryName(library="family"))
+        await client.call(media.SCAN, ScanLibrary(library="family"))
         await until(lambda: _is_read(client), 20)
         limit = quota.SetLimit.model_validate({"library": "family", "max_bytes": 4000})
         await done(client, quota.SET, limit)

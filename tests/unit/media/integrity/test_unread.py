@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pytest
 from engine.contract import media
 from engine.contract.assets import AssetState, ListAssets
 from engine.contract.base import PathRef
+from engine.contract.copies import AskDuplicates
+from engine.contract.integrity import VerifyLibrary
 from engine.contract.listing import AskFacets
 from engine.contract.traits import AssetDetail, ShowAsset
 from engine.media.looking import at_ease
+from tests.fakes.door import JobDouble
 from tests.unit.media.house import House, write
 from tests.unit.media.integrity.asking import damaged, told
 from tests.unit.media.integrity.test_damage import failing_disk
@@ -130,3 +134,84 @@ async def test_what_is_tried_anew_waits(house: House, films: Path) -> None:
     async with indexer._looking:
         await indexer._look([b"closed"], at_ease, hashing=False)
     assert await states(house) == {"pending": 1}
+
+
+@pytest.mark.usefixtures("bound")
+async def test_what_was_only_touched_keeps_its_hash(house: House, films: Path) -> None:
+    """Whoever may not read it now knows still what it was, and that nobody looked since."""
+    write(films / "film", b"film")
+    write(films / "sub" / "copy", b"film")
+    write(films / "other", b"else")
+    await house.add(films)
+    await house.scan()
+    before = (await house.known())[b"film"].blake3
+    (films / "film").chmod(0)
+    job = JobDouble()
+    for content in (b"read", b"read beside it"):
+        write(films / "other", content)
+        assert (await house.scan(job=job)).unreadable == 1
+        found = await shown(house, b"film")
+        assert (found.asset.blake3, found.checked_at) == (before, None)
+        assert (found.damage, found.reason) == ("unreadable", "Permission denied")
+        assert [copy.path.data for copy in found.copies] == [b"sub/copy"]
+        assert await states(house) == {"sound": 2, "unreadable": 1}
+        assert await told(house, b"film") == [("changed", b"film"), ("unreadable", b"film")]
+        library = await house.library()
+        assert (library.pending, library.unread, library.unreadable) == (1, 1, 1)
+    page = await house.door.call(media.DUPLICATES, AskDuplicates())
+    assert (page.totals.groups, page.totals.frees, page.pending) == (1, 0, 0)
+    [group] = page.groups
+    assert {copy.path.data: copy.damage for copy in group.copies} == {
+        b"film": "unreadable", b"sub/copy": None,
+    }  # fmt: skip
+    verified = await house.door.run(media.VERIFY, VerifyLibrary(library="films"))
+    assert (verified.checked, verified.refused, verified.unread) == (2, 0, 1)
+    known = await house.room.file("films", b"film")
+    assert known is not None
+    assert known.blake3 is None  # It was made of another identity: nobody relies on it.
+    (films / "film").chmod(0o644)
+    await house.scan()
+    assert await states(house) == {"sound": 3}
+    assert await told(house, b"film") == [("unreadable", b"film")]
+    assert await house.agrees(films)
+
+
+@pytest.mark.usefixtures("bound")
+async def test_what_can_be_read_again_though_it_is_as_it_was(house: House, films: Path) -> None:
+    """The folder above it was closed to whoever scans: nothing of the file itself moves then."""
+    write(films / "film", b"film")
+    await house.add(films)
+    await house.scan()
+    (films / "film").chmod(0)
+    await house.scan()
+    await house.room._workers.close()
+    with pytest.MonkeyPatch.context() as free:
+        free.setattr(sys, "executable", str(Path(sys.prefix) / "bin" / "python"))
+        await house.scan()
+        await house.room._workers.close()
+    assert await states(house) == {"sound": 1}
+    assert await told(house, b"film") == [("unreadable", b"film")]
+    assert await house.agrees(films)
+
+
+@pytest.mark.usefixtures("bound")
+@pytest.mark.parametrize("first", ["touched", "edited"])
+async def test_what_was_edited_keeps_no_hash(house: House, films: Path, first: str) -> None:
+    write(films / "film", b"film")
+    await house.add(films)
+    await house.scan()
+    if first == "touched":
+        (films / "film").chmod(0)
+        await house.scan()
+    write(films / "film", b"edited")
+    (films / "film").chmod(0)
+    await house.scan()
+    (films / "film").chmod(0o200)
+    await house.scan()
+    found = await shown(house, b"film")
+    assert (found.asset.blake3, found.damage) == (None, "unreadable")
+    (films / "film").chmod(0o644)
+    await house.scan()
+    assert await states(house) == {"sound": 1}
+    assert ("changed", b"film") in await told(house, b"film")
+    assert await house.agrees(films)

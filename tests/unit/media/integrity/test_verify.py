@@ -71,6 +71,7 @@ async def test_rot_is_found_told_and_not_repaired(house: House, films: Path, siz
     assert (event.damage, event.files) == ("rotten", 1)
     [concern] = await house.ground.probes["media"]()
     assert (concern.severity, concern.text.startswith("2 files are damaged")) == ("broken", True)
+    assert concern.link == "media/films/damaged"
     await verify(house)  # Told once.
     assert len(await house.events(DamageFound)) == 1
     assert await told(house, b"film") == [("rotten", b"film")]

@@ -14,7 +14,7 @@ from engine.contract.errors import Invalid, NotFound
 from engine.contract.listing import AskFacets, AskTree, FolderPage
 from engine.media.listing import tree as tree_module
 from tests.unit.media.house import House
-from tests.unit.media.listing.shelf import YEAR, Film, put, shelved
+from tests.unit.media.listing.shelf import YEAR, Film, page, put, shelved
 from tests.unit.media.listing.test_lists import fits, many
 
 
@@ -158,3 +158,34 @@ async def test_folders_do_not_wait_while_something_is_counted(house: House, film
     asides = house.room._lists
     async with asides._counting._lock, asyncio.timeout(5):
         assert (await tree(house, quick=True)).total == 1
+
+
+async def test_a_hardlinked_file_weighs_once_in_each_folder_and_once_in_all(
+    house: House, films: Path
+) -> None:
+    await shelved(
+        house, films,
+        [
+            Film(b"a/1", size=10, ino=7), Film(b"a/b/2", size=10, ino=7), Film(b"a/c", size=1),
+            Film(b"d/1", size=10, ino=7), Film(b"d/2", size=5, ino=8), Film(b"3", size=5, ino=8),
+            Film(b"4", size=5, ino=8),
+        ],
+    )  # fmt: skip
+    root = await tree(house)
+    assert [(f.path.display, f.files, f.bytes) for f in root.folders] == [
+        ("a", 3, 11),
+        ("d", 2, 15),
+    ]
+    assert (root.files, root.bytes) == (2, 5)
+    assert root.below_bytes == (await house.library()).bytes == 16
+    assert root.shared == 11 + 15 + 5 - 16
+    for folder in root.folders:  # A folder's line is what a list of all that is below it weighs.
+        inside = await tree(house, folder.path.data)
+        assert inside.below_bytes == folder.bytes
+        assert inside.below_bytes == (await page(house, under=folder.path)).bytes
+    assert (await tree(house, b"a")).shared == 10
+    quick = await tree(house, b"d", quick=True)
+    assert (quick.files, quick.bytes) == (2, 15)
+    await put(house, [Film(b"e", size=1)])
+    quick = await tree(house, quick=True)
+    assert (quick.bytes, quick.below_bytes, quick.shared, quick.counted) == (6, None, 0, False)

@@ -11,7 +11,7 @@ import pytest
 from engine.recall.index import finding, vectors
 from engine.recall.index.parts import LINKS, Part
 from engine.recall.index.shelf import SHARED
-from engine.recall.index.worker import Work
+from engine.recall.index.work import Work
 from tests.unit.recall.index_house import DIMENSIONS, IndexHouse, vector
 
 WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "falcon", "tea")

@@ -11,7 +11,7 @@ import pytest
 
 from engine.recall import indexer
 from engine.recall.index import changing
-from engine.recall.index.worker import Work
+from engine.recall.index.work import Work
 from tests.unit.recall.index_house import DIMENSIONS, IndexHouse, packed, vector
 
 COUNT = 40

@@ -10,7 +10,7 @@ import pytest
 
 from engine.recall.index import kept, parts, vectors
 from engine.recall.index.kept import Kept, Rows
-from engine.recall.index.worker import Work
+from engine.recall.index.work import Work
 from tests.unit.recall.index_house import DIMENSIONS, IndexHouse, packed, vector
 
 WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "falcon", "tea")

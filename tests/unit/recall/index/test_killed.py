@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from engine.recall.index import worker
+from engine.recall.index.work import Work
 from engine.worker import frames
 from tests.unit.recall.index_house import DIMENSIONS, MODEL, IndexHouse, packed, vector
 
@@ -114,7 +115,7 @@ def work_until_killed(house: IndexHouse, chance: random.Random, bare: int = 1) -
         peer.wait()
 
 
-def answers(house: IndexHouse, work: worker.Work) -> dict[tuple[str, str, int], float]:
+def answers(house: IndexHouse, work: Work) -> dict[tuple[str, str, int], float]:
     """The score of each hit: by word, namespace and memory."""
     return {
         (query, name, hit[0]): round(hit[1], 6)
@@ -173,7 +174,7 @@ def test_fifty_kills_under_writes_lose_and_double_nothing(
     with truth.work() as work:
         assert answers(truth, work) == survived
     # As good as an index that nobody ever killed: hnswlib may miss one in a hundred.
-    fresh = worker.Work(truth.opening | {"folder": str(tmp_path / "anew")}, truth.told.append)
+    fresh = Work(truth.opening | {"folder": str(tmp_path / "anew")}, truth.told.append)
     fresh.model({"model": MODEL, "dimensions": DIMENSIONS})
     truth.settle(fresh)
     ours, theirs = survived, answers(truth, fresh)
@@ -218,11 +219,14 @@ def test_a_full_disk_is_told_and_tried_again(
         step = work._follower.step
 
         def full(*_arguments: Any) -> bool:
-            raise sqlite3.OperationalError("database or disk is full")
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
 
         monkeypatch.setattr(work._follower, "step", full)
         assert not worker._go_on(work, truth.told.append)
-        assert truth.told[-1] == {"k": "trouble", "message": "database or disk is full"}
+        path = truth.folder / "recall" / "recall.db"
+        assert truth.told[-1] == {"k": "trouble", "message": f"{path}: database or disk is full"}
         monkeypatch.setattr(work._follower, "step", step)
         truth.told.clear()
         truth.settle(work)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.recall.index import lexicon
 from engine.recall.index.lexicon import K1, B, Term
 from engine.recall.index.shelf import among
-from engine.recall.index.worker import Work
+from engine.recall.index.work import Work
 from tests.unit.recall.index_house import IndexHouse
 
 

@@ -9,7 +9,7 @@ from engine.recall.index import middle
 from engine.recall.index.finding import Finder
 from engine.recall.index.middle import Middle, Middles
 from engine.recall.index.shelf import key_of
-from engine.recall.index.worker import Work
+from engine.recall.index.work import Work
 from tests.unit.recall.index_house import DIMENSIONS, IndexHouse, packed, vector
 
 

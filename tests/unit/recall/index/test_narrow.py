@@ -12,7 +12,7 @@ from engine.recall.index import finding, narrow, parts, signs, vectors
 from engine.recall.index.columns import Columns
 from engine.recall.index.finding import Finder
 from engine.recall.index.shelf import key_of
-from engine.recall.index.worker import Work
+from engine.recall.index.work import Work
 from tests.unit.recall.index_house import IndexHouse, vector
 
 WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "falcon", "tea")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.recall.index import finding, parts, signs, vectors
 from engine.recall.index.signs import Signs
-from engine.recall.index.worker import Work
+from engine.recall.index.work import Work
 from tests.unit.recall.index_house import IndexHouse
 
 WORDS = ("bike", "boat", "moon", "tree", "lamp", "river", "cello", "harbour", "falcon", "tea")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.unit.recall.index_house import IndexHouse
 
 DAY = 86_400.0
@@ -64,3 +66,11 @@ def test_a_refused_verdict_is_not_told_again(truth: IndexHouse) -> None:
         truth.note("Something else.")
         truth.settle(work)
         assert verdicts(truth) == []
+
+
+def test_a_time_to_come_wins_nothing(truth: IndexHouse) -> None:
+    never = truth.note("My bike is red.", at=time.time() + 365 * DAY)
+    said = truth.note("My bike is turquoise.", at=time.time())
+    with truth.work() as work:
+        truth.settle(work)
+        assert verdicts(truth) == [(never, said, "replaced")]
