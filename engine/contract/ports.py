@@ -331,7 +331,7 @@ class JobControl(Protocol):
     def progress(
         self, done: int, total: int | None, unit: str, note: str = "", *, files: Share | None = None
     ) -> None:
-        """Cheap: told a few times a second at most. ``files``: beside bytes, so many of how many."""
+        """Cheap: told a few times a second at most. ``files``: beside bytes, how many of them."""
         ...
 
 
