@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from engine.contract.base import visible
-from engine.media.source import book, sidecars
+from engine.media.source import book, redacting, sidecars
 from engine.media.source.ease import eased
 from engine.media.survey.kinds import KINDS
 from engine.media.survey.process import Target
@@ -163,10 +163,12 @@ def columns(trait: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def text(value: Any) -> str:
-    """Visible, on one line, and no longer than MOST_TEXT; "" where it is no text."""
+    """Redacted, visible, on one line, and no longer than MOST_TEXT; "" where it is no text."""
     if not isinstance(value, str):
         return ""
-    shown = visible(value[: 2 * MOST_TEXT].strip())
+    # Whoever looked has bounded it: a longer one may end in half an address.
+    whole = value if len(value) <= redacting.MOST else value[: redacting.MOST].rpartition(" ")[0]
+    shown = visible(redacting.text(whole.strip())[: MOST_TEXT + 1])
     return shown if len(shown) <= MOST_TEXT else f"{shown[: MOST_TEXT - 1]}…"
 
 
