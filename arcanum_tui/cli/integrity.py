@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from arcanum_tui.cli.arguments import Parser
 from arcanum_tui.cli.command import Command, Invocation, call
@@ -178,15 +179,15 @@ def sound(found: DamagedPage) -> int:
     return EXIT_DEGRADED if found.total else EXIT_OK
 
 
-# --- paths, as they were typed: what is not absolute is below the library ------------------------
+# --- paths, as they were typed: files that are not absolute are below the library ----------------
 
 
 def _add_verify(parser: Parser) -> None:
     help_ = "only these files and folders: absolute, or below the library"
     parser.add_argument("paths", metavar="PATHS", nargs="*", help=help_)
     help_ = (
-        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), or with a remote:"
-        " REMOTE:FOLDER, or a folder of this machine with --remote"
+        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), by its path from the current"
+        " folder, or with a remote: REMOTE:FOLDER, or a folder of this machine with --remote"
     )
     parser.add_argument("--against", metavar="LIST|REMOTE:FOLDER", help=help_)
     add_detach(parser)
@@ -198,10 +199,11 @@ def _add_history(parser: Parser) -> None:
 
 
 def _as_meant(typed: str) -> tuple[str | None, PathRef | None]:
-    """A remote (REMOTE:FOLDER), or the path of a list. ``./NAME`` is a list, whatever is in it."""
+    """A remote (REMOTE:FOLDER), or a list: from the folder that one stands in, as it is written by
+    other programs. ``./NAME`` is a list, whatever is in it."""
     if ":" in typed.partition("/")[0]:
         return typed, None
-    return None, PathRef.of(os.fsencode(typed))
+    return None, PathRef.of(os.fsencode(Path(typed).absolute()))
 
 
 async def _verify(run: Invocation) -> int:

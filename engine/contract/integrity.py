@@ -18,7 +18,8 @@ MOST_SHOWN = 200
 
 
 class VerifyLibrary(Wire):
-    """``paths`` are absolute or relative to the library's root; none: all of its files."""
+    """``paths`` and ``against`` are absolute or relative to the library's root; no ``paths``: all of
+    its files."""
 
     library: Annotated[Name, Field(description="the library's name")]
     paths: Annotated[tuple[PathRef, ...], Field(max_length=500)] = Field(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,8 +125,8 @@ def test_a_remote_and_its_copy_are_named(capsys: pytest.CaptureFixture[str]) -> 
         (("--against", "nas:films"), "nas:films", None),
         (("--against", "nas:"), "nas:", None),
         (("--remote", "/mnt/usb"), "/mnt/usb", None),
-        (("--against", "SHA256SUMS"), None, b"SHA256SUMS"),
-        (("--against", "./odd:name"), None, b"./odd:name"),
+        (("--against", "SHA256SUMS"), None, b"/here/SHA256SUMS"),
+        (("--against", "./odd:name"), None, b"/here/odd:name"),
         (("--against", "/srv/a:b/SUMS"), None, b"/srv/a:b/SUMS"),
         ((), None, None),
     ],
@@ -132,6 +134,7 @@ def test_a_remote_and_its_copy_are_named(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_list_and_a_remote_are_told_apart(
     arcanum: Callable[..., Ran], typed: tuple[str, ...], remote: str | None, path: bytes | None
 ) -> None:
+    """A list that is not absolute lies where one stands."""
     ended = Job(
         id=7,
         operation="media.verify",
@@ -145,4 +148,6 @@ def test_a_list_and_a_remote_are_told_apart(
     ran = arcanum("media", "verify", "films", *typed, answers=answers)
     assert ran.code == 0, ran.err
     found = VerifyLibrary.model_validate(answers.requests[0][1])
-    assert (found.remote, found.against and found.against.data) == (remote, path)
+    here = os.fsencode(Path.cwd())
+    where = path and path.replace(b"/here", here)
+    assert (found.remote, found.against and found.against.data) == (remote, where)
