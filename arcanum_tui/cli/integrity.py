@@ -33,7 +33,10 @@ def show_verified(found: VerifyResult, terminal: Terminal) -> None:
     took = f"in {found.seconds:.1f} s"
     if found.compared is None:
         bad = found.rotten + found.unreadable
-        if bad:
+        if not bad and found.fresh:
+            fresh = f"{plural(found.fresh, 'file')} too fresh to tell, else nothing damaged"
+            terminal.line(f"! {found.library}: {fresh} · {read} {took}", "warn")
+        elif bad:
             terminal.line(f"✗ {found.library}: {number(bad)} damaged · {read} {took}", "bad")
         else:
             terminal.line(f"✓ {found.library}: nothing damaged · {read} {took}", "ok")
@@ -49,6 +52,11 @@ def show_verified(found: VerifyResult, terminal: Terminal) -> None:
         terminal.line(f"✓ {plural(found.mended, 'file')} can be read and is right again", "ok")
     if found.edited:
         terminal.note(f"{plural(found.edited, 'file')} had changed: looked at anew")
+    if found.fresh:
+        terminal.note(
+            f"{plural(found.fresh, 'file')} with other bytes than before, too fresh to tell whether"
+            " that is damage or an edit: verify again in a minute"
+        )
     if found.unread:
         terminal.line(
             f"! {plural(found.unread, 'file')} never could be read, so nothing can be said of them:"
@@ -170,8 +178,9 @@ def verified(found: VerifyResult) -> int:
     if listed is not None:
         if listed.matching + listed.unsure < listed.entries or listed.bad_lines:
             return EXIT_DEGRADED
-        return EXIT_NO if listed.extra or listed.unsure or found.pending else EXIT_OK
-    return EXIT_NO if found.pending else EXIT_OK
+        unsaid = listed.extra or listed.unsure or found.fresh or found.pending
+        return EXIT_NO if unsaid else EXIT_OK
+    return EXIT_NO if found.fresh or found.pending else EXIT_OK
 
 
 def sound(found: DamagedPage) -> int:
@@ -186,8 +195,8 @@ def _add_verify(parser: Parser) -> None:
     help_ = "only these files and folders: absolute, or below the library"
     parser.add_argument("paths", metavar="PATHS", nargs="*", help=help_)
     help_ = (
-        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), by its path from the current"
-        " folder, or with a remote: REMOTE:FOLDER, or a folder of this machine with --remote"
+        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), by its path from the"
+        " current folder, or with a remote: REMOTE:FOLDER, or a folder of this machine with --remote"
     )
     parser.add_argument("--against", metavar="LIST|REMOTE:FOLDER", help=help_)
     add_detach(parser)

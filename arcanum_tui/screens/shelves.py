@@ -189,7 +189,8 @@ def _ended(operation: str, result: dict[str, Any]) -> str:
     if operation == media.VERIFY.name:
         wrong = result["rotten"] + result["unreadable"]
         told = f"{number(result['intact'])} of {number(result['checked'])} files are intact"
-        return f"{told}, {number(wrong)} damaged." if wrong else f"{told}."
+        fresh = f", {number(result['fresh'])} too fresh to tell" if result["fresh"] else ""
+        return f"{told}, {number(wrong)} damaged{fresh}." if wrong else f"{told}{fresh}."
     return ""
 
 

@@ -60,6 +60,9 @@ def listed(**values: int) -> Compared:
         ({"edited": 3, "mended": 1}, 0),
         ({"pending": 1}, 1),
         ({"pending": 1, "unread": 1}, 1),
+        ({"fresh": 1}, 1),
+        ({"fresh": 1, "rotten": 1}, 2),
+        ({"fresh": 1, "compared": listed()}, 1),
         ({"rotten": 1}, 2),
         ({"unreadable": 1}, 2),
         ({"refused": 1, "pending": 1}, 2),
@@ -79,6 +82,15 @@ def test_what_cannot_be_read_is_not_said_to_wait(capsys: pytest.CaptureFixture[s
     told = capsys.readouterr().out
     assert "2 files never could be read" in told
     assert "1 file never hashed yet" in told
+
+
+def test_what_is_too_fresh_to_tell_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:
+    show_verified(result(fresh=1), Terminal())
+    told, noted = capsys.readouterr()
+    assert "! films: 1 file too fresh to tell" in told
+    assert "✓" not in told
+    assert "verify again in a minute" in noted
+    assert "had changed" not in noted
 
 
 def test_damage_is_shown_with_its_good_copy(capsys: pytest.CaptureFixture[str]) -> None:
