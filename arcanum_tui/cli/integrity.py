@@ -195,8 +195,9 @@ def _add_verify(parser: Parser) -> None:
     help_ = "only these files and folders: absolute, or below the library"
     parser.add_argument("paths", metavar="PATHS", nargs="*", help=help_)
     help_ = (
-        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), by its path from the"
-        " current folder, or with a remote: REMOTE:FOLDER, or a folder of this machine with --remote"
+        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), by its path from"
+        " the current folder, or with a remote: REMOTE:FOLDER, or a folder of this machine with"
+        " --remote"
     )
     parser.add_argument("--against", metavar="LIST|REMOTE:FOLDER", help=help_)
     add_detach(parser)
