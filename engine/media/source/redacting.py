@@ -38,6 +38,7 @@ _SECRET = re.compile(
     r"(?i)\b(?!authors?\b|pass(?:age|enger|ion|over)|secretar|signal)((?:access|api|auth|pass|priv|rss|secret|sess|sig|token)[\w.-]{0,20}|key|pw|pwd|sid)"
     r"(\s{0,3}[=:]\s{0,3})[^\s&;,]+"
 )
+_PLACE = re.compile(r"(?:(?:blob|feed|filesystem|view-source):)?[a-z][a-z0-9+.-]*://.|urn:bt")
 _TOKEN = re.compile(r"[A-Za-z0-9_+=~-]{20,}")
 _RUN = re.compile(r"[A-Za-z0-9]{20,}")
 _HEX = re.compile(r"[0-9a-fA-F]{20,}")
@@ -68,6 +69,12 @@ def url(told: str) -> str:
     shown = ".".join(part if part.startswith("xn--") else masked(part) for part in host.split("."))
     path = "/".join(_segment(segment) for segment in path.split("/"))
     return _bounded(f"{found[1].lower()}://{shown.lower()}{slash}{path}")
+
+
+def place(told: str) -> str:
+    """As ``url``; "" for what names no place: no address, or one that holds the content itself."""
+    shown = url(told)
+    return shown if _PLACE.match(shown) else ""
 
 
 def host(address: str) -> str:

@@ -15,3 +15,7 @@ DELETE FROM file_block WHERE EXISTS (SELECT 1 FROM look WHERE camera GLOB '*[:=%
 DELETE FROM look WHERE EXISTS (SELECT 1 FROM look WHERE camera GLOB '*[:=%]*');
 
 DROP TABLE temp.untold;
+
+-- What is no address says nothing of where a file came from.
+DELETE FROM source WHERE kind = 'url' AND instr(origin || referrer, '://') = 0
+    AND origin NOT LIKE 'urn:bt%' AND referrer NOT LIKE 'urn:bt%';

@@ -130,6 +130,8 @@ async def test_what_is_stored_was_redacted_and_is_visible_whoever_said_it(
         "confidence": 0.5,
         "evidence": {"a": said},
     }
+    nowhere = {**row, "origin": "magnet:", "referrer": "from a friend"}
+    assert not await book.prepared({1: [nowhere, {**row, "origin": wild, "referrer": ""}]})
     rows: list[Any] = [row, wild, {**row, "evidence": wild}, {**row, "confidence": wild}]
     told = await book.prepared({1: rows})
     assert told

@@ -117,6 +117,11 @@ async def test_what_an_older_one_stored_goes_and_is_read_anew(
     with closing(sqlite3.connect(home.catalogue_file)) as connection:
         for row in ((1, secret, TOLD), (2, secret, "Canon"), (3, kept, "Canon")):
             _put(connection, *row)
+        connection.executemany(
+            "INSERT INTO source (file, at, kind, origin, referrer, confidence)"
+            " VALUES (1, 0, 'url', ?, ?, 0.9)",
+            [("garbage", ""), ("magnet:", ""), ("", "https://h.example"), ("urn:btih:1", "")],
+        )
         connection.commit()
     async with opened(home.catalogue_file, kind="catalogue") as catalogue:
         rows = await catalogue.read(
@@ -125,6 +130,8 @@ async def test_what_an_older_one_stored_goes_and_is_read_anew(
         assert [(*row,) for row in rows] == [
             ("{}", "", 0), ("{}", "Canon", 0), (kept, "Canon", 1)
         ]  # fmt: skip
+        rows = await catalogue.read("SELECT origin FROM source ORDER BY id")
+        assert [row["origin"] for row in rows] == ["", "urn:btih:1"]
         for table in ("file", "look"):
             rows = await catalogue.read(f"SELECT * FROM {table}")
             assert "hunter" not in repr([(*row,) for row in rows])
