@@ -190,7 +190,7 @@ class Duplicates:
             groups, last = await self._follow(command, control)
         except Lost as lost:
             raise Invalid(
-                f"It cannot be looked into: {lost.message}.",
+                f"{lost.message}.",
                 "Name folders that exist and that you can read.",
             ) from lost
         totals = DuplicateTotals(groups=last["groups"], copies=last["copies"], frees=last["frees"])
