@@ -90,8 +90,15 @@ class Trouble(Wire):
     """
 
     kind: Literal[
-        *("edited", "too_fresh", "refused", "differing", "missing", "unreadable", "extra"),
-        *("bad_line", "unsure"),
+        "edited",
+        "too_fresh",
+        "refused",
+        "differing",
+        "missing",
+        "unreadable",
+        "extra",
+        "bad_line",
+        "unsure",
     ]
     path: PathRef | None = None
     line: int | None = None
