@@ -151,7 +151,7 @@ class MediaConfig(_Section):
         30, description="Every file is read again once in so many days, to find damage; 0: never"
     )
     scrub_mib_s: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = Field(
-        50, description="What reading files again may read in a second, in MiB; 0: no limit"
+        50, description="What the scrub may read in a second, in MiB; 0: no limit"
     )
     keep: tuple[Name, ...] = Field(
         (), description="Libraries whose files are kept where others have the same, the first first"

@@ -114,7 +114,7 @@ def _add(parser: Parser, name: str, field: FieldInfo, *, flag: bool) -> None:
             else:
                 options["help"] += f": {' or '.join(choices)}"
         elif kind is PathRef:
-            options["type"] = _path
+            options["type"] = path
         if many:
             options["nargs"] = "+" if flag or field.is_required() else "*"
         elif not flag and not field.is_required():
@@ -146,7 +146,7 @@ def _unwrap(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _path(text: str) -> PathRef:
+def path(text: str) -> PathRef:
     """The bytes of the argument, made absolute; ``..`` stays, as links may stand before it."""
     if not text:
         raise argparse.ArgumentTypeError("a path must not be empty")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from arcanum_tui.cli.arguments import Parser
 from arcanum_tui.cli.command import Command, Invocation, call
@@ -37,7 +38,10 @@ def show_verified(found: VerifyResult, terminal: Terminal) -> None:
     took = f"in {found.seconds:.1f} s"
     if found.compared is None:
         bad = found.rotten + found.unreadable
-        if bad:
+        if not bad and found.fresh:
+            fresh = f"{plural(found.fresh, 'file')} too fresh to tell, else nothing damaged"
+            terminal.line(f"! {found.library}: {fresh} · {read} {took}", "warn")
+        elif bad:
             terminal.line(f"✗ {found.library}: {number(bad)} damaged · {read} {took}", "bad")
         else:
             terminal.line(f"✓ {found.library}: nothing damaged · {read} {took}", "ok")
@@ -53,6 +57,11 @@ def show_verified(found: VerifyResult, terminal: Terminal) -> None:
         terminal.line(f"✓ {plural(found.mended, 'file')} can be read and is right again", "ok")
     if found.edited:
         terminal.note(f"{plural(found.edited, 'file')} had changed: looked at anew")
+    if found.fresh:
+        terminal.note(
+            f"{plural(found.fresh, 'file')} with other bytes than before, too fresh to tell whether"
+            " that is damage or an edit: verify again in a minute"
+        )
     if found.unread:
         terminal.line(
             f"! {plural(found.unread, 'file')} could not be read, so nothing can be said of them:"
@@ -176,8 +185,9 @@ def verified(found: VerifyResult) -> int:
     if listed is not None:
         if listed.matching + listed.unsure < listed.entries or listed.bad_lines:
             return EXIT_DEGRADED
-        return EXIT_NO if listed.extra or listed.unsure or found.pending else EXIT_OK
-    return EXIT_NO if found.pending else EXIT_OK
+        unsaid = listed.extra or listed.unsure or found.fresh or found.pending
+        return EXIT_NO if unsaid else EXIT_OK
+    return EXIT_NO if found.fresh or found.pending else EXIT_OK
 
 
 def sound(found: DamagedPage) -> int:
@@ -185,15 +195,16 @@ def sound(found: DamagedPage) -> int:
     return EXIT_DEGRADED if found.total else EXIT_OK
 
 
-# --- paths, as they were typed: what is not absolute is below the library ------------------------
+# --- paths, as they were typed: files that are not absolute are below the library ----------------
 
 
 def _add_verify(parser: Parser) -> None:
     help_ = "only these files and folders: absolute, or below the library"
     parser.add_argument("paths", metavar="PATHS", nargs="*", help=help_)
     help_ = (
-        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), or with a remote:"
-        " REMOTE:FOLDER, or a folder of this machine with --remote"
+        "compare with a checksum list (of md5sum, sha256sum, b3sum, …), by its path from"
+        " the current folder, or with a remote: REMOTE:FOLDER, or a folder of this machine with"
+        " --remote"
     )
     parser.add_argument("--against", metavar="LIST|REMOTE:FOLDER", help=help_)
     add_detach(parser)
@@ -205,10 +216,11 @@ def _add_history(parser: Parser) -> None:
 
 
 def _as_meant(typed: str) -> tuple[str | None, PathRef | None]:
-    """A remote (REMOTE:FOLDER), or the path of a list. ``./NAME`` is a list, whatever is in it."""
+    """A remote (REMOTE:FOLDER), or a list: from the folder that one stands in, as it is written by
+    other programs. ``./NAME`` is a list, whatever is in it."""
     if ":" in typed.partition("/")[0]:
         return typed, None
-    return None, PathRef.of(os.fsencode(typed))
+    return None, PathRef.of(os.fsencode(Path(typed).absolute()))
 
 
 async def _verify(run: Invocation) -> int:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from pathlib import Path
 
-from arcanum_tui.cli.arguments import Parser
+from arcanum_tui.cli.arguments import Parser, path
 from arcanum_tui.cli.command import Command, Invocation, value
-from arcanum_tui.cli.follow import add_detach, job
+from arcanum_tui.cli.follow import add_detach, job, job_result
 from arcanum_tui.cli.terminal import Terminal
 from arcanum_tui.state.grid import Column
 from arcanum_tui.state.text import number, plural, size
 from engine.contract import media
 from engine.contract.assets import AssetPage, ListedAsset
 from engine.contract.base import PathRef
+from engine.contract.errors import EXIT_OK, Failed, Invalid
 from engine.contract.listing import Exported, Facets, FolderPage, Thumbnail
+
+_AT_ONCE = 1024 * 1024
+"""Characters that are handed on together."""
 
 
 def show_assets(found: AssetPage, terminal: Terminal) -> None:
@@ -136,6 +141,8 @@ def _add_under(parser: Parser) -> None:
 
 
 def _add_export(parser: Parser) -> None:
+    help_ = f"{media.EXPORT.request.model_fields['path'].description}; - is stdout"
+    parser.add_argument("path", metavar="PATH", help=help_)
     _add_under(parser)
     add_detach(parser)
 
@@ -154,7 +161,42 @@ async def _call(run: Invocation) -> int:
 
 async def _export(run: Invocation) -> int:
     _take_under(run)
+    typed: str = run.options.path
+    if typed == "-":
+        return await _to_stdout(run)
+    run.options.path = path(typed)
     return await job(run)
+
+
+async def _to_stdout(run: Invocation) -> int:
+    """The engine writes files: this one is handed on, and removed."""
+    import tempfile  # Nothing else needs it.
+
+    if run.terminal.json or run.options.detach:
+        raise Invalid("The list itself goes to stdout.", "Leave out --json and --detach.")
+    if not hasattr(run.options, "format"):
+        raise Invalid("How is the list to be written?", "Add --format csv, jsonl or md.")
+    with tempfile.TemporaryDirectory(prefix="arcanum-") as folder:
+        file = Path(folder, "list")
+        request = run.request(path=PathRef.of(file))
+        async with run.client() as client:
+            found = await job_result(run, client, media.EXPORT, request)
+        _hand_on(file, run.terminal)
+    if found.gone:
+        run.terminal.note(f"{plural(found.gone, 'file')} left the catalogue meanwhile", "warn")
+    return EXIT_OK
+
+
+def _hand_on(file: Path, terminal: Terminal) -> None:
+    """Raises Failed."""
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            while text := lines.read(_AT_ONCE):
+                terminal.write(text, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise Failed(
+            "The list is on the machine of the engine, and not here.", "Export it to a file."
+        ) from error
 
 
 COMMANDS = (
@@ -195,9 +237,12 @@ COMMANDS = (
         media.EXPORT,
         show_exported,
         run=_export,
-        skip=("under",),
+        skip=("path", "under"),
         add=_add_export,
-        examples=("arcanum media export damaged.csv --state damaged --library photos",),
+        examples=(
+            "arcanum media export damaged.csv --state damaged --library photos",
+            "arcanum media export - --format jsonl --library films",
+        ),
     ),
     Command(
         "thumbnail",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from arcanum_tui.cli.terminal import Terminal
 
 _MOST_PIPED = 64 * 1024 * 1024
+# What a copied text brings along and nobody sees: words are found without it.
+_NOTHING = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _PARTS = ("lexical", "dense", "neighbours", "time", "entities")
 _PART_HEADS = ("WORDS", "MEANING", "AROUND", "TIME", "WHO")
 
@@ -247,7 +250,7 @@ def _with_saved(error: ArcanumError, saved: int, every: int) -> ArcanumError:
 
 
 def _words(words: list[str]) -> str:
-    return visible(" ".join(words), keep="\n\t")
+    return visible(_NOTHING.sub("", " ".join(words)), keep="\n\t")
 
 
 async def _piped() -> list[str]:
@@ -274,7 +277,7 @@ async def _piped() -> list[str]:
                 f"Line {count} is longer than {MAX_TEXT:,} characters: nothing was added.",
                 "A long text is better kept in a folder: arcanum memory watch FOLDER",
             )
-    found = [visible(line, keep="\t") for line in lines if line]
+    found = [visible(line, keep="\t") for each in lines if (line := _NOTHING.sub("", each))]
     if not found:
         raise Invalid("There is no note.", 'Try: arcanum memory add "My bike is turquoise."')
     return found

@@ -87,10 +87,10 @@ def _many(number: int, one: str, many: str = "") -> str:
 def _libraries(found: MediaReport) -> Section:
     total = found.total
     text = []
-    if total.bytes_once != total.bytes:
+    if total.bytes_once < total.bytes:
         text.append(
             f"Some files lie in several libraries: on the disks all of them take"
-            f" {size(total.bytes_once)}."
+            f" {size(total.bytes - total.bytes_once)} less than the sum, {size(total.bytes_once)}."
         )
     noted = any(one.note for one in found.libraries)
     rows = tuple(

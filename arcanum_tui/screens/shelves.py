@@ -284,7 +284,9 @@ def _ended(operation: str, result: dict[str, Any]) -> str:
     if operation == media.VERIFY.name:
         wrong = result["rotten"] + result["unreadable"]
         told = f"{number(result['intact'])} of {number(result['checked'])} files are intact"
-        return f"{told}, {number(wrong)} damaged." if wrong else f"{told}."
+        young = result.get("fresh", 0)  # Those of earlier versions do not say.
+        fresh = f", {number(young)} too fresh to tell" if young else ""
+        return f"{told}, {number(wrong)} damaged{fresh}." if wrong else f"{told}{fresh}."
     return ""
 
 

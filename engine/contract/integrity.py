@@ -18,7 +18,8 @@ MOST_SHOWN = 200
 
 
 class VerifyLibrary(Wire):
-    """``paths`` are absolute or relative to the library's root; none: all of its files."""
+    """``paths`` and ``against`` are absolute or relative to the library's root; no ``paths``: all
+    of its files."""
 
     library: Annotated[Name, Field(description="the library's name")]
     paths: Annotated[tuple[PathRef, ...], Field(max_length=500)] = Field(
@@ -36,10 +37,8 @@ class VerifyLibrary(Wire):
     hashes: tuple[HashKind, ...] = Field(
         (), description="only files that have no such hash yet: it is made in the same reading"
     )
-    mib_s: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
-        None,
-        description="read at most so many MiB a second; 0: no limit;"
-        " by default what the configuration says",
+    mib_s: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        0, description="read at most so many MiB a second; 0: as fast as the disk can"
     )
 
 
@@ -84,13 +83,22 @@ class Damaged(Wire):
 class Trouble(Wire):
     """A file, or a line of a list (``line``, from 1), of which more is to be said than a number.
 
-    ``edited``: it had changed since the last look. ``refused``: it may not be read. Against a list:
+    ``edited``: it had changed since the last look. ``too_fresh``: other bytes, and times so young
+    that it cannot be told from an edit. ``refused``: it may not be read. Against a list:
     ``differing``, ``missing``, ``unreadable``, ``extra`` and ``bad_line``; against a remote, too,
     ``unsure``: it could not be compared, or by its size alone.
     """
 
     kind: Literal[
-        "edited", "refused", "differing", "missing", "unreadable", "extra", "bad_line", "unsure"
+        "edited",
+        "too_fresh",
+        "refused",
+        "differing",
+        "missing",
+        "unreadable",
+        "extra",
+        "bad_line",
+        "unsure",
     ]
     path: PathRef | None = None
     line: int | None = None
@@ -120,9 +128,10 @@ class Compared(Wire):
 class VerifyResult(Wire):
     """What was read, and what of it is damaged. Sizes in bytes.
 
-    ``edited`` files had changed since the last look: they were taken in anew. ``refused`` ones may
-    not be read (their permissions). ``pending`` were never hashed, ``unread`` of them because they
-    could not be read, so nothing can be said of them.
+    ``edited`` files had changed since the last look: they were taken in anew. ``fresh`` ones hold
+    other bytes, and were touched so lately that nobody can tell rot from an edit. ``refused`` ones
+    may not be read (their permissions). ``pending`` were never hashed, ``unread`` of them because
+    they could not be read, so nothing can be said of them.
     ``damaged`` names the first files that were found damaged, ``troubles`` the first of each kind.
     """
 
@@ -134,6 +143,7 @@ class VerifyResult(Wire):
     unreadable: int
     mended: int
     edited: int
+    fresh: int = 0
     refused: int
     pending: int
     unread: int = 0

@@ -218,10 +218,12 @@ class Acts(ABC):
         size = sum(item.size for item in sent)
         where = f"{self.moved} {self.way} {visible(plan.remote)}"
         summary = f"{words.files(len(sent))}, {words.size(size)}, {where}"
+        if len(sent) > len(verified):
+            summary += f"; {len(sent) - len(verified):,} of them not verified"
         if deleted:
             summary += f"; {len(deleted):,} deleted there"
-        if done < total:
-            summary += f"; {words.files(total - done)} not done"
+        if left := total - len(sent) - len(deleted):
+            summary += f"; {words.files(left)} not done"
         return Outcome(
             state=state,
             done=done,

@@ -9,6 +9,9 @@ bytes are written out here, as they are shown elsewhere too (``\\xdf``, ``\\u201
 from __future__ import annotations
 
 import re
+import unicodedata
+
+from engine.contract.base import visible
 
 QUOTE = "\u201b"
 LOST = "\ufffd"
@@ -64,6 +67,23 @@ def to_local(name: str, *, bucket: bool = False) -> bytes:
 def is_odd(name: str) -> bool:
     """Whether a file here may be called otherwise than by the very bytes of this name."""
     return candidates(name) != (name.encode("utf-8", "surrogatepass"),)
+
+
+def folded(name: str) -> str:
+    """The same for names that one remote or another takes for one: those that differ in case, or
+    in how letters with marks are put together (Unicode's forms NFC and NFD)."""
+    return name if name.isascii() and name.islower() else _composed(name).casefold()
+
+
+def apart(name: str, other: str) -> str:
+    """How two names differ that are the same when ``folded``, in words."""
+    same = _composed(name) == _composed(other)
+    how = "in how its letters are encoded" if same else "in case"
+    return f"differs from {visible(other)} {how} alone, and the remote takes both for one name"
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _picture(found: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from engine.contract.base import Json, PathRef, visible
@@ -150,6 +150,7 @@ class Planner:
     ) -> None:
         self._rc, self._book, self._place, self._target = rc, book, place, target
         self._kind, self._deletes = kind, deletes
+        self._taken: set[str] = set()
 
     async def find(
         self, catalogue: Catalogue, tally: Tally | None, found: Findings, pace: Pace
@@ -182,6 +183,7 @@ class Planner:
                 f" there is not known: {tally.troubles[0]}",
                 "Make them readable, or copy instead of sync: it deletes nothing.",
             )
+        await self._fold(found, number)
         if not found.beyond:  # The last copy of what was renamed here must not go before it.
             await self._doom(found, doomed)
         return found
@@ -212,6 +214,27 @@ class Planner:
             return "size"
         return "time" if same else ""
 
+    async def _fold(self, found: Findings, inventory: int) -> None:
+        """Leaves out what would be another file there, where the remote takes two names for one.
+        Only the remote can say whether it does."""
+        sends: dict[str, list[Item]] = {}
+        for item in found.items:
+            if item.act == "send":
+                sends.setdefault(names.folded(item.name), []).append(item)
+        if not sends:
+            return
+        left: set[int] = set()
+        async for there in self._book.by_path(inventory):
+            for item in sends.get(names.folded(there.path), ()):
+                if item.n in left or not await comparing.stat(self._rc, self._target, item.name):
+                    continue
+                left.add(item.n)
+                self._taken.add(there.path)
+                found.leave(item.shown, names.apart(item.name, there.path))
+        if left:
+            kept = [item for item in found.items if item.n not in left]
+            found.items = [replace(item, n=n) for n, item in enumerate(kept)]
+
     async def _doom(self, found: Findings, doomed: list[Object]) -> None:
         """What nothing here is called is deleted there. A file that is on the disk, but not in the
         catalogue, keeps its copy."""
@@ -221,6 +244,8 @@ class Planner:
             for each, gone in zip(some, absent, strict=True):
                 if names.LOST in each.path:
                     found.leave(visible(each.path), "is not UTF-8 there, and cannot be named")
+                elif each.path in self._taken:
+                    found.leave(visible(each.path), "is there for a file of another name here")
                 elif not gone:
                     found.leave(visible(each.path), "is here, and not catalogued yet")
                 else:

@@ -8,13 +8,15 @@ What rclone was in the middle of when it died is looked at again, and sent once 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, nullcontext, suppress
+from dataclasses import dataclass, field
 
 from engine.contract.errors import ArcanumError, NotFound
 from engine.remotes import comparing, local
 from engine.remotes.errors import RcloneGone
 from engine.remotes.local import Changed, Source
+from engine.remotes.names import apart, folded
 from engine.remotes.plans import Item
 from engine.remotes.rc import Rc
 from engine.remotes.running import (
@@ -37,10 +39,17 @@ _SPARSE = 50
 
 
 class Sending(Running):
-    """One execution of a copy or a sync."""
+    """One execution of a copy or a sync.
+
+    Some remotes take names for one that are two here. Nobody knows which: so such files go there
+    one after the other, and the second is left out where it would be the first.
+    """
+
+    _twins: Mapping[str, Twins] = {}
 
     async def _work(self, target: Target) -> None:
         sends, deletes = await asyncio.to_thread(_parted, self.plan.items)
+        self._twins = await asyncio.to_thread(_twins, sends)
         self.state = "sending"
         with suppress(GivenUp):  # What came there is verified all the same.
             await self._each(sends, lambda item: self._send(target, item))
@@ -64,12 +73,16 @@ class Sending(Running):
     async def _send(self, target: Target, item: Item) -> None:
         assert item.here is not None
         place = self.plan.place
-        held = await asyncio.to_thread(local.source, place.path, place.root, item.path, item.here)
-        try:
-            async with self._rcd.use() as rc:
-                await self._send_held(rc, target, item, held)
-        finally:
-            held.close()
+        twins = self._twins.get(folded(item.name))
+        async with twins.turn if twins else nullcontext():
+            held = await asyncio.to_thread(
+                local.source, place.path, place.root, item.path, item.here
+            )
+            try:
+                async with self._rcd.use() as rc:
+                    await self._send_held(rc, target, item, held)
+            finally:
+                held.close()
 
     async def _send_held(self, rc: Rc, target: Target, item: Item, held: Source) -> None:
         again = self.report.states.get(item.n) == SENDING
@@ -77,7 +90,9 @@ class Sending(Running):
         if again and there is not None and there.size <= held.identity.size:
             pass  # Ours, from before rclone died: whole or in part, it is sent once more.
         elif item.there is None and there is not None:
-            raise Changed("is there by now, and was not when the plan was made")
+            other = await self._other(rc, target, item)
+            why = "is there by now, and was not when the plan was made"
+            raise Changed(apart(item.name, other) if other else why)
         elif item.there is not None and (moved := item.there.differs(there)):
             raise Changed(moved)
         await self._begin(item, SENDING)
@@ -101,6 +116,25 @@ class Sending(Running):
             raise
         self._bytes += item.size
         await self._end(item, SENT)
+
+    async def _other(self, rc: Rc, target: Target, item: Item) -> str:
+        """The file there, of another name, that the remote takes for this one; "" for none."""
+        name, sent = folded(item.name), self.report.states
+        twins = self._twins.get(name)
+        for other in twins.items if twins else ():
+            if other.n != item.n and sent.get(other.n) in {SENT, VERIFIED}:
+                return other.name
+        other_name = ""
+        folder = item.name.rpartition("/")[0]
+        entries = rc.entries(target.fs, target.fs, folder, options(target, ""))
+        async with aclosing(entries) as batches:
+            async for batch in batches:
+                for path in (str(entry.get("Path", "")) for entry in batch):
+                    if path == item.name:
+                        return ""
+                    if folded(path) == name:
+                        other_name = path
+        return other_name
 
     def _cheap_hash(self, target: Target) -> str:
         return "" if target.slow_hash else self.plan.hash
@@ -180,6 +214,21 @@ def _parted(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Those that are sent, and those that are deleted there."""
     sends = [item for item in items if item.act != "delete"]
     return sends, [item for item in items if item.act == "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Files whose names are one where names are folded."""
+
+    items: tuple[Item, ...]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+def _twins(items: Sequence[Item]) -> dict[str, Twins]:
+    by_name: dict[str, list[Item]] = {}
+    for item in items:
+        by_name.setdefault(folded(item.name), []).append(item)
+    return {name: Twins(tuple(same)) for name, same in by_name.items() if len(same) > 1}
 
 
 def _crowded(items: Sequence[Item]) -> list[tuple[str, set[str]]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engine.contract.base import Json, visible
 from engine.contract.errors import Invalid, NotFound, Refused
-from engine.remotes.errors import redacted
+from engine.remotes.errors import RcloneFailed, redacted
 from engine.remotes.rc import Rc
 
 # As rclone allows names; a comma would begin options, a colon in front an unnamed remote.
@@ -17,6 +17,7 @@ _NAMED = re.compile(r"([\w.+@][\w .+@-]*):(.*)", re.DOTALL)
 _ADDRESS = ("url", "endpoint", "host", "provider", "region", "remote", "upstreams", "drive_id")
 """What of a remote's configuration tells where it is, and is no secret."""
 _NO_MODTIME_NS = 10**15
+_FILE = "is a file not a directory"
 _ANSWER_S = 60.0
 PREFERRED = ("blake3", "sha256", "sha1", "md5")
 
@@ -94,7 +95,7 @@ async def resolve(rc: Rc, ref: str) -> Target:
     else:
         type_, where = "local", "a folder of this machine"
     fs = f"{name}:{folder}" if name else folder
-    info = await rc.ask("operations/fsinfo", fs, within_s=_ANSWER_S, fs=fs)
+    info = await _info(rc, fs)
     features = info.get("Features") or {}
     precision = int(info.get("Precision") or _NO_MODTIME_NS)
     if features.get("IsLocal"):
@@ -113,6 +114,21 @@ async def resolve(rc: Rc, ref: str) -> Target:
         folds_case=bool(features.get("CaseInsensitive")),
         bucket=bool(features.get("BucketBased")),
     )
+
+
+async def _info(rc: Rc, fs: str) -> Json:
+    """Raises what rclone says. It takes a bucket that does not answer for a file."""
+    try:
+        return await rc.ask("operations/fsinfo", fs, within_s=_ANSWER_S, fs=fs)
+    except RcloneFailed as error:
+        name, folder = split(fs)
+        if not name or not folder or _FILE not in error.message:
+            raise
+        whole = f"{name}:"
+        found = await rc.ask("operations/stat", fs, within_s=_ANSWER_S, fs=whole, remote=folder)
+        if (found.get("item") or {}).get("IsDir") is False:
+            raise Invalid(f"{visible(fs)} is a file.", "Name the folder that it is in.") from error
+        raise
 
 
 def apart(target: Target, roots: Sequence[bytes], own: Sequence[bytes]) -> None:

@@ -271,6 +271,8 @@ async def test_v_verifies_what_is_selected_and_tells_how_it_ended() -> None:
         result = {"checked": 13, "intact": 12, "rotten": 1, "unreadable": 0}
         it.world.change_job(1, state=JobState.DONE, result=result)
         await it.sees("12 of 13 files are intact, 1 damaged.")
+        it.world.change_job(2, state=JobState.DONE, result=result | {"rotten": 0, "fresh": 1})
+        await it.sees("12 of 13 files are intact, 1 too fresh to tell.")
 
 
 async def test_e_writes_what_is_listed() -> None:

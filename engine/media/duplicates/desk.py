@@ -106,7 +106,7 @@ class Duplicates:
             raise StoreFailed(f"The catalogue cannot be read: {error}.", "Try again.") from error
         more = len(keys) > request.limit
         keys = keys[: request.limit]
-        groups, left_out = await self._describe(libraries, keys, request.limit)
+        groups, left_out = await self._describe(libraries, snapshot, keys, request.limit)
         return DuplicatePage(
             groups=tuple(groups),
             totals=DuplicateTotals(
@@ -141,7 +141,7 @@ class Duplicates:
         return made
 
     async def _describe(
-        self, libraries: Sequence[Stored], keys: Sequence[Key], limit: int
+        self, libraries: Sequence[Stored], snapshot: Snapshot, keys: Sequence[Key], limit: int
     ) -> tuple[list[DuplicateGroup], int]:
         """The groups as they are now. Where a disk does not answer: as the catalogue knows them."""
         if not keys:
@@ -149,9 +149,11 @@ class Duplicates:
         hashes = [key.blake3.hex() for key in keys]
         command = self._command("duplicates", libraries, limit, hashes=hashes, touch=True)
         try:
-            return await self._ask(command)
+            groups, left_out = await self._ask(command)
         except WorkerFailed:
             return await self._ask({**command, "touch": False})
+        snapshot.learn(keys, {bytes.fromhex(group.blake3): group.frees for group in groups})
+        return groups, left_out
 
     async def _ask(self, command: Frame) -> tuple[list[DuplicateGroup], int]:
         groups: list[DuplicateGroup] = []
@@ -189,7 +191,7 @@ class Duplicates:
             groups, last = await self._follow(command, control)
         except Lost as lost:
             raise Invalid(
-                f"It cannot be looked into: {lost.message}.",
+                f"{lost.message}.",
                 "Name folders that exist and that you can read.",
             ) from lost
         totals = DuplicateTotals(groups=last["groups"], copies=last["copies"], frees=last["frees"])

@@ -17,7 +17,7 @@ from engine.media.duplicates.extents import Layout, never_share, shared_spans, w
 from engine.media.duplicates.reader import Reader
 from engine.media.duplicates.sieve import Same, Sieve
 from engine.media.link import Batch, Link
-from engine.media.root import open_root
+from engine.media.root import RootLostError, open_root
 from engine.media.walk import Identity, Walker
 from engine.worker.files import open_below
 from engine.worker.frames import Frame, to_bytes
@@ -42,8 +42,7 @@ class Find:
         self._link, self._limit = link, command["limit"]
         self._places: list[Place] = []
         for text in command["roots"]:
-            root = os.path.realpath(to_bytes(text))
-            self._places.append(Place("", root.rstrip(b"/"), open_root(root)[0]))
+            self._places.append(_place(to_bytes(text)))
         self._skip = to_bytes(command["skip"])
         self._libraries = Libraries(command["catalogue"], command["libraries"], touch=False)
         self._describer = Describer(command["keep"], command["most"], touch=True)
@@ -192,6 +191,16 @@ class Find:
                 name = self._libraries.name(row)._replace(fd=name.fd, below=name.below)
             names.append(name)
         return self._describer.member(names, identity, facts_of(rows) if rows else {})
+
+
+def _place(folder: bytes) -> Place:
+    """Raises RootLostError, which names the folder."""
+    root = os.path.realpath(folder)
+    try:
+        return Place("", root.rstrip(b"/"), open_root(root)[0])
+    except RootLostError as error:
+        shown = folder.decode("utf-8", "backslashreplace")
+        raise RootLostError(error.code, f"{shown} cannot be looked into: {error}") from error
 
 
 class Sift:

@@ -54,7 +54,7 @@ Verdict = tuple[Candidate, Role, list[str]]
 
 class _Point(NamedTuple):
     """One thing that decides. The lower ``value`` wins; ``words`` say so of the winner, ``less`` of
-    who lost by it; they may be ''."""
+    who lost by it."""
 
     value: Callable[[Candidate, Mapping[str, int]], int]
     words: Callable[[Candidate], str]
@@ -83,10 +83,6 @@ def _date(nanoseconds: int) -> str:
     return f"{_EPOCH + timedelta(microseconds=nanoseconds // 1000):%Y-%m-%d %H:%M:%S}"
 
 
-def _silent(_one: Candidate) -> str:
-    return ""
-
-
 def _said(text: str) -> Callable[[Candidate], str]:
     return lambda _one: text
 
@@ -108,7 +104,11 @@ _POINTS = (
         lambda c: f"it is in {c.library}, which goes before other libraries",
         lambda c: f"it is in {c.library}" if c.library else "it is in no library",
     ),
-    _Point(lambda c, _p: not c.seeding, _said("a torrent client holds it"), _silent),
+    _Point(
+        lambda c, _p: not c.seeding,
+        _said("a torrent client holds it"),
+        _said("no torrent client holds it"),
+    ),
     _Point(
         lambda c, _p: looks_passing(c.path),
         _said("its name is the plainer one"),
@@ -122,7 +122,11 @@ _POINTS = (
     _Point(
         lambda c, _p: _day(c.first_seen_at),
         lambda c: f"it is known the longest, since {_date(c.first_seen_at or 0)}",
-        lambda c: f"it is known since {_date(c.first_seen_at)}" if c.first_seen_at else "",
+        lambda c: (
+            "it is in no library"
+            if c.first_seen_at is None
+            else f"it is known only since {_date(c.first_seen_at)}"
+        ),
     ),
     _Point(
         lambda c, _p: c.mtime_ns,
@@ -182,8 +186,7 @@ def _why_it_stays(one: Candidate) -> list[str]:
 
 def _why_not(one: Candidate, best: Candidate, preferred: Mapping[str, int]) -> str:
     at = _decides(best, one, preferred)
-    words = "" if at is None else _POINTS[at].less(one)
-    return words or "nothing tells it apart but its path"
+    return "nothing tells it apart but its path" if at is None else _POINTS[at].less(one)
 
 
 def _decides(best: Candidate, other: Candidate, preferred: Mapping[str, int]) -> int | None:

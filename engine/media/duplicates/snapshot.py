@@ -9,29 +9,34 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 _TIMEOUT_S = 10.0
 # An inode is one copy however many names it has, and frees something only with the last of them.
-# What is damaged is no copy any more. One has to stay. Numbers are negative so that every order is
-# an ascending one, and a page begins with one step in an index. SQLite is told which index to use:
-# by itself it takes one of a library's for the better choice, and reads the whole library for each.
+# What is damaged is no copy any more. One has to stay, the least where all could go. Numbers are
+# negative so that every order is an ascending one, and a page begins with one step in an index.
+# SQLite is told which index to use: by itself it takes one of a library's for the better choice,
+# and reads the whole library for each.
 GROUPS = """
 CREATE TEMP TABLE same AS
 WITH twice AS (
     SELECT blake3 FROM file WHERE blake3 IS NOT NULL GROUP BY blake3 HAVING count(*) > 1
 ), inode AS (
-    SELECT blake3, max(size) AS size, min(path) AS path, max(damage <> '') AS bad,
+    SELECT blake3, min(coalesce(taken, file.size)) AS taken, min(path) AS path,
+        max(damage <> '') AS bad,
         max(nlink) <= 1 OR max(nlink) <= count(DISTINCT CASE WHEN nlink > 1
             THEN CAST(library.root || x'2f' || path AS BLOB) END) AS whole
     FROM twice CROSS JOIN file INDEXED BY file_by_blake3 USING (blake3)
     JOIN library ON library.id = file.library
-    WHERE size > 0 AND file.library IN ({asked})
+    LEFT JOIN sparse ON sparse.file = file.id
+        AND sparse.size = file.size AND sparse.mtime_ns = file.mtime_ns
+    WHERE file.size > 0 AND file.library IN ({asked})
     GROUP BY blake3, file.dev, file.ino
 )
 SELECT blake3, -count(*) AS copies, min(path) AS path,
-    -max(size) * max(0, min(sum(NOT bad) - 1, sum(whole AND NOT bad))) AS frees
+    coalesce(iif(sum(NOT bad) > sum(whole AND NOT bad), 0, min(iif(bad, NULL, taken))), 0)
+        - sum(iif(whole AND NOT bad, taken, 0)) AS frees
 FROM inode GROUP BY blake3 HAVING count(*) > 1
 """
 """Makes the table of groups in libraries, whose ids are ``asked``; a report counts by it too."""
@@ -53,15 +58,20 @@ WHERE library IN ({asked}) AND blake3 IS NULL AND damage = '' AND size > 0
         WHERE other.library IN ({asked}) AND other.size = one.size
             AND (other.dev, other.ino) <> (one.dev, one.ino))
 """
-_STATE = "SELECT group_concat(id || ' ' || coalesce(changed_at, ''), ',') FROM library"
+_STATE = """
+SELECT (SELECT count(*) FROM sparse) || group_concat(id || ' ' || coalesce(changed_at, ''), ',')
+FROM library
+"""
+_MOST_LEARNED = 100_000
 _COLUMNS = {"frees": "frees", "count": "copies", "path": "path"}
 
 
 class Key(NamedTuple):
-    """A group's place in the order, and its BLAKE3."""
+    """A group's place in the order, its BLAKE3, and the bytes that it frees at most."""
 
     value: int | bytes
     blake3: bytes
+    frees: int = 0
 
 
 class Snapshot:
@@ -80,13 +90,14 @@ class Snapshot:
             self._db.execute(GROUPS.format(asked=asked))
             for index in _INDEXES:
                 self._db.execute(index)
-            self.groups, self.copies, self.frees = self._db.execute(TOTALS).fetchone()
+            self.groups, self.copies, self._frees = self._db.execute(TOTALS).fetchone()
             self.unread = self._number(_UNREAD.format(asked=asked))
             self.pending = self._number(_PENDING.format(asked=asked)) - self.unread
             self.candidates = self._number(_CANDIDATES.format(asked=asked)) if self.pending else 0
         except BaseException:
             self._db.close()
             raise
+        self._less: dict[bytes, int] = {}
         self.made_at = time.time_ns()
         self.ended = time.monotonic()
         self.took = self.ended - began
@@ -99,10 +110,23 @@ class Snapshot:
         column = _COLUMNS[sort]
         where, values = "", list[Any]()
         if after is not None:
-            where, values = f"WHERE ({column}, blake3) > (?, ?)", [*after]
-        sql = f"SELECT {column}, blake3 FROM same {where} ORDER BY {column}, blake3 LIMIT ?"  # noqa: S608
+            where, values = f"WHERE ({column}, blake3) > (?, ?)", [*after[:2]]
+        sql = f"SELECT {column}, blake3, -frees FROM same {where} ORDER BY {column}, blake3 LIMIT ?"  # noqa: S608
         with self._lock:
             return [Key(*row) for row in self._db.execute(sql, (*values, limit))]
+
+    @property
+    def frees(self) -> int:
+        """Bytes that come free, at most: by the catalogue, and less where the disk said so."""
+        return int(self._frees) - sum(self._less.values())
+
+    def learn(self, keys: Sequence[Key], frees: Mapping[bytes, int]) -> None:
+        """What groups free, as the disk says; one that is not told of frees nothing."""
+        for key in keys[: max(0, _MOST_LEARNED - len(self._less))]:
+            less = key.frees - frees.get(key.blake3, 0)
+            self._less.pop(key.blake3, None)
+            if less > 0:
+                self._less[key.blake3] = less
 
     def is_stale(self) -> bool:
         """Whether the catalogue has changed since."""

@@ -129,12 +129,11 @@ class Integrity:
     async def _verify(self, request: VerifyLibrary, control: JobControl) -> VerifyResult:
         indexer = self._indexer(request.library)
         shelf, begun = indexer.shelf, time.monotonic()
-        mib_s = self._ground.config.media.scrub_mib_s if request.mib_s is None else request.mib_s
         reading = self._reading(request, shelf.stored.root)
         if request.remote is not None:
             kind = await self.outside.hash_of(request.remote, control.call)
             reading.also = (kind,) if kind in _STORED else ()
-        pace = VerifyPace(control, self._strain, mib_s, lambda: indexer.removed)
+        pace = VerifyPace(control, self._strain, request.mib_s, lambda: indexer.removed)
         reading.mib_s = await pace.first()
         try:
             found = await self._verifier(indexer).read(reading, pace, self._told)
@@ -158,6 +157,7 @@ class Integrity:
             unreadable=found.unreadable,
             mended=found.mended,
             edited=found.edited,
+            fresh=found.fresh,
             refused=found.refused,
             pending=library.pending,
             unread=library.unread,

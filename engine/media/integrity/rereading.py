@@ -22,7 +22,7 @@ from engine.media.root import RootLostError, open_root
 from engine.media.walk import GONE, Identity
 from engine.worker.frames import Frame, to_bytes, to_text
 
-KINDS = ("intact", "rotten", "unread", "refused", "again")
+KINDS = ("intact", "rotten", "unread", "refused", "again", "fresh")
 _CHUNK = 64
 _IN_A_ROW = 50
 _REFUSED = frozenset({errno.EACCES, errno.EPERM})
@@ -52,7 +52,7 @@ class DiskFailsError(GivenUpError):
 
 class Judge:
     """Reads files in threads and tells rows of each of KINDS. ``command``: root, expect, threads,
-    hashes (made besides), settle_s (what changed within that is never called rotten).
+    hashes (made besides), settle_s (what changed within that is never called rotten, but fresh).
     """
 
     def __init__(self, command: Frame, link: Link) -> None:
@@ -127,7 +127,9 @@ class Judge:
         if found[0] == item.blake3:
             self._tell("intact", item, found)
         elif 0 <= time.time_ns() - item.identity.ctime_ns < self._settle_ns:
-            self._tell("again", item, [])  # Written through a mapping: its times come late.
+            # Through a mapping bytes are written before times are set.
+            why = f"other bytes, and changed less than {self._settle_ns // 10**9} s ago"
+            self._tell("fresh", item, [why])
         else:
             self._tell("rotten", item, [item.blake3, found[0], item.damage])
         return found

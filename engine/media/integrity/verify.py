@@ -55,6 +55,7 @@ class Found:
     unreadable: int = 0
     mended: int = 0
     edited: int = 0
+    fresh: int = 0
     refused: int = 0
     again: list[bytes] = field(default_factory=list)
     damaged: list[bytes] = field(default_factory=list)
@@ -147,6 +148,10 @@ class _Intake:
                 found.edited += len(rows)
                 found.again += paths_of(rows)[: _AGAIN_KEPT - len(found.again)]
                 found.trouble("edited", rows)
+            case "fresh":  # Its times may come late: it is looked at, too.
+                found.fresh += len(rows)
+                found.again += paths_of(rows)[: _AGAIN_KEPT - len(found.again)]
+                found.trouble("too_fresh", rows)
             case "refused":
                 found.refused += len(rows)
                 found.trouble("refused", rows)
@@ -211,7 +216,7 @@ class VerifyPace:
     def __init__(
         self, control: JobControl, strain: Strain, mib_s: float, removed: Callable[[], bool]
     ) -> None:
-        self._control, self._removed = control, removed
+        self._control, self._removed, self._mib_s = control, removed, mib_s
         self._eased = Eased(strain, mib_s)
         self._files = self._size = 0
         control.progress(0, None, "bytes", "choosing what to read")
@@ -231,5 +236,7 @@ class VerifyPace:
             note = f"{files} of {self._files} files: {frame['where']}"[:200]
             if self._eased.why:
                 note = f"slowly, {self._eased.why}; {note}"
+            elif self._mib_s:
+                note = f"at most {self._mib_s:g} MiB a second; {note}"
             self._control.progress(size, self._size, "bytes", note, files=(files, self._files))
         await checkpoint(self._control, process)

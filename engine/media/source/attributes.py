@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.media.source import property_list
-from engine.media.source.redacting import text, url
+from engine.media.source.redacting import place, text, url
 
 Row = dict[str, Any]
 MOST_BYTES = 64 * 1024
@@ -38,7 +38,6 @@ _TELLING = {
 }
 _OF_A_REMOTE = {"tier", "content-type", "viewed-by-me", "copy-requires-writer-permission", "btime"}
 _ZONES = {"0": "this machine", "1": "local network", "2": "trusted", "3": "internet", "4": "unsafe"}
-_NOTHING = {"", "about:internet", "about:blank", "about:client"}
 
 
 def read(fd: int) -> list[Row]:
@@ -60,10 +59,10 @@ def read(fd: int) -> list[Row]:
 
 def _desktop(told: dict[str, bytes]) -> Row | None:
     """As browsers, curl, wget and yt-dlp write it."""
-    origin, referrer = _text(told.get(_ORIGIN)), _text(told.get(_REFERRER))
+    origin, referrer = place(_text(told.get(_ORIGIN))), place(_text(told.get(_REFERRER)))
     more = {to: _text(told[name]) for name, to in _TELLING.items() if name in told}
     evidence = {to: text(value) for to, value in more.items() if value}
-    if origin not in _NOTHING or referrer not in _NOTHING:
+    if origin or referrer:
         evidence["told by"] = f"user.{_ORIGIN if origin else _REFERRER}"
         return _row("url", origin, referrer, 0.9 if origin else 0.8, evidence)
     if "publisher" in evidence or "uploader" in evidence:
@@ -77,10 +76,10 @@ def _apple(told: dict[str, bytes]) -> Row | None:
     evidence = _quarantine(_text(told.get(_QUARANTINE)))
     if froms:
         evidence["told by"] = _WHERE
-        origin, referrer = (*froms, "")[:2]
-        if "://" in origin:
+        origin, referrer = place(froms[0]), place((*froms, "")[1])
+        if origin:
             return _row("url", origin, referrer, 0.9, evidence)
-        return _row("download", origin, referrer, 0.6, evidence)
+        return _row("download", url(froms[0]), referrer, 0.6, evidence)
     if evidence:
         evidence["told by"] = _QUARANTINE
         return _row("download", "", "", 0.5, evidence)
@@ -108,14 +107,14 @@ def zone(value: bytes, told_by: str) -> Row | None:
     for line in words.splitlines()[:50]:
         key, _, rest = line.partition("=")
         told.setdefault(key.strip().lower(), rest.strip(" \t\0"))
-    origin, referrer = told.get("hosturl", ""), told.get("referrerurl", "")
+    origin, referrer = place(told.get("hosturl", "")), place(told.get("referrerurl", ""))
     evidence = {"told by": told_by}
     if (number := told.get("zoneid", "")) in _ZONES:
         evidence["zone"] = _ZONES[number]
     if program := told.get("lastwriterpackagefamilyname", ""):
         evidence["program"] = text(program.partition("_")[0])
-    if origin not in _NOTHING or referrer not in _NOTHING:
-        return _row("url", origin, referrer, 0.9 if origin not in _NOTHING else 0.7, evidence)
+    if origin or referrer:
+        return _row("url", origin, referrer, 0.9 if origin else 0.7, evidence)
     return _row("download", "", "", 0.4, evidence) if "zone" in evidence else None
 
 
@@ -128,8 +127,8 @@ def _remote(told: dict[str, bytes]) -> Row:
 def _row(kind: str, origin: str, referrer: str, confidence: float, evidence: dict[str, str]) -> Row:
     return {
         "kind": kind,
-        "origin": url(origin),
-        "referrer": url(referrer),
+        "origin": origin,
+        "referrer": referrer,
         "confidence": confidence,
         "evidence": evidence,
     }

@@ -107,6 +107,8 @@ def _columns(row: Any) -> tuple[Any, ...] | None:
     if not isinstance(confidence, (int, float)) or not math.isfinite(confidence):
         return None
     origin, referrer = _address(row.get("origin")), _address(row.get("referrer"))
+    if row["kind"] == "url" and not (redacting.place(origin) or redacting.place(referrer)):
+        return None
     evidence = _evidence(row.get("evidence"))
     said = row.get("host")
     host = redacting.host(f"tracker://{said}") if isinstance(said, str) else redacting.host(origin)

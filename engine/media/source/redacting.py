@@ -15,20 +15,30 @@ from urllib.parse import unquote
 
 MOST = 1000
 """Characters of an address, or of a text, that are kept."""
-_READ = 8192
+READ = 8192
+"""Characters that are looked at."""
 _MASK = "…"
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30}):[/\\]{2}", re.ASCII)
-_WITHIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}:[/\\]{2}[^\s\"'<>]*", re.ASCII)
-_MAGNET = re.compile(r"magnet:.*?[?&]xt=urn:(btih|btmh):([0-9a-zA-Z]{32,80})(?:&|$)", re.DOTALL)
+# Percent-encoded ones too, and magnet links, which name trackers with their keys.
+_WITHIN = re.compile(
+    r"(?:[a-zA-Z][a-zA-Z0-9+.-]{0,30}(?::[/\\]{2}|(?P<encoded>(?i:%3a%2f%2f)))|(?i:magnet:\?))"
+    r"[^\s\"'<>]*",
+    re.ASCII,
+)
+_MAGNET = re.compile(
+    r"(?i:magnet):.*?[?&]xt=urn:(btih|btmh):([0-9a-zA-Z]{32,80})(?:&|$)", re.DOTALL
+)
 # Schemes whose rest may be anything, the content itself included.
 _OPAQUE = re.compile(
     r"(data|blob|filesystem|javascript|view-source|feed|magnet|about):", re.IGNORECASE
 )
+# A secret is named; words that only begin like such a name are none.
 _SECRET = re.compile(
-    r"(?i)\b((?:access|api|auth|pass|priv|rss|secret|sess|sig|token)[\w.-]{0,20}|key|pw|pwd|sid)"
+    r"(?i)\b(?!authors?\b|pass(?:age|enger|ion|over)|secretar|signal)((?:access|api|auth|pass|priv|rss|secret|sess|sig|token)[\w.-]{0,20}|key|pw|pwd|sid)"
     r"(\s{0,3}[=:]\s{0,3})[^\s&;,]+"
 )
+_PLACE = re.compile(r"(?:(?:blob|feed|filesystem|view-source):)?[a-z][a-z0-9+.-]*://.|urn:bt")
 _TOKEN = re.compile(r"[A-Za-z0-9_+=~-]{20,}")
 _RUN = re.compile(r"[A-Za-z0-9]{20,}")
 _HEX = re.compile(r"[0-9a-fA-F]{20,}")
@@ -42,7 +52,7 @@ _WORD = re.compile(
 
 def url(told: str) -> str:
     """The address without user, password, query, fragment and keys. What is none is a text."""
-    start = told[:_READ].strip()
+    start = told[:READ].strip()
     if magnet := _MAGNET.match(start):
         return f"urn:{magnet[1]}:{magnet[2].lower()}"
     if opaque := _OPAQUE.match(start):
@@ -53,12 +63,18 @@ def url(told: str) -> str:
     rest = start[found.end() :].replace("\\", "/")
     whole = re.split(r"[?#]", rest, maxsplit=1)[0]
     authority, slash, path = whole.partition("/")
-    if len(whole) == len(rest) and len(told) > _READ:
+    if len(whole) == len(rest) and len(told) > READ:
         path = path.rpartition("/")[0]  # What is cut may be the beginning of a key.
     host = authority.rpartition("@")[2]
     shown = ".".join(part if part.startswith("xn--") else masked(part) for part in host.split("."))
     path = "/".join(_segment(segment) for segment in path.split("/"))
     return _bounded(f"{found[1].lower()}://{shown.lower()}{slash}{path}")
+
+
+def place(told: str) -> str:
+    """As ``url``; "" for what names no place: no address, or one that holds the content itself."""
+    shown = url(told)
+    return shown if _PLACE.match(shown) else ""
 
 
 def host(address: str) -> str:
@@ -73,10 +89,15 @@ def host(address: str) -> str:
 
 def text(told: str) -> str:
     """Words in which the addresses are redacted, and what is said to be a key is left out."""
-    if ":" not in told and "=" not in told:
-        return _bounded(told[:_READ])
-    words = _WITHIN.sub(lambda found: url(found[0]), told[:_READ].strip())
-    return _bounded(_SECRET.sub(rf"\1\2{_MASK}", words))
+    # What is cut may end in half an address, of which nobody could tell the password.
+    whole = told if len(told) <= READ else told[:READ].rpartition(" ")[0]
+    if not any(mark in whole for mark in (":", "=", "%")):
+        return _bounded(whole)
+    return _bounded(_SECRET.sub(rf"\1\2{_MASK}", _WITHIN.sub(_address, whole.strip())))
+
+
+def _address(found: re.Match[str]) -> str:
+    return url(unquote(found[0], errors="replace") if found["encoded"] else found[0])
 
 
 def masked(name: str) -> str:

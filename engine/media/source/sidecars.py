@@ -14,7 +14,7 @@ from json import JSONDecoder
 from typing import Any
 
 from engine.media.source.attributes import MOST_BYTES, Row, zone
-from engine.media.source.redacting import text, url
+from engine.media.source.redacting import place, text
 from engine.worker.files import open_below
 
 MOST_RECORD = 4 * 1024**2
@@ -91,15 +91,15 @@ def _read(root_fd: int, path: bytes, most: int) -> bytes:
 
 def _record(data: bytes, name: bytes, suffix: str) -> Row | None:
     told = {key: value for key, value in members(data).items() if isinstance(value, str) and value}
-    page = told.get("webpage_url") or told.get("original_url") or ""
-    if "://" not in page or not (told.get("extractor") or told.get("extractor_key")):
+    page = place(told.get("webpage_url") or told.get("original_url") or "")
+    if not page or not (told.get("extractor") or told.get("extractor_key")):
         return None
     evidence = {to: text(told[key]) for key, to in _TOLD.items() if key in told}
     evidence["told by"] = name.decode("utf-8", "backslashreplace")[:300]
     same = told.get("ext", "").lower() == suffix.lower() != ""
     return {
         "kind": "download",
-        "origin": url(page),
+        "origin": page,
         "referrer": "",
         "confidence": 0.95 if same else 0.85,
         "evidence": {**evidence, "program": "yt-dlp"},

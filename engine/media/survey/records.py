@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from engine.contract.base import visible
-from engine.media.source import book, sidecars
+from engine.media.source import book, redacting, sidecars
 from engine.media.source.ease import eased
 from engine.media.survey.kinds import KINDS
 from engine.media.survey.process import Target
@@ -40,6 +40,11 @@ _PUT = (
     + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
 )
 _DONE = "UPDATE file SET surveyed = 1 WHERE id = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+_SOLID = "DELETE FROM sparse WHERE file = ?"
+_SPARSE = """
+INSERT INTO sparse (file, size, mtime_ns, taken) SELECT id, size, mtime_ns, ?5 FROM file
+WHERE id = ?1 AND size = ?2 AND mtime_ns = ?3 AND ctime_ns = ?4
+"""
 _BESIDE = """
 UPDATE file SET surveyed = 0 WHERE surveyed = 1 AND id IN (
     SELECT id FROM file WHERE library = ?1 AND path = ?2
@@ -115,19 +120,23 @@ class Records:
 
     async def put(self, targets: Mapping[int, Target], rows: Iterable[Any]) -> None:
         """Stores what was found of these files, and of where they came from."""
-        traits, done, evidence = [], [], {}
+        traits, done, sparse, evidence = [], [], [], {}
         async for row in eased(rows):
             id_, trait = row["id"], row["trait"]
             identity = targets[id_][2]
             key = (id_, identity[2], identity[3], identity[4])
             traits.append((*columns(trait), *key))
             done.append(key)
+            if (taken := _number(row, "taken", 0, identity[2] - 1)) is not None:
+                sparse.append((*key, taken))
             if isinstance(told := row.get("evidence"), list):
                 evidence[id_] = told
         sources = await book.prepared(evidence)
 
         async def work(tx: Transaction) -> None:
             await tx.executemany(_PUT, traits)
+            await tx.executemany(_SOLID, [key[:1] for key in done])
+            await tx.executemany(_SPARSE, sparse)
             await tx.executemany(_DONE, [key for key in done if key[0] not in self._again])
             await book.store(tx, sources)
 
@@ -163,10 +172,12 @@ def columns(trait: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def text(value: Any) -> str:
-    """Visible, on one line, and no longer than MOST_TEXT; "" where it is no text."""
+    """Redacted, visible, on one line, and no longer than MOST_TEXT; "" where it is no text."""
     if not isinstance(value, str):
         return ""
-    shown = visible(value[: 2 * MOST_TEXT].strip())
+    # Whoever looked has bounded it: a longer one may end in half an address.
+    whole = value if len(value) <= redacting.MOST else value[: redacting.MOST].rpartition(" ")[0]
+    shown = visible(redacting.text(whole.strip())[: MOST_TEXT + 1])
     return shown if len(shown) <= MOST_TEXT else f"{shown[: MOST_TEXT - 1]}…"
 
 

@@ -10,6 +10,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from engine.media.source import redacting
+
 TEXT = 400
 """Characters of a text that leave the process."""
 
@@ -69,17 +71,17 @@ class Trait(dict[str, Any]):
 
 
 def plain(value: object) -> str:
-    """A value of a file as text: one line, without blanks around it."""
+    """A value of a file as text: one line, without blanks around it; addresses are redacted."""
     if isinstance(value, (bytes, bytearray)):
-        data = bytes(value[: 4 * TEXT]).split(b"\0")[0]
+        data = bytes(value[: redacting.READ + 1]).split(b"\0")[0]
         try:
             value = data.decode("utf-8")
         except UnicodeDecodeError:
             value = data.decode("latin-1")
     if isinstance(value, float):
         value = f"{value:.6g}" if math.isfinite(value) else ""
-    text = "" if value is None else str(value)[: 4 * TEXT]
-    return " ".join(text.split("\0")[0].split())[:TEXT]
+    text = "" if value is None else str(value)[: redacting.READ + 1].split("\0")[0]
+    return redacting.text(" ".join(text.split()))[:TEXT]
 
 
 def instant(text: str) -> tuple[int, bool] | None:

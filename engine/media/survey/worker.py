@@ -4,8 +4,9 @@ Commands come as frames on stdin, answers go to where stdout was. It writes noth
 at any time, and takes no more than its limits: what it reads may be made to break it.
 
 Each answer begins with ``root``, is made of ``rows`` and ends with ``done``. A row is an id and one
-of: ``trait`` (with ``evidence``: where the file came from), ``again`` (it is not what the catalogue
-knows), ``unread`` (why). ``at`` goes before a parser: whose file it is if this process ends in it.
+of: ``trait`` (with ``evidence``: where the file came from, and ``taken``: bytes, where it takes
+less than its size), ``again`` (it is not what the catalogue knows), ``unread`` (why). ``at`` goes
+before a parser: whose file it is if this process ends in it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Worker:
                     sources = evidence.read(fd, root_fd, path)
             else:
                 sources = evidence.read(fd, root_fd, path)
-            _expect(fd, identity)
+            taken = _expect(fd, identity)
         except _ChangedError:
             return {"again": True}
         except OSError as error:
@@ -81,11 +82,13 @@ class Worker:
         finally:
             os.close(fd)
         found: Frame = {"trait": trait.frame()}
+        if taken < size:
+            found["taken"] = taken
         return found | {"evidence": sources} if sources else found
 
     def _tell(self, row: Frame) -> None:
         self._rows.append(row)
-        if len(row) > 2 or "details" in row.get("trait", ()) or len(self._rows) >= _TOGETHER:
+        if "evidence" in row or "details" in row.get("trait", ()) or len(self._rows) >= _TOGETHER:
             self._flush()
 
     def _flush(self) -> None:
@@ -105,10 +108,12 @@ def _unread(error: OSError) -> Frame:
     return {"again": True} if error.errno in GONE else {"unread": error.strerror or str(error)}
 
 
-def _expect(fd: int, identity: list[int]) -> None:
+def _expect(fd: int, identity: list[int]) -> int:
+    """Returns the bytes that it takes."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or [*Identity.of(status)[:5]] != identity:
         raise _ChangedError
+    return status.st_blocks * 512
 
 
 def main() -> None:

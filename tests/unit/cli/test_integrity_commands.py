@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +62,9 @@ def listed(**values: int) -> Compared:
         ({"edited": 3, "mended": 1}, 0),
         ({"pending": 1}, 1),
         ({"pending": 1, "unread": 1}, 1),
+        ({"fresh": 1}, 1),
+        ({"fresh": 1, "rotten": 1}, 2),
+        ({"fresh": 1, "compared": listed()}, 1),
         ({"rotten": 1}, 2),
         ({"unreadable": 1}, 2),
         ({"refused": 1, "pending": 1}, 2),
@@ -79,6 +84,15 @@ def test_what_cannot_be_read_is_not_said_to_wait(capsys: pytest.CaptureFixture[s
     told = capsys.readouterr().out
     assert "2 files could not be read" in told
     assert "1 file never hashed yet" in told
+
+
+def test_what_is_too_fresh_to_tell_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:
+    show_verified(result(fresh=1), Terminal())
+    told, noted = capsys.readouterr()
+    assert "! films: 1 file too fresh to tell" in told
+    assert "✓" not in told
+    assert "verify again in a minute" in noted
+    assert "had changed" not in noted
 
 
 def test_damage_is_shown_with_its_good_copy(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,8 +139,8 @@ def test_a_remote_and_its_copy_are_named(capsys: pytest.CaptureFixture[str]) -> 
         (("--against", "nas:films"), "nas:films", None),
         (("--against", "nas:"), "nas:", None),
         (("--remote", "/mnt/usb"), "/mnt/usb", None),
-        (("--against", "SHA256SUMS"), None, b"SHA256SUMS"),
-        (("--against", "./odd:name"), None, b"./odd:name"),
+        (("--against", "SHA256SUMS"), None, b"/here/SHA256SUMS"),
+        (("--against", "./odd:name"), None, b"/here/odd:name"),
         (("--against", "/srv/a:b/SUMS"), None, b"/srv/a:b/SUMS"),
         ((), None, None),
     ],
@@ -134,6 +148,7 @@ def test_a_remote_and_its_copy_are_named(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_list_and_a_remote_are_told_apart(
     arcanum: Callable[..., Ran], typed: tuple[str, ...], remote: str | None, path: bytes | None
 ) -> None:
+    """A list that is not absolute lies where one stands."""
     ended = Job(
         id=7,
         operation="media.verify",
@@ -147,7 +162,9 @@ def test_a_list_and_a_remote_are_told_apart(
     ran = arcanum("media", "verify", "films", *typed, answers=answers)
     assert ran.code == 0, ran.err
     found = VerifyLibrary.model_validate(answers.requests[0][1])
-    assert (found.remote, found.against and found.against.data) == (remote, path)
+    here = os.fsencode(Path.cwd())
+    where = path and path.replace(b"/here", here)
+    assert (found.remote, found.against and found.against.data) == (remote, where)
 
 
 def test_a_history_names_the_approval_that_a_file_went_by(arcanum: Callable[..., Ran]) -> None:

@@ -285,6 +285,14 @@ def test_what_is_blank_is_no_note(arcanum: Arcanum, blank: str) -> None:
     assert answers.requests == []
 
 
+def test_what_nobody_sees_of_a_copied_text_is_no_part_of_a_note(arcanum: Arcanum) -> None:
+    added = recall.Added(namespace="main", ids=(1,), added=1)
+    answers = Answers({"recall.add": added})
+    arcanum("memory", "add", "a zero\u200bwidth soft\u00adhyphen", answers=answers)
+    [(_operation, request)] = answers.requests
+    assert [note["text"] for note in request["notes"]] == ["a zerowidth softhyphen"]
+
+
 class Piped(io.StringIO):
     def __init__(self, file: Any) -> None:
         super().__init__()

@@ -49,10 +49,11 @@ def source(heard: Heard) -> Iterator[Inotify]:
         source.remove(library)
 
 
-async def sees(heard: Heard, library: int, root: Path, name: str) -> None:
+async def sees(source: Inotify, heard: Heard, library: int, root: Path, name: str) -> None:
     """What happens in it from now on is told."""
-    heard.hints.clear()
-    write(root / name)
+    with source._lock:  # What was told a moment ago is followed by then.
+        heard.hints.clear()
+        write(root / name)
     await until(lambda: (library, os.fsencode(name)) in heard.hints, 5)
 
 
@@ -66,7 +67,7 @@ async def test_a_root_that_went_with_another_folder_in_its_place(
         films.rmdir()
         (films.parent / "away").rename(films)
     await until(lambda: heard.losses == [1], 5)
-    await sees(heard, 1, films, "new")
+    await sees(source, heard, 1, films, "new")
 
 
 async def test_a_root_that_was_moved_away(source: Inotify, heard: Heard, films: Path) -> None:
@@ -76,8 +77,9 @@ async def test_a_root_that_was_moved_away(source: Inotify, heard: Heard, films: 
     with source._lock:
         films.rename(away)
         (films / "sub").mkdir(parents=True)
-    await sees(heard, 1, films, "new")
-    await sees(heard, 1, films, "sub/newer")
+    await until(lambda: heard.losses == [1], 5)
+    await sees(source, heard, 1, films, "new")
+    await sees(source, heard, 1, films, "sub/newer")
     write(away / "sub" / "not the library's")
     source.drain()
     assert {path for _library, path in heard.hints} == {b"sub/newer"}
@@ -120,7 +122,7 @@ async def test_a_folder_above_the_root_that_was_replaced(
     write(root / "film")
     source.drain()
     assert heard.losses == [1]
-    await sees(heard, 1, root, "new")
+    await sees(source, heard, 1, root, "new")
     source.drain()
     assert heard.losses == [1]
 
@@ -136,7 +138,7 @@ async def test_a_library_around_it_tells_of_a_root_that_was_replaced(
         (films / "in").rename(films.parent / "away")
         write(root / "film")
     await until(lambda: heard.losses == [2], 5)
-    await sees(heard, 2, root, "new")
+    await sees(source, heard, 2, root, "new")
 
 
 async def test_a_root_that_is_added_once_more_leaves_no_watch_behind(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ def servers() -> Iterator[Servers]:
                 + s3.section("s3")
                 + dav.section("locked", password="wrong")
                 + "[away]\ntype = webdav\nurl = http://127.0.0.1:9\n"
+                + re.sub(r"(?<=127.0.0.1:)\d+", "9", s3.section("silent"))
             )
             yield found
 

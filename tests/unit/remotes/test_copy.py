@@ -205,3 +205,58 @@ async def test_another_place_behind_the_name_refuses(
     finally:
         servers.config.write_text(before)
     assert not (servers.dav.folder / "renamed").exists()
+
+
+# --- names that a remote takes for one ------------------------------------------------------------
+
+COMPOSED, APART = "caf\u00e9.bin", "cafe\u0301.bin"
+
+
+async def test_of_names_that_are_one_there_the_first_arrives_and_both_are_named(
+    house: House, films: Path, servers: Servers
+) -> None:
+    """``rclone serve`` finds a file by either form of its letters."""
+    put(films, COMPOSED, 1000)
+    put(films, APART, 2000)
+    await house.scan()
+    sent = await house.copy("dav:folded")
+    assert sent.state == "partial"
+    assert sent.outcome is not None
+    assert (sent.outcome.done, sent.outcome.total) == (4, 5)
+    (problem,) = sent.outcome.problems
+    assert {COMPOSED, APART} <= {*problem.split()}
+    assert "takes both for one name" in problem
+    there = tree(servers.dav.folder / "folded")
+    arrived = {name: there[name] for name in there if name.decode().startswith("caf")}
+    assert [*arrived.values()] == [tree(films)[name] for name in arrived]
+    assert len(arrived) == 1
+    for operation in (remotes.COPY, remotes.SYNC):
+        with pytest.raises(Refused, match=r"left out: .*takes both for one name"):
+            await house.ask(operation, "dav:folded")
+    assert tree(servers.dav.folder / "folded") == there
+
+
+async def test_where_names_are_two_both_arrive(house: House, films: Path, tmp_path: Path) -> None:
+    put(films, COMPOSED, 1000)
+    put(films, APART, 2000)
+    put(films, "Heat.mkv", 10)
+    await house.scan()
+    usb = tmp_path / "usb"
+    for new in (COMPOSED, APART):
+        sent = await house.copy(str(usb))
+        assert sent.state == "done"
+        assert tree(usb) == tree(films)
+        (usb / new).unlink()  # Beside its twin it is sent, too.
+
+
+async def test_what_is_there_under_the_other_form_is_not_deleted(
+    house: House, films: Path, servers: Servers
+) -> None:
+    put(films, APART, 2000)
+    await house.scan()
+    put(servers.dav.folder / "other", COMPOSED, 2000)
+    put(servers.dav.folder / "other", "old.bin", 10)
+    synced = await house.approve(await house.ask(remotes.SYNC, "dav:other"))
+    assert synced.state == "done"
+    assert COMPOSED.encode() in tree(servers.dav.folder / "other")
+    assert b"old.bin" not in tree(servers.dav.folder / "other")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -13,6 +14,10 @@ import pytest
 from engine.contract import approvals, jobs, remotes
 from engine.contract.errors import AlreadyAnswered
 from engine.remotes import rcd
+from engine.remotes.acts import SendActs
+from engine.remotes.local import Identity, Place
+from engine.remotes.plans import Approved, Item, There
+from engine.remotes.running import DELETED, SENDING, SENT, VERIFIED, Report
 from engine.store import Transaction
 from tests.fakes.rclone import Served, serving
 from tests.fakes.waiting import until
@@ -102,6 +107,23 @@ async def test_an_engine_that_stops_breaks_off_and_says_how_far_it_came(
         # Nothing has started by itself.
         assert tree(servers.sftp.folder / "stopped") == there
         assert (await house.transfers()).transfers == ()
+
+
+def test_what_an_interrupted_one_says_adds_up() -> None:
+    """Each of the files is sent, deleted there, or not done; some that were sent are verified."""
+    acts = SendActs(cast(Any, None), cast(Any, None), deletes=True)
+    here = Identity(1, 1, 1000, 1, 1)
+    items = (
+        *(Item(n, "send", str(n), b"%d" % n, here) for n in range(8)),
+        *(Item(n, "delete", str(n), there=There(5, None, None)) for n in (8, 9)),
+    )
+    plan = Approved(Place("films", b"/srv", (1, 1), b""), "nas:", {}, "", 0, items)
+    states = dict.fromkeys(range(3), SENT) | {3: VERIFIED, 4: SENDING, 8: DELETED}
+    outcome = acts._outcome(plan, states, Report(states, stopped="the engine ended"))
+    assert outcome.summary == (
+        "4 files, 4.0 kB, sent to nas:; 3 of them not verified; 1 deleted there; 5 files not done"
+    )
+    assert (outcome.done, outcome.total, outcome.result["left"]) == (2, 10, 8)
 
 
 async def test_a_cancelled_inventory_leaves_the_earlier_one(house: House, tmp_path: Path) -> None:

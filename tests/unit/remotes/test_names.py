@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -51,6 +52,14 @@ def test_a_file_is_found_again_by_its_name_there(path: bytes, bucket: bool) -> N
         assert names.plain(name) == path
     if bucket:
         assert not set(name) & set("\u241b\u240a\x1b\n\x7f")
+
+
+@given(st.text(), st.text())
+def test_names_that_one_remote_or_another_takes_for_one(name: str, other: str) -> None:
+    for form in ("NFC", "NFD"):
+        assert names.folded(unicodedata.normalize(form, name)) == names.folded(name)
+    if name.isascii() and other.isascii():
+        assert (names.folded(name) == names.folded(other)) == (name.lower() == other.lower())
 
 
 def test_names_are_those_that_rclone_gives_where_it_keeps_them(tmp_path: Path) -> None:

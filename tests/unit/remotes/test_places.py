@@ -20,7 +20,7 @@ async def test_each_remote_is_named_with_its_type_and_address_and_no_secret(
 ) -> None:
     found = await house.list()
     by_name = {remote.name: remote for remote in found.remotes}
-    assert list(by_name) == ["away", "dav", "locked", "s3", "sftp"]
+    assert list(by_name) == ["away", "dav", "locked", "s3", "sftp", "silent"]
     assert by_name["dav"].type == "webdav"
     assert by_name["dav"].where == f"http://127.0.0.1:{servers.dav.port}"
     assert by_name["dav"].reachable is None
@@ -34,6 +34,7 @@ async def test_a_probe_says_which_answer_and_why_the_others_do_not(house: House)
     by_name = {remote.name: remote for remote in (await house.list(probe=True)).remotes}
     assert [name for name, remote in by_name.items() if remote.reachable] == ["dav", "s3", "sftp"]
     assert "connection refused" in by_name["away"].problem
+    assert "connection refused" in by_name["silent"].problem
     assert "401" in by_name["locked"].problem
 
 
@@ -98,14 +99,20 @@ async def test_what_others_have_is_found_by_hash_and_else_by_size_and_name(
         ("dav:not-there", NotFound, "directory not found"),
         ("locked:", Failed, "401"),
         ("away:", Unavailable, "connection refused"),
+        ("silent:bucket/films", Unavailable, "does not answer.*connection refused"),
+        ("silent:bucket", Unavailable, "does not answer.*connection refused"),
+        ("s3:bucket/file-not-folder", Invalid, "is a file"),
+        ("dav:file-not-folder", Invalid, "is a file"),
         (":webdav,url=http://h,pass=x:", Invalid, "is no place"),
         ("dav,user=x:", Invalid, "is no place"),
         ("relative/path", Invalid, "is no place"),
     ],
 )
 async def test_what_cannot_be_listed_says_why(
-    house: House, ref: str, error: type[Exception], words: str
+    house: House, servers: Servers, ref: str, error: type[Exception], words: str
 ) -> None:
+    put(servers.s3.folder / "bucket", "file-not-folder")
+    put(servers.dav.folder, "file-not-folder")
     with pytest.raises(error, match=words):
         await house.inventory(ref)
 
@@ -145,7 +152,7 @@ async def test_an_encrypted_configuration_asks_for_a_command(
         with pytest.raises(Refused, match="not right"):
             await house.list()
     async with opened(tmp_path / "h", films, config, password_command=command) as house:
-        assert len((await house.list()).remotes) == 5
+        assert len((await house.list()).remotes) == 6
     log = tmp_path / "h" / "data" / "arcanum.log"
     assert not log.exists() or "open sesame" not in log.read_text()
 

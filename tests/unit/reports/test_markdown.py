@@ -70,6 +70,13 @@ def test_nothing_in_it_becomes_a_link() -> None:
     assert "a@" not in outside
 
 
+def test_what_several_libraries_hold_is_told_where_rounding_would_hide_it() -> None:
+    found = report()
+    total = found.total.model_copy(update={"bytes": 260_000_000, "bytes_once": 259_500_000})
+    text = markdown(found.model_copy(update={"total": total}))
+    assert "on the disks all of them take 500 kB less than the sum, 260 MB." in text
+
+
 def test_it_tells_the_numbers() -> None:
     text = markdown(report())
     assert "| pictures | 6,000 | 4.61 GB | 50.0 % |" in text

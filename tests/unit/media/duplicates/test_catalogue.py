@@ -20,7 +20,8 @@ from engine.store import Transaction
 from tests.fakes.waiting import until
 from tests.unit.media.conftest import NEVER
 from tests.unit.media.duplicates.asking import inodes, kept, last, named, page, pages
-from tests.unit.media.house import House, housed, write
+from tests.unit.media.house import House, housed, sparse, write
+from tests.unit.media.survey.test_survey import surveyed
 
 # One that is called like its state.
 TORRENT = """
@@ -171,6 +172,46 @@ async def test_what_is_damaged_is_neither_kept_nor_a_copy(house: House, films: P
     assert kept(group) == b"b"
     assert (named(group)[b"a"].role, named(group)[b"a"].damage) == ("stay", "rotten")
     assert (group.frees, (await page(house)).totals.frees) == (4, 4)
+
+
+async def test_totals_count_of_a_sparse_file_what_it_takes(house: House, films: Path) -> None:
+    """Once it was looked into; before, once its group was shown."""
+    sparse(films / "hole", 3_000_000)
+    sparse(films / "hole2", 3_000_000)
+    await library(house, films, "films", {"a": b"same", "b": b"same", "written": bytes(3_000_000)})
+    await surveyed(house)
+    # Two of the three may go, and that one of them was written, is the most.
+    assert _counted(house) == 4 + 3_000_000
+    (films / "written").unlink()
+    await house.scan()
+    assert _counted(house) == 4
+    await run(house, "DELETE FROM sparse")
+    assert _counted(house) == 4 + 3_000_000
+    for _ in range(2):
+        one = await page(house)
+        assert [group.frees for group in one.groups] == [0, 4]
+        assert one.totals.frees == 4
+
+
+def _counted(house: House) -> int:
+    snapshot = Snapshot(house.ground.catalogue.path.absolute().as_uri(), [1])
+    snapshot.close()
+    return snapshot.frees
+
+
+async def test_what_a_sparse_file_takes_is_of_the_bytes_that_were_looked_at(
+    house: House, films: Path
+) -> None:
+    sparse(films / "hole", 3_000_000)
+    await house.add(films)
+    await house.scan()
+    await surveyed(house)
+    rows = await house.ground.catalogue.read("SELECT size, taken FROM sparse")
+    assert [(*row,) for row in rows] == [(3_000_000, 0)]
+    write(films / "hole", bytes(3_000_000))
+    await house.scan()
+    await surveyed(house)
+    assert await house.ground.catalogue.read("SELECT * FROM sparse") == []
 
 
 async def test_what_is_seeded_is_never_proposed_to_go(house: House, films: Path) -> None:

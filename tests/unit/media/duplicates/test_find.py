@@ -297,11 +297,13 @@ async def test_it_can_be_cancelled_and_leaves_no_process(house: House, tmp_path:
 
 
 async def test_folders_that_are_not_there_are_refused(house: House, tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="cannot be looked into"):
-        await find(house, tmp_path / "nowhere")
+    with pytest.raises(Invalid, match=r"/nowhere cannot be looked into: No such file"):
+        await find(house, tmp_path, tmp_path / "nowhere")
     write(tmp_path / "file")
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid, match="/file cannot be looked into: Not a directory"):
         await find(house, tmp_path / "file")
+    with pytest.raises(Invalid, match=r"/n\\x1b\\xff cannot be looked into"):
+        await find(house, Path(os.fsdecode(os.fsencode(tmp_path) + b"/n\x1b\xff")))
     with pytest.raises(Invalid, match="absolute"):
         await find(house, Path("relative"))
     with pytest.raises(Invalid, match="not both"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.media.duplicates.keeper import Candidate, judge, looks_passing
+from engine.media.duplicates.keeper import Candidate, judge, looks_passing, rank
 
 KEEP = {"photos": 0, "archive": 1}
 times = st.integers(0, 3).map(lambda day: day * 86_400 * 10**9)
@@ -73,11 +73,23 @@ def test_the_reasons_are_told_in_words() -> None:
     )
     assert why(plain, other._replace(damage="rotten"))[:2] == (b"b", ["it is intact"])
     assert why(plain, other._replace(damage="rotten"))[2].startswith("its bytes are not")
-    assert why(plain._replace(seeding=True), other)[1] == ["a torrent client holds it"]
+    assert why(plain._replace(seeding=True), other)[1:] == (
+        ["a torrent client holds it"],
+        "no torrent client holds it",
+    )
+    assert why(plain._replace(first_seen_at=0), other)[2] == "it is in no library"
     assert why(plain, other._replace(path=b"a (1)"))[1] == ["its name is the plainer one"]
     assert why(plain._replace(known=1), other)[1] == ["more is known of it"]
     assert why(plain, other._replace(mtime_ns=10**18))[2].startswith("it is newer, of 2001")
     assert why(plain, other)[1] == ["nothing tells them apart but their paths"]
+
+
+@given(groups)
+def test_who_loses_is_told_by_what(copies: list[Candidate]) -> None:
+    best, *others = judge(copies, KEEP)
+    for one, role, (less, *_more) in others:
+        same = rank(one, KEEP)[:-4] == rank(best[0], KEEP)[:-4]
+        assert role == "stay" or (less == "nothing tells it apart but its path") == same
 
 
 def test_all_that_decided_is_told_of_the_one_to_keep() -> None:

@@ -15,6 +15,8 @@ from engine.contract.base import PathRef
 from engine.contract.errors import Cancelled, Failed, Refused
 from engine.contract.media import DamageFound
 from engine.home import Home
+from engine.media.integrity.verify import Found, Reading, Told, Verifier
+from engine.media.looking import Pace
 from engine.media.timing import Timing
 from engine.store import Transaction
 from tests.fakes.door import JobDouble
@@ -165,7 +167,9 @@ async def test_what_was_written_just_now_is_not_called_rotten(home: Home, films:
         await house.scan()
         await rot(house, films / "film")
         result = await verify(house)
-    assert (result.rotten, result.edited) == (0, 1)
+    assert (result.rotten, result.edited, result.fresh) == (0, 0, 1)
+    (told,) = result.troubles
+    assert (told.kind, told.path) == ("too_fresh", PathRef.of("film"))
 
 
 async def test_only_some_files(house: House, films: Path) -> None:
@@ -222,6 +226,29 @@ async def test_the_budget_is_kept_and_the_job_pauses(house: House, films: Path) 
     await until(lambda: job.waits == 1)
     job.resume()
     assert (await verifying).intact == 1
+
+
+async def test_what_is_asked_for_has_the_limit_that_is_asked_for(
+    home: Home, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scrub's is for the scrub."""
+    sparse(films / "film", 8 * 1024**2)
+    limits: list[float] = []
+    real = Verifier.read
+
+    async def read(verifier: Verifier, reading: Reading, pace: Pace, hears: Told) -> Found:
+        limits.append(reading.mib_s)
+        return await real(verifier, reading, pace, hears)
+
+    monkeypatch.setattr(Verifier, "read", read)
+    async with housed(home, NEVER, config=Config(media=MediaConfig(scrub_mib_s=1))) as house:
+        await house.add(films)
+        await house.scan()
+        assert (await verify(house)).intact == 1
+        job = JobDouble()
+        await verify(house, job=job, mib_s=4)
+        assert limits == [0, 4]
+        assert any(note.startswith("at most 4 MiB a second; ") for *_, note in job.told)
 
 
 async def test_under_strain_it_is_slow_and_says_why(house: House, films: Path) -> None:

@@ -48,6 +48,20 @@ SHORT, SHORT_PAGE = "https://files.example/a/film.mp4", "https://files.example/l
             {"user.xdg.origin.url": URL, "user.xdg.referrer.url": PAGE},
             ("url", SHORT, SHORT_PAGE, 0.9),
         ),
+        (
+            {"user.xdg.origin.url": b"\xff\x00 a", "user.xdg.referrer.url": PAGE},
+            ("url", "", SHORT_PAGE, 0.8),
+        ),
+        (
+            {"user.xdg.origin.url": b"\x8f\x02\xff", "user.xdg.publisher": b"Ada"},
+            ("download", "", "", 0.5),
+        ),
+        (
+            {"user.xdg.origin.url": b"magnet:?dn=x&xt=urn:btih:" + b"0a" * 20},
+            ("url", "urn:btih:" + "0a" * 20, "", 0.9),
+        ),
+        ({"user.xdg.origin.url": b"blob:" + URL}, ("url", f"blob:{SHORT}", "", 0.9)),
+        ({WHERE: binary_list("data:text/html,hunter2")}, ("download", "data:text/html", "", 0.6)),
         ({"user.xdg.referrer.url": PAGE}, ("url", "", SHORT_PAGE, 0.8)),
         (
             {WHERE: binary_list(URL.decode(), PAGE.decode())},
@@ -89,7 +103,13 @@ def test_what_fetched_it_and_when_is_told_with_it(film: Path) -> None:
     assert found(film.parent, film.name)[0]["evidence"]["program"] == "curl"
 
 
-@pytest.mark.parametrize("about", [b"", b"about:internet", b"about:blank"])
+@pytest.mark.parametrize(
+    "about",
+    [
+        *(b"", b"about:internet", b"about:blank", b"magnet:", b"magnet:?dn=film", b"https://"),
+        *(b"data:text/html,words", b"javascript:x", b"\x80\xff\x03garbage", b"from a friend"),
+    ],
+)
 def test_what_says_nothing_is_no_evidence(film: Path, about: bytes) -> None:
     assert told(film, **{"user.xdg.origin.url": about, "user.mime_type": b"x"}) == []
 
@@ -220,7 +240,7 @@ def test_any_bytes_may_stand_there(film: Path, attributes_: dict[str, bytes]) ->
 
 @pytest.mark.parametrize(
     "part",
-    [b"a", b":", b"/", b"%2f", b"key=", b"A-", b"\xff", b"https://a.example/?", b"%41", b"x:y@"],
+    [b"a", b":", b"/", b"%2f", b"key=", b"A-", b"\xff", b"https://a.example/?", b"%41", b"x:y@hh"],
 )
 def test_the_largest_attribute_costs_little(part: bytes) -> None:
     """As large as a kernel allows; the disk under this test may allow less."""

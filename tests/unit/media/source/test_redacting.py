@@ -52,6 +52,12 @@ NOISE = st.text(st.characters(exclude_characters="\0"), max_size=30)
         ("about:internet", ""),
         ("from a friend? yes; by mail",) * 2,
         ("see https://u:p@h.example/x?y=z now, token=abc", "see https://h.example/x now, token=…"),
+        ("to https%3A%2F%2Fu%3Ap%40h.example%2Fx%3Fy%3Dz or", "to https://h.example/x or"),
+        (
+            "get magnet:?xt=urn:btih:0123456789ABCDEF0123456789ABCDEF01234567&tr=http%3A%2F%2Ft",
+            "get urn:btih:0123456789abcdef0123456789abcdef01234567",
+        ),
+        ("Passengers: the film; author: N.N.; password: …",) * 2,
     ],
 )  # fmt: skip
 def test_what_is_kept_of_an_address(told: str, kept: str) -> None:
@@ -124,6 +130,8 @@ async def test_what_is_stored_was_redacted_and_is_visible_whoever_said_it(
         "confidence": 0.5,
         "evidence": {"a": said},
     }
+    nowhere = {**row, "origin": "magnet:", "referrer": "from a friend"}
+    assert not await book.prepared({1: [nowhere, {**row, "origin": wild, "referrer": ""}]})
     rows: list[Any] = [row, wild, {**row, "evidence": wild}, {**row, "confidence": wild}]
     told = await book.prepared({1: rows})
     assert told
