@@ -189,22 +189,23 @@ async def _run(run: Invocation) -> int:
     options = run.options
     libraries, limit = tuple(options.library), getattr(options, "limit", 50)
     paths: tuple[PathRef, ...] = tuple(options.paths)
-    if paths and (libraries or options.near or options.read or hasattr(options, "after")):
+    paged = any(hasattr(options, name) for name in ("after", "at"))
+    if paths and (libraries or options.near or options.read or paged):
         raise Invalid(
-            "Folders are looked into as they are: --library, --read, --near and --after are for"
-            " libraries.",
+            "Folders are looked into as they are: --library, --read, --near, --after and --at are"
+            " for libraries.",
             "Leave out the folders, or those.",
         )
-    if options.export and (paths or hasattr(options, "after") or hasattr(options, "limit")):
+    if options.export and (paths or paged or hasattr(options, "limit")):
         raise Invalid(
             "--export writes every group of libraries.",
-            "Leave out the folders, --limit and --after.",
+            "Leave out the folders, --limit, --after and --at.",
         )
     async with run.client() as client:
         if paths:
             search = FindDuplicates(paths=paths, limit=limit)
             return run.tell(await job_result(run, client, media.FIND_DUPLICATES, search))
-        if options.near and not hasattr(options, "after"):
+        if options.near and not paged:
             compare = ComparePictures(libraries=libraries, distance=options.distance)
             await job_result(run, client, media.COMPARE_PICTURES, compare)
         if options.read:
@@ -217,7 +218,7 @@ async def _run(run: Invocation) -> int:
             )
             return run.tell(await job_result(run, client, media.EXPORT_DUPLICATES, export))
         if options.near:
-            near = AskNear(libraries=libraries, limit=limit, after=request.after)
+            near = AskNear(libraries=libraries, limit=limit, after=request.after, at=request.at)
             return run.tell(value(await client.call(media.NEAR, near)))
         return run.tell(value(await client.call(media.DUPLICATES, request)))
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Literal
+
 import pytest
 
+from arcanum_tui.widgets.lines import Lines
 from engine.contract import media
 from engine.contract.base import PathRef
 from engine.contract.copies import ComparePictures
 from engine.contract.errors import NotFound
 from engine.contract.jobs import JobState
 from tests.fakes.fake_world import World
-from tests.fakes.sample import lived_in
+from tests.fakes.sample import GB, lived_in
 from tests.tui.desk import Desk, desk
 from tests.tui.test_hostile import NASTY
 from tests.tui.test_media_files import _files
@@ -31,6 +35,87 @@ async def test_duplicates_stand_in_the_place_of_the_files() -> None:
         await it.answer("escape")
         await it.press("escape")
         await it.sees("FILES  films  1,412 files")
+
+
+async def test_a_jump_reads_what_is_looked_at_and_nothing_on_the_way_there() -> None:
+    world = lived_in()
+    for n in range(3000):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+        world.shelves.add_alike(f"b/{n}.jpg", f"small/{n}.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        for key, operation, folder in (("d", media.DUPLICATES, "a"), ("D", media.NEAR, "b")):
+            await it.press(key)
+            await it.sees("3,000 groups", f"films: {folder}/0.jpg")
+            await it.press("G")
+            await it.sees(f"films: {folder}/2999.jpg")
+            it.app.screen.query_one("#files", Lines).go(1234)
+            await it.sees(f"films: {folder}/1234.jpg")
+            assert len(it.engine.requests(operation)) <= 4
+
+
+async def test_what_was_shown_stays_until_what_is_new_is_there() -> None:
+    world = lived_in()
+    for n in range(120):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+    async with desk(world, size=(120, 60)) as it:
+        await _files(it)
+        await it.press("d", "G")
+        await it.sees("120 groups", "films: a/119.jpg")
+        await it.loses("…  ")
+        listed = it.screen_text
+        it.engine.held[media.DUPLICATES.name] = turnstile = Turnstile()
+        del world.shelves.groups[0]
+        asked = len(it.engine.requests(media.DUPLICATES))
+        world.set_library("films", 1410, 700 * GB)
+        for page in (1, 2):  # Both are in sight.
+            await it.until(lambda: len(it.engine.requests(media.DUPLICATES)) == asked + page)  # noqa: B023
+            await it.pilot.pause()
+            assert _groups(it.screen_text) == _groups(listed)
+            turnstile.set()
+        await it.sees("119 groups", "films: a/119.jpg")
+
+
+class Turnstile(asyncio.Event):
+    """Lets one through each time."""
+
+    async def wait(self) -> Literal[True]:
+        await super().wait()
+        self.clear()
+        return True
+
+
+def _groups(text: str) -> list[str]:
+    return [line for line in text.split("\n") if " × " in line]
+
+
+async def test_where_the_engine_has_counted_anew_meanwhile_the_list_is_read_again() -> None:
+    world = lived_in()
+    for n in range(120):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("120 groups", "films: a/0.jpg")
+        world.shelves.groups.insert(0, world.shelves.groups.pop())
+        world.shelves.add_group(1000, "z.jpg", "copies/z.jpg")
+        await it.press("G")
+        await it.sees("121 groups", "films: a/118.jpg")
+        await it.press("g")
+        await it.sees("films: a/119.jpg", "films: a/0.jpg")
+
+
+async def test_a_group_that_is_none_any_more_says_so() -> None:
+    world = lived_in()
+    for n in range(3):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+    world.shelves.left_out = 1
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("3 groups", "films: a/1.jpg", "no duplicates any more")
+        await it.press("G", "enter")
+        await it.loses("The same bytes")
 
 
 async def test_groups_have_orders_of_their_own_and_the_list_behind_them_keeps_its_own() -> None:
