@@ -94,9 +94,11 @@ ACTIONS: tuple[Action, ...] = (
            "The last approval", "Queue", "queue"),
     # --- overview
     Action("pause_job", ("p",), "pause job",
-           "Pause the selected job, or carry on", "Jobs", "overview", 0, "jobs.pause"),
+           "Pause the marked job, or the only one that runs; or carry on", "Jobs", "overview",
+           0, "jobs.pause"),
     Action("cancel_job", ("x",), "stop job",
-           "Stop the selected job for good", "Jobs", "overview", 0, "jobs.cancel"),
+           "Stop the marked job, or the only one that runs, for good", "Jobs", "overview",
+           0, "jobs.cancel"),
     # --- Agent-0
     Action("write", ("i",), "write",
            "Go to the line for a question", "Agent-0", "agent", 1),
@@ -301,6 +303,8 @@ ACTIONS: tuple[Action, ...] = (
            0, "approvals.approve", answer=True),
     Action("leave", ("q",), "leave",
            "Leave now", "Windows", "leaving"),
+    Action("stop", ("x",), "stop",
+           "Stop the job for good", "Windows", "stopping", 0, "jobs.cancel"),
 )
 # fmt: on
 
