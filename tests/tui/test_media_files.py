@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from arcanum_tui.actions import ACTIONS, key_name
+from arcanum_tui.modals.ask import AskDialog
 from engine.contract import media
-from engine.contract.base import PathRef
+from engine.contract.base import ErrorInfo, PathRef
 from engine.contract.errors import NotFound, Refused
-from engine.contract.jobs import JobState
+from engine.contract.jobs import JobState, Progress
 from tests.fakes.fake_shelves import pixels
 from tests.fakes.fake_world import World
 from tests.fakes.sample import GB, lived_in
@@ -288,14 +289,43 @@ async def test_e_writes_what_is_listed() -> None:
         await it.sees("10 files are in /tmp/x.jsonl.")
 
 
-async def test_an_export_that_is_refused_says_why() -> None:
+async def test_an_export_that_is_refused_says_why_and_keeps_what_was_typed() -> None:
     async with desk() as it:
         it.engine.broken["media.export"] = Refused("x.csv is there already.", "Choose another.")
         await _files(it)
         await it.answer("e")
         await it.sees("Write what is listed")
         await it.answer("enter")
-        await it.sees("x.csv is there already.")
+        await it.sees("Refused: x.csv is there already. Choose another.", "films-2026-11-20.csv")
+        it.engine.broken.clear()
+        await it.answer("enter")
+        await it.until(lambda: it.engine.requests(media.EXPORT)[1:])
+        # The job finds out what the call could not know.
+        number = max(it.world.jobs)
+        why = ErrorInfo(code="refused", title="Refused", message="y.csv is there.", hint="Other!")
+        it.world.change_job(number, state=JobState.FAILED, error=why, ended_at=it.world.now)
+        await it.sees("✗ Refused: y.csv is there. Other!", "films-2026-11-20.csv")
+        await it.loses("x.csv")
+        assert isinstance(it.app.screen, AskDialog)
+        await it.answer("enter")
+        await it.until(lambda: max(it.world.jobs) > number)
+        it.world.change_job(max(it.world.jobs), progress=Progress(done=10, total=20, unit="files"))
+        await it.sees(f"● writing the list: job {max(it.world.jobs)}")
+        await it.loses("Write what is listed")
+
+
+async def test_a_window_that_is_left_leaves_the_job() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.answer("e")
+        await it.sees("Write what is listed")
+        await it.answer("enter")
+        await it.until(lambda: it.engine.requests(media.EXPORT))
+        await it.answer("escape")
+        await it.loses("Write what is listed")
+        result = {"files": 10, "path": {"display": "/tmp/x.jsonl"}}
+        it.world.change_job(max(it.world.jobs), state=JobState.DONE, result=result)
+        await it.sees("10 files are in /tmp/x.jsonl.")
 
 
 async def test_a_file_is_taken_to_agent_0() -> None:
