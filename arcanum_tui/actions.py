@@ -236,7 +236,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("read_back", ("K", "ctrl+up"), "read back",
            "Scroll the details up", "The memory", "memory"),
     # --- the line for a search
-    Action("to_list", ("down", "enter"), "to the list",
+    Action("to_list", ("enter", "down"), "to the list",
            "Go to what was found", "The line", "query", 1),
     # --- approvals
     Action("approve", ("y",), "do it",

@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
-from textual.widgets import Input
 
 from arcanum_tui.actions import bindings
 from arcanum_tui.screens.browsing import TYPED_S
@@ -21,6 +20,7 @@ from arcanum_tui.state.narrowing import ALL, Narrowing
 from arcanum_tui.state.overview import failed, waiting
 from arcanum_tui.state.text import clean
 from arcanum_tui.widgets.lines import Lines
+from arcanum_tui.widgets.query import Query
 from engine.contract import media
 from engine.contract.assets import ListedAsset
 from engine.contract.base import PathRef
@@ -29,6 +29,8 @@ from engine.contract.listing import Folder
 
 WIDE = 100
 """From so many cells on the panel of facets stands beside the files, not in their place."""
+LONGEST = 200
+"""Characters that a name can be looked for by."""
 
 
 class Media(Grouping):
@@ -37,7 +39,7 @@ class Media(Grouping):
     NAME = "media"
     WITHOUT = ("open_media",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("media")]
-    CSS_PATH = ["media.tcss"]  # noqa: RUF012
+    CSS_PATH = ["../widgets/query.tcss", "media.tcss"]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +48,7 @@ class Media(Grouping):
 
     def body(self) -> Iterable[Widget]:
         yield Lines(id="libraries", title="LIBRARIES", columns=rows.LIBRARIES, marked=True)
-        yield Input(placeholder="Only names that contain … (Esc: all)", id="filter")
+        yield Query(id="filter", placeholder="Only names that contain … (Esc: all)", limit=LONGEST)
         panel = Lines(id="facets", title="NARROW", hint="Space takes", columns=narrowing.COLUMNS)
         files = Lines(id="files", title="FILES", columns=rows.FILES)
         yield Container(panel, files, *self.beside(), id="desk")
@@ -58,11 +60,14 @@ class Media(Grouping):
         return self.query_one("#libraries", Lines)
 
     @property
-    def _filter(self) -> Input:
-        return self.query_one("#filter", Input)
+    def _filter(self) -> Query:
+        return self.query_one("#filter", Query)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return ("query", "media", "list", "app")
 
     def on_mount(self) -> None:
-        self._filter.cursor_blink = False
         self._arrange()
         self.set_focus(self._libraries)
 
@@ -177,7 +182,7 @@ class Media(Grouping):
         if self._filter.value != self._asked.text:
             self.ask(replace(self._asked, text=self._filter.value), after_s=TYPED_S)
 
-    def on_input_submitted(self) -> None:
+    def on_query_left(self) -> None:
         self.set_focus(self._files if self._files.display else self._panel)
 
     def action_facets(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Input
 
 from arcanum_tui.actions import ACTIONS, key_name
 from arcanum_tui.modals.ask import AskDialog
@@ -55,6 +56,20 @@ async def test_what_is_typed_is_shown_before_it_is_counted() -> None:
         await it.sees("contains “film”", "1,412 files")
         quick = [r.quick for r in it.engine.requests(media.LIST) if r.filter == "film"]
         assert quick == [True, False]
+
+
+@pytest.mark.parametrize("key", ["enter", "down"])
+async def test_from_the_filter_to_the_list(key: str) -> None:
+    async with desk(size=(80, 24)) as it:
+        await _files(it)
+        await it.press("slash")
+        await it.sees("Enter ↓ to the list")
+        await it.type("0001")
+        await it.sees("contains “0001”", "film-000011.mkv")
+        await it.press(key, "j", "j")
+        await it.until(lambda: "›" in _line(it, "film-000011.mkv"))
+        assert it.app.screen.query_one("#filter", Input).value == "0001"
+        await it.sees("contains “0001”", "Enter open")
 
 
 # --- order ----------------------------------------------------------------------------------------
