@@ -8,12 +8,13 @@ from typing import Any
 from arcanum_tui.screens.beside import Beside, Thing
 from arcanum_tui.state import groups
 from arcanum_tui.state.grid import Piece
-from arcanum_tui.state.groups import PAGE, Groups
+from arcanum_tui.state.groups import PAGE, Groups, Member
 from arcanum_tui.state.jumps import Joined
 from arcanum_tui.state.narrowing import ALL
 from arcanum_tui.widgets.bars import KeysLine
 from arcanum_tui.work import restart, start
 from engine.contract import media
+from engine.contract.assets import ListedAsset
 from engine.contract.copies import (
     AskDuplicates,
     AskNear,
@@ -40,6 +41,10 @@ class Grouping(Beside):
         self._groups: Groups | None = None
         self._alike = False
         self._by = next(iter(groups.SORTS))
+
+    def after(self, asset: ListedAsset | Member, what: str | None) -> None:
+        """Does what was chosen for a file that was read closely."""
+        raise NotImplementedError
 
     @property
     def _hidden(self) -> bool:
@@ -181,4 +186,8 @@ class Grouping(Beside):
 
         group = self.thing()
         if isinstance(group, (DuplicateGroup, NearGroup)):
-            self.app.push_screen(GroupDialog(group))
+            self.app.push_screen(GroupDialog(group), self._after_group)
+
+    def _after_group(self, chosen: tuple[Member, str] | None) -> None:
+        if chosen is not None:
+            self.after(*chosen)

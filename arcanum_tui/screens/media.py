@@ -15,6 +15,7 @@ from arcanum_tui.screens.browsing import TYPED_S
 from arcanum_tui.screens.grouping import Grouping
 from arcanum_tui.state import media as rows
 from arcanum_tui.state import narrowing
+from arcanum_tui.state.groups import Member
 from arcanum_tui.state.model import State
 from arcanum_tui.state.narrowing import ALL, Narrowing
 from arcanum_tui.state.overview import failed, waiting
@@ -163,9 +164,9 @@ class Media(Grouping):
         if isinstance(entry, Folder):
             self._enter(entry)
         elif entry is not None:
-            self.app.push_screen(AssetDialog(entry), lambda what: self._after(entry, what))
+            self.app.push_screen(AssetDialog(entry), lambda what: self.after(entry, what))
 
-    def _after(self, asset: ListedAsset, what: str | None) -> None:
+    def after(self, asset: ListedAsset | Member, what: str | None) -> None:
         if what == "verify":
             self.verify(asset.library, (asset.path,), clean(asset.path.display))
         elif what == "ask":
@@ -259,7 +260,7 @@ class Media(Grouping):
         else:
             self.control_center.tell("There is no file to ask about here.")
 
-    def _talk_of(self, asset: ListedAsset) -> None:
+    def _talk_of(self, asset: ListedAsset | Member) -> None:
         from arcanum_tui.screens.agent import Agent
         from engine.contract.agent0 import AssetAttachment
 

@@ -11,8 +11,10 @@ from arcanum_tui.state.jumps import Joined, Jumps
 from arcanum_tui.state.text import number, plural, size
 
 if TYPE_CHECKING:
+    from engine.contract.base import PathRef
     from engine.contract.copies import (
         Copy,
+        CopyName,
         DuplicateGroup,
         DuplicatePage,
         NearGroup,
@@ -46,6 +48,32 @@ class Listed:
     handle: str
     note: tuple[Piece, ...]
     empty: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a group, as far as it takes to read it closely."""
+
+    id: int
+    library: str
+    path: PathRef
+    kind: str | None
+
+
+def members(group: DuplicateGroup | NearGroup) -> dict[str, Member]:
+    """Its files in libraries, each name by itself; by the keys of their rows (``asset``)."""
+    files: list[Copy | CopyName | NearPicture] = []
+    if hasattr(group, "pictures"):
+        files += group.pictures
+    else:
+        for copy in group.copies:
+            files += [copy, *copy.names]
+    kind = "image" if hasattr(group, "pictures") else None
+    return {
+        str(one.id): Member(one.id, one.library, one.path, kind)
+        for one in files
+        if one.id is not None and one.library is not None
+    }
 
 
 class Groups:

@@ -13,6 +13,7 @@ from engine.contract.base import PathRef
 from engine.contract.copies import ComparePictures
 from engine.contract.errors import NotFound
 from engine.contract.jobs import JobState
+from tests.fakes.fake_shelves import pixels
 from tests.fakes.fake_world import World
 from tests.fakes.sample import GB, lived_in
 from tests.tui.desk import Desk, desk
@@ -230,6 +231,56 @@ async def test_pictures_that_look_alike_stand_apart_and_none_is_chosen() -> None
         await it.sees("DUPLICATES  films  1 group")
         await it.press("D", "D")
         await it.sees("FILES  films  1,412 files")
+
+
+async def test_enter_reads_a_member_closely_and_what_is_done_there_is_done() -> None:
+    world = _alike(2)
+    world.shelves.add_group(1000, "same.jpg", "copies/same.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("ALIKE  films  2 groups")
+        await it.answer("enter")
+        await it.sees("Pictures that look alike", "Enter open")
+        await it.press("down", "down", "enter")
+        await it.sees("HOLDS", "v verify")
+        assert it.engine.requests(media.SHOW)[-1].id == 2
+        await it.answer("escape")
+        await it.sees("Pictures that look alike")
+        await it.press("enter")
+        await it.sees("HOLDS")
+        await it.answer("v")
+        await it.loses("Pictures that look alike")
+        await it.sees("verifying small/0.jpg")
+        assert [one.paths for one in it.engine.requests(media.VERIFY)] == [
+            (PathRef.of("small/0.jpg"),)
+        ]
+        await it.press("d")
+        await it.sees("films: same.jpg")
+        await it.answer("enter")
+        await it.sees("The same bytes")
+        await it.press("end", "enter")
+        await it.pilot.pause()
+        await it.press("home", "enter")
+        await it.sees("HOLDS")
+        assert it.engine.requests(media.SHOW)[-1].id == 1
+        await it.answer("at")
+        await it.sees("AGENT-0", "same.jpg")
+
+
+async def test_beside_pictures_that_look_alike_stand_the_first_and_the_one_at_the_cursor() -> None:
+    world = _alike(1)
+    world.shelves.picture = pixels(12, 8)
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("ALIKE  films  1 group")
+        await it.answer("enter")
+        await it.sees("Pictures that look alike", "▀" * 12)
+        await it.press("down", "down", "down", "down")
+        await it.until(lambda: it.screen_text.count("▀" * 12) == 8)
+        asked = [one.id for one in it.engine.requests(media.THUMBNAIL)]
+        assert (asked[0], asked[-1]) == (1, 3)
 
 
 async def test_escape_leaves_them_and_another_library_has_its_own() -> None:
