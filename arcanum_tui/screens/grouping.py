@@ -167,7 +167,7 @@ class Grouping(Beside):
     def _show_groups(self, made: Groups, page: groups.Listed) -> None:
         files = self._files
         files.title, files.columns = page.title, groups.COLUMNS
-        files.show(made.rows, note=page.note, empty=page.empty)
+        files.show(made.rows, note=page.note, giving=page.giving, empty=page.empty)
         self.look_beside()
 
     # --- one of them ----------------------------------------------------------------------------

@@ -50,7 +50,9 @@ class Media(Grouping):
     def body(self) -> Iterable[Widget]:
         yield Lines(id="libraries", title="LIBRARIES", columns=rows.LIBRARIES, marked=True)
         yield Query(id="filter", placeholder="Only names that contain … (Esc: all)", limit=LONGEST)
-        panel = Lines(id="facets", title="NARROW", hint="Space takes", columns=narrowing.COLUMNS)
+        panel = Lines(
+            id="facets", title="NARROW", hint="Space takes", columns=narrowing.COLUMNS, skips=True
+        )
         files = Lines(id="files", title="FILES", columns=rows.FILES)
         yield Container(panel, files, *self.beside(), id="desk")
 

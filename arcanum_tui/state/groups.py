@@ -32,7 +32,7 @@ COLUMNS = (
 PAGE = 50
 """Groups that are read at once."""
 
-SORTS = {"frees": "", "count": ", most copies first", "path": ", by path"}
+SORTS = {"frees": "", "count": " by copies", "path": " by path"}
 """Orders of groups of the same bytes, and what a heading says of each."""
 _LEFT = Row((muted("–"), NOTHING, NOTHING, muted("no duplicates any more")))
 _STAY = muted(" · nothing goes from here")
@@ -40,13 +40,15 @@ _STAY = muted(" · nothing goes from here")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page as a list shows it. ``total`` groups; ``handle`` names what was counted."""
+    """A page as a list shows it. ``total`` groups; ``handle`` names what was counted. The last
+    ``giving`` pieces of ``note`` give way first."""
 
     title: str
     groups: Sequence[DuplicateGroup] | Sequence[NearGroup]
     total: int
     handle: str
     note: tuple[Piece, ...]
+    giving: int
     empty: Piece
 
 
@@ -114,24 +116,25 @@ class Groups:
 def same(page: DuplicatePage, where: str, sort: str) -> Listed:
     """Files with the same bytes, in an order of SORTS."""
     totals = page.totals
-    note = [strong(where), muted(f"  {plural(totals.groups, 'group')}{SORTS[sort]}")]
-    note += [Piece(f" · at most {size(totals.frees)} free"), _STAY]
+    note = [strong(where), muted(f"  {plural(totals.groups, 'group')}{SORTS[sort]}"), _STAY]
+    giving = [Piece(f" · at most {size(totals.frees)} free")]
     if page.candidates:
-        note.append(Piece(f" · {plural(page.candidates, 'file')} to compare", "unknown"))
+        giving.append(Piece(f" · {plural(page.candidates, 'file')} to compare", "unknown"))
     if page.unread:
-        note.append(Piece(f" · {number(page.unread)} unreadable", "unknown"))
+        giving.append(Piece(f" · {number(page.unread)} unreadable", "unknown"))
     empty = muted("no two files here have the same bytes; D shows pictures that look alike")
-    return Listed("DUPLICATES", page.groups, totals.groups, page.handle, tuple(note), empty)
+    return Listed(
+        "DUPLICATES", page.groups, totals.groups, page.handle, (*note, *giving), len(giving), empty
+    )
 
 
 def alike(page: NearPage, where: str) -> Listed:
     """Pictures that look alike, as far as they were compared."""
     note = [strong(where), muted(f"  {plural(page.total, 'group')}")]
-    note.append(muted(f" among {plural(page.compared, 'picture')}"))
     if page.groups and page.waiting and not page.problem:
         note.append(Piece(f" · C compares {number(page.waiting)} more", "unknown"))
-    note.append(_STAY)
-    return Listed("ALIKE", page.groups, page.total, "", tuple(note), _none_alike(page))
+    note += [_STAY, muted(f" · {plural(page.compared, 'picture')} compared")]
+    return Listed("ALIKE", page.groups, page.total, "", tuple(note), 1, _none_alike(page))
 
 
 def _none_alike(page: NearPage) -> Piece:

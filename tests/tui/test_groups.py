@@ -128,10 +128,10 @@ async def test_groups_have_orders_of_their_own_and_the_list_behind_them_keeps_it
         await it.sees("DUPLICATES  films  1 group")
         lists = len(it.engine.requests(media.LIST))
         await it.press("s")
-        await it.sees("1 group, most copies first")
+        await it.sees("1 group by copies")
         assert it.engine.requests(media.DUPLICATES)[-1].sort == "count"
         await it.press("s")
-        await it.sees("1 group, by path")
+        await it.sees("1 group by path")
         await it.press("R")
         await it.sees("no other way round")
         assert len(it.engine.requests(media.LIST)) == lists
@@ -156,6 +156,23 @@ async def test_in_a_small_window_the_keys_are_those_of_groups() -> None:
         await it.press("escape")
         await it.sees("FILES  films  1,412 files")
         await it.until(lambda: _keys(it) == files)
+
+
+async def test_in_a_small_window_the_heading_says_that_nothing_goes_and_where_one_is() -> None:
+    world = lived_in()
+    for n in range(27_000):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+    async with desk(world, size=(80, 24)) as it:
+        await _files(it)
+        await it.press("d")
+        told = "DUPLICATES  films  27,000 groups · nothing goes from here"
+        await it.sees(told, "1–16 of 27,000")
+        await it.press("s", "G")
+        await it.sees(told.replace(" ·", " by copies ·"), "100 %", "films: a/26999.jpg")
+    async with desk(world, size=(120, 24)) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees(f"{told} · at most 27 MB free", "1–")
 
 
 async def test_a_heading_that_is_cut_says_so() -> None:
@@ -217,7 +234,7 @@ async def test_pictures_that_look_alike_stand_apart_and_none_is_chosen() -> None
         await it.press("d")
         await it.sees("DUPLICATES  films  1 group", "films: same.jpg", "D alike")
         await it.press("D")
-        await it.sees("ALIKE  films  120 groups among 353 pictures", "nothing goes from here")
+        await it.sees("ALIKE  films  120 groups · nothing goes from here · 353 pictures compared")
         await it.sees("3 ×  4 bits", "films: a/0.jpg")
         await it.loses("same.jpg")
         await it.press("G")
