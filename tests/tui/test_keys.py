@@ -116,6 +116,18 @@ async def test_escape_goes_back_from_everywhere() -> None:
         assert it.app.current_mode == "overview"
 
 
+async def test_in_a_small_window_the_palette_says_what_an_action_does() -> None:
+    async with desk(size=(80, 24)) as it:
+        await _go(it, "media")
+        await it.answer("colon")
+        await it.sees("Do what?", "Show only names that contain a text")
+        assert "media.list" not in it.screen_text
+    async with desk(size=(140, 40)) as it:
+        await _go(it, "media")
+        await it.answer("colon")
+        await it.sees("Show only names that contain a text, while you type", "media.list")
+
+
 async def test_the_palette_does_what_was_typed() -> None:
     async with desk() as it:
         await it.answer("ctrl+p")
