@@ -154,8 +154,9 @@ async def test_whoever_scrolls_waits_for_nobody_who_counts_anew(
     monkeypatch.setattr(desk, "Snapshot", Slow)
 
     async def anew() -> DuplicatePage:
-        while (found := await page(house)).totals.groups == 4:
-            await asyncio.sleep(0.01)
+        found = first
+        while found.totals.groups == 4:
+            found = await page(house)
         return found
 
     task = asyncio.create_task(anew())
