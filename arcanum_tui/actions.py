@@ -95,9 +95,11 @@ ACTIONS: tuple[Action, ...] = (
            "The last approval", "Queue", "queue"),
     # --- overview
     Action("pause_job", ("p",), "pause job",
-           "Pause the selected job, or carry on", "Jobs", "overview", 0, "jobs.pause"),
+           "Pause the marked job, or the only one that runs; or carry on", "Jobs", "overview",
+           0, "jobs.pause"),
     Action("cancel_job", ("x",), "stop job",
-           "Stop the selected job for good", "Jobs", "overview", 0, "jobs.cancel"),
+           "Stop the marked job, or the only one that runs, for good", "Jobs", "overview",
+           0, "jobs.cancel"),
     # --- Agent-0
     Action("write", ("i",), "write",
            "Go to the line for a question", "Agent-0", "agent", 1),
@@ -252,7 +254,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("read_back", ("K", "ctrl+up"), "read back",
            "Scroll the details up", "The memory", "memory"),
     # --- the line for a search
-    Action("to_list", ("down", "enter"), "to the list",
+    Action("to_list", ("enter", "down"), "to the list",
            "Go to what was found", "The line", "query", 1),
     # --- approvals
     Action("approve", ("y",), "do it",
@@ -319,6 +321,8 @@ ACTIONS: tuple[Action, ...] = (
            0, "approvals.approve", answer=True),
     Action("leave", ("q",), "leave",
            "Leave now", "Windows", "leaving"),
+    Action("stop", ("x",), "stop",
+           "Stop the job for good", "Windows", "stopping", 0, "jobs.cancel"),
 )
 # fmt: on
 

@@ -100,7 +100,7 @@ class Everywhere(App[None], inherit_bindings=False):
             case "list" | "queue":
                 return self.screen.focused
             case "prompt" | "query":
-                return self.screen.query_one(f"#{where}")
+                return self.screen.query_one(where.capitalize())
         return self.screen
 
     def action_copy(self) -> None:

@@ -190,16 +190,17 @@ async def _run(run: Invocation) -> int:
     options = run.options
     libraries = tuple(options.library)
     paths: tuple[PathRef, ...] = tuple(options.paths)
-    if paths and (libraries or options.near or options.read or hasattr(options, "after")):
+    paged = any(hasattr(options, name) for name in ("after", "at"))
+    if paths and (libraries or options.near or options.read or paged):
         raise Invalid(
-            "Folders are looked into as they are: --library, --read, --near and --after are for"
-            " libraries.",
+            "Folders are looked into as they are: --library, --read, --near, --after and --at are"
+            " for libraries.",
             "Leave out the folders, or those.",
         )
-    if options.export and (paths or hasattr(options, "after") or hasattr(options, "limit")):
+    if options.export and (paths or paged or hasattr(options, "limit")):
         raise Invalid(
             "--export writes every group of libraries.",
-            "Leave out the folders, --limit and --after.",
+            "Leave out the folders, --limit, --after and --at.",
         )
     # Checked before an engine is asked for, or started.
     compare = request_of(ComparePictures, options, libraries=libraries)
@@ -209,7 +210,7 @@ async def _run(run: Invocation) -> int:
     async with run.client() as client:
         if paths:
             return run.tell(await job_result(run, client, media.FIND_DUPLICATES, search))
-        if options.near and not hasattr(options, "after"):
+        if options.near and not paged:
             await job_result(run, client, media.COMPARE_PICTURES, compare)
         if options.read:
             few = search.model_copy(update={"limit": 1})

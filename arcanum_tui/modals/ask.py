@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -11,13 +11,20 @@ from textual.events import Key, Paste
 from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Input, Static
+from textual.worker import Worker
 
 from arcanum_tui.actions import bindings
 from arcanum_tui.modals.base import Dialog
+from arcanum_tui.state.text import clean
+from arcanum_tui.work import start
 
 
 class AskDialog(Dialog[str]):
-    """Dismissed with the text. ``check`` says what is wrong with a text, "" if nothing is."""
+    """Dismissed with the text. ``check`` says what is wrong with a text, "" if nothing is.
+
+    ``act`` does what the text is for, and says why not where it is refused: then the window stays,
+    with the text and the reason.
+    """
 
     def __init__(
         self,
@@ -28,10 +35,13 @@ class AskDialog(Dialog[str]):
         placeholder: str = "",
         limit: int = 4096,
         check: Callable[[str], str] | None = None,
+        act: Callable[[str], Awaitable[str]] | None = None,
         suggester: Suggester | None = None,
     ) -> None:
         super().__init__(title, ("Enter", "accept"))
-        self._text, self._check = text, check
+        self._text, self._check, self._act = text, check, act
+        self._acting: Worker[None] | None = None
+        self._refusal = Static(id="box-refusal")
         self._input = Input(
             value, placeholder=placeholder, max_length=limit, suggester=suggester, id="box-input"
         )
@@ -39,17 +49,38 @@ class AskDialog(Dialog[str]):
     def body(self) -> Iterable[Widget]:
         yield Static(Content(self._text), id="box-text")
         yield self._input
+        yield self._refusal
 
     def on_mount(self) -> None:
         # A cursor that blinks paints twice a second for nothing.
         self._input.cursor_blink = False
+        self._refusal.display = False
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
+        if self._acting is not None and not self._acting.is_finished:
+            return
         wrong = self._check(event.value) if self._check else ""
         if wrong:
             self.show_keys(wrong)
         elif self.answers():
-            self.close(event.value)
+            self._accept(event.value)
+
+    def _accept(self, text: str) -> None:
+        if self._act is None:
+            self.close(text)
+        else:
+            self._acting = start(self, "act", self._try, self._act, text)
+
+    async def _try(self, act: Callable[[str], Awaitable[str]], text: str) -> None:
+        self._refusal.display = False
+        self.show_keys("…")
+        refused = await act(text)
+        if not refused:
+            self.close(text)
+            return
+        self._refusal.update(Content(clean(refused)))
+        self._refusal.display = True
+        self.show_keys()
 
 
 class CountInput(Input):

@@ -8,7 +8,8 @@ from arcanum_tui.actions import Action, key_name
 from arcanum_tui.modals.picker import Picker
 from arcanum_tui.state.grid import Column, Piece, Row, muted, strong
 
-COLUMNS = (Column(width=13), Column(width=9), Column(grow=True), Column(rank=1))
+COLUMNS = (Column(width=13), Column(width=9), Column(grow=True, least=50), Column(rank=1))
+"""Where room is short, what an action does goes before what it calls."""
 
 
 NOT_FOUND = 9

@@ -146,6 +146,8 @@ class Browsing(Shelves):
         if level.goal is not None and len(level.rows) > level.goal:
             goal, level.goal = level.goal, None
             files.go(goal)
+        if not files.display:
+            self._show_facets()  # How many it is stands there then.
 
     @property
     def _hidden(self) -> bool:
@@ -229,7 +231,9 @@ class Browsing(Shelves):
 
     def _show_facets(self) -> None:
         listed = narrowing.facet_rows(self._facets, self._asked.chosen)
-        self._panel.show(listed, empty=muted("nothing to narrow it by"))
+        alone = not self._files.display and len(self._level.rows) + self._level.counted > 0
+        amount = [muted(", ".join(self._level.amount()))] if alone else []
+        self._panel.show(listed, note=amount, empty=muted("nothing to narrow it by"))
 
     def toggle(self, key: str) -> None:
         """Takes a value of the panel, or leaves it."""

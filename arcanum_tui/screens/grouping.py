@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from arcanum_tui.screens.beside import Beside, Thing
 from arcanum_tui.state import groups
 from arcanum_tui.state.grid import Piece
+from arcanum_tui.state.groups import PAGE, Groups, Member
+from arcanum_tui.state.jumps import Joined
 from arcanum_tui.state.narrowing import ALL
-from arcanum_tui.state.pages import Pages
 from arcanum_tui.widgets.bars import KeysLine
 from arcanum_tui.work import restart, start
 from engine.contract import media
+from engine.contract.assets import ListedAsset
 from engine.contract.copies import (
     AskDuplicates,
     AskNear,
@@ -20,11 +23,6 @@ from engine.contract.copies import (
     NearGroup,
 )
 from engine.contract.errors import ArcanumError
-
-GROUPS = 50
-"""Groups that are read at once."""
-
-Group = DuplicateGroup | NearGroup
 
 _OF_FILES = frozenset(
     {
@@ -40,10 +38,13 @@ class Grouping(Beside):
 
     def __init__(self) -> None:
         super().__init__()
-        self._groups: Pages[Any] | None = None
+        self._groups: Groups | None = None
         self._alike = False
         self._by = next(iter(groups.SORTS))
-        self._wanted: int | None = None
+
+    def after(self, asset: ListedAsset | Member, what: str | None) -> None:
+        """Does what was chosen for a file that was read closely."""
+        raise NotImplementedError
 
     @property
     def _hidden(self) -> bool:
@@ -109,67 +110,84 @@ class Grouping(Beside):
     # --- reading --------------------------------------------------------------------------------
 
     def read_groups_again(self, *, top: bool = False) -> None:
-        """``top``: from the first one on."""
+        """The present rows stay until those in sight are here. ``top``: from the first one on."""
         if top:
             self._files.go(0)
-        row = groups.alike_row if self._alike else groups.same_row
-        self._groups = Pages(GROUPS, len(groups.COLUMNS), self._want_groups, row)
-        self._wanted = None
-        self._want_groups(0 if top else max(0, self._files.top // GROUPS))
+        first = max(0, self._files.top)
+        last = first + max(0, self._files.room - 1)
+        made = Groups(
+            alike=self._alike,
+            first=range(first // PAGE, last // PAGE + 1),
+            want=self._want_groups,
+        )
+        self._groups, made.reading = made, True
+        restart(self, "files", self._read_groups, made)
 
-    def _want_groups(self, at: int) -> None:
-        reading = self._wanted is not None
-        self._wanted = at
-        if not reading and self._groups is not None:
+    def _want_groups(self) -> None:
+        """A row that is looked at is not here yet."""
+        if self._groups is not None and not self._groups.reading:
+            self._groups.reading = True
             self.call_later(restart, self, "files", self._read_groups, self._groups)
 
-    async def _read_groups(self, pages: Pages[Any]) -> None:
+    async def _read_groups(self, made: Groups) -> None:
         try:
-            while self._wanted is not None and pages is self._groups:
-                if pages.has(self._wanted):
-                    self._wanted = None
-                    break
-                at, after = pages.next_to_read(self._wanted)
-                page = await self._groups_page(after)
-                pages.put(at, page.groups, page.total, page.following)
-                if page.following is None and at < (self._wanted or 0):
-                    self._wanted = None
-                if pages is self._groups:
-                    self._show_groups(pages, page)
+            while made is self._groups and (at := made.wanted) is not None:
+                began = time.monotonic()
+                page = await self._groups_page(at, made.handle)
+                self._took_s = time.monotonic() - began
+                if made.handle not in {"", page.handle}:
+                    self.call_later(self.read_groups_again)  # The engine counted anew meanwhile.
+                    return
+                made.put(at, page)
+                if made is self._groups and made.ready:
+                    self._show_groups(made, page)
         except ArcanumError as error:
-            self._wanted = None
+            if made is not self._groups:
+                return
             trouble = Piece(f"✗ {error.title}: {error.message} {error.hint}".rstrip(), "bad")
             self._files.title = "ALIKE" if self._alike else "DUPLICATES"
             self._files.show((), empty=trouble)
+        finally:
+            made.reading = False
 
-    async def _groups_page(self, after: str | None) -> groups.Listed:
-        how: dict[str, Any] = {"libraries": self.grouped, "limit": GROUPS, "after": after}
+    async def _groups_page(self, at: int, handle: str) -> groups.Listed:
+        how: dict[str, Any] = {"libraries": self.grouped, "limit": PAGE, "at": at * PAGE}
         where, engine = ", ".join(self.grouped) or "all libraries", self.control_center.engine
         if self._alike:
             return groups.alike(await engine.ask(media.NEAR, AskNear(**how)), where)
-        how["sort"] = by = self._by
-        return groups.same(await engine.ask(media.DUPLICATES, AskDuplicates(**how)), where, by)
+        how |= {"sort": self._by, "handle": handle}
+        found = await engine.ask(media.DUPLICATES, AskDuplicates(**how))
+        return groups.same(found, where, self._by)
 
     @property
     def grouped(self) -> tuple[str, ...]:
         """The libraries that are looked into; none: all."""
         return () if self.library == ALL else (self.library,)
 
-    def _show_groups(self, pages: Pages[Any], page: groups.Listed) -> None:
+    def _show_groups(self, made: Groups, page: groups.Listed) -> None:
         files = self._files
         files.title, files.columns = page.title, groups.COLUMNS
-        files.show(pages, note=page.note, empty=page.empty)
+        files.show(made.rows, note=page.note, giving=page.giving, empty=page.empty)
         self.look_beside()
 
     # --- one of them ----------------------------------------------------------------------------
 
     def thing(self) -> Thing | None:
-        return self._groups.item(self._files.cursor) if self._groups else self.entry()
+        """What is shown: groups of before, while others are read."""
+        if self._groups is None:
+            return self.entry()
+        shown = self._files.rows
+        found = shown.item(self._files.cursor) if isinstance(shown, Joined) else None
+        return found if isinstance(found, (DuplicateGroup, NearGroup)) else None
 
     def open_group(self) -> None:
         """Reads the one that the cursor is on closely."""
         from arcanum_tui.modals.asset import GroupDialog
 
-        group = self._groups.item(self._files.cursor) if self._groups else None
-        if group is not None:
-            self.app.push_screen(GroupDialog(group))
+        group = self.thing()
+        if isinstance(group, (DuplicateGroup, NearGroup)):
+            self.app.push_screen(GroupDialog(group), self._after_group)
+
+    def _after_group(self, chosen: tuple[Member, str] | None) -> None:
+        if chosen is not None:
+            self.after(*chosen)

@@ -9,18 +9,19 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
-from textual.widgets import Input
 
 from arcanum_tui.actions import bindings
 from arcanum_tui.screens.browsing import TYPED_S
 from arcanum_tui.screens.grouping import Grouping
 from arcanum_tui.state import media as rows
 from arcanum_tui.state import narrowing
+from arcanum_tui.state.groups import Member
 from arcanum_tui.state.model import State
 from arcanum_tui.state.narrowing import ALL, Narrowing
 from arcanum_tui.state.overview import failed, waiting
 from arcanum_tui.state.text import clean
 from arcanum_tui.widgets.lines import Lines
+from arcanum_tui.widgets.query import Query
 from engine.contract import media
 from engine.contract.assets import ListedAsset
 from engine.contract.base import PathRef
@@ -29,6 +30,8 @@ from engine.contract.listing import Folder
 
 WIDE = 100
 """From so many cells on the panel of facets stands beside the files, not in their place."""
+LONGEST = 200
+"""Characters that a name can be looked for by."""
 
 
 class Media(Grouping):
@@ -37,7 +40,7 @@ class Media(Grouping):
     NAME = "media"
     WITHOUT = ("open_media",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("media")]
-    CSS_PATH = ["media.tcss"]  # noqa: RUF012
+    CSS_PATH = ["../widgets/query.tcss", "media.tcss"]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,8 +49,10 @@ class Media(Grouping):
 
     def body(self) -> Iterable[Widget]:
         yield Lines(id="libraries", title="LIBRARIES", columns=rows.LIBRARIES, marked=True)
-        yield Input(placeholder="Only names that contain … (Esc: all)", id="filter")
-        panel = Lines(id="facets", title="NARROW", hint="Space takes", columns=narrowing.COLUMNS)
+        yield Query(id="filter", placeholder="Only names that contain … (Esc: all)", limit=LONGEST)
+        panel = Lines(
+            id="facets", title="NARROW", hint="Space takes", columns=narrowing.COLUMNS, skips=True
+        )
         files = Lines(id="files", title="FILES", columns=rows.FILES)
         yield Container(panel, files, *self.beside(), id="desk")
 
@@ -58,11 +63,14 @@ class Media(Grouping):
         return self.query_one("#libraries", Lines)
 
     @property
-    def _filter(self) -> Input:
-        return self.query_one("#filter", Input)
+    def _filter(self) -> Query:
+        return self.query_one("#filter", Query)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return ("query", "media", "list", "app")
 
     def on_mount(self) -> None:
-        self._filter.cursor_blink = False
         self._arrange()
         self.set_focus(self._libraries)
 
@@ -173,9 +181,9 @@ class Media(Grouping):
         if isinstance(entry, Folder):
             self._enter(entry)
         elif entry is not None:
-            self.app.push_screen(AssetDialog(entry), lambda what: self._after(entry, what))
+            self.app.push_screen(AssetDialog(entry), lambda what: self.after(entry, what))
 
-    def _after(self, asset: ListedAsset, what: str | None) -> None:
+    def after(self, asset: ListedAsset | Member, what: str | None) -> None:
         if what == "verify":
             self.verify(asset.library, (asset.path,), clean(asset.path.display))
         elif what == "ask":
@@ -192,7 +200,7 @@ class Media(Grouping):
         if self._filter.value != self._asked.text:
             self.ask(replace(self._asked, text=self._filter.value), after_s=TYPED_S)
 
-    def on_input_submitted(self) -> None:
+    def on_query_left(self) -> None:
         self.set_focus(self._files if self._files.display else self._panel)
 
     def action_facets(self) -> None:
@@ -275,7 +283,7 @@ class Media(Grouping):
         else:
             self.control_center.tell("There is no file to ask about here.")
 
-    def _talk_of(self, asset: ListedAsset) -> None:
+    def _talk_of(self, asset: ListedAsset | Member) -> None:
         from arcanum_tui.screens.agent import Agent
         from engine.contract.agent0 import AssetAttachment
 

@@ -19,14 +19,17 @@ from arcanum_tui.state import arrange, frame
 from arcanum_tui.state import overview as blocks
 from arcanum_tui.state.grid import Column, Piece, muted
 from arcanum_tui.state.model import State
+from arcanum_tui.state.news import verb
 from arcanum_tui.widgets.bars import EndsLine
 from arcanum_tui.widgets.card import CardView
 from arcanum_tui.widgets.lines import Lines
 from arcanum_tui.work import restart, start
 from engine.contract.errors import ArcanumError
+from engine.contract.jobs import ENDED
 
 if TYPE_CHECKING:
     from engine.contract.approvals import ApprovalSummary
+    from engine.contract.jobs import Job
     from engine.contract.telemetry import Gauges
 
 SAMPLES = 60
@@ -218,22 +221,40 @@ class Overview(View):
 
     # --- jobs -----------------------------------------------------------------------------------
 
-    def _job(self) -> int | None:
-        """The number of the job under the cursor, or of the only one that runs."""
-        row = self.query_one("#jobs", Lines).current
-        if row is not None and row.key.startswith("j"):
-            return int(row.key[1:])
-        self.control_center.tell("Select a job first: Tab goes to JOBS.")
+    def _job(self) -> Job | None:
+        """The job with the mark; where none is drawn, the only one that runs. Says so where there
+        is neither."""
+        lines, state = self.query_one("#jobs", Lines), self.control_center.state
+        if self.focused is lines and lines.display and lines.current is not None:
+            key = lines.current.key
+            marked = next((job for job in state.jobs if f"j{job.id}" == key), None)
+            if marked is None:
+                self.control_center.tell("An approval is carried out to its end.")
+            elif marked.state in ENDED:
+                told = f"Job {marked.id} ({verb(marked.operation)} {marked.subject}) has ended."
+                self.control_center.tell(f"{told} Choose one that runs.")
+            else:
+                return marked
+        elif len(state.running) == 1:
+            return state.running[0]
+        elif state.running:
+            told = f"{len(state.running)} jobs run: Tab goes to JOBS, where one is chosen."
+            self.control_center.tell(told)
+        else:
+            self.control_center.tell("No job runs.")
         return None
 
     def action_pause_job(self) -> None:
-        number = self._job()
-        job = next((j for j in self.control_center.state.jobs if j.id == number), None)
+        job = self._job()
         if job is not None:
             self.control_center.job(job.id, "resume" if job.state == "paused" else "pause")
 
     def action_cancel_job(self) -> None:
-        number = self._job()
-        if number is not None:
-            center = self.control_center
-            center.when_alone(partial(center.job, number, "cancel"), center.tell)
+        """Asks first where something would be lost."""
+        from arcanum_tui.modals.stop import LOST, StopDialog
+
+        job, center = self._job(), self.control_center
+        if job is not None and job.operation in LOST:
+            self.app.push_screen(StopDialog(job))
+        elif job is not None:
+            center.when_alone(partial(center.job, job.id, "cancel"), center.tell)

@@ -27,6 +27,8 @@ from engine.contract.jobs import ENDED, JobState
 
 if TYPE_CHECKING:
     from arcanum_tui.state.model import State
+    from engine.contract.base import ErrorInfo
+    from engine.contract.jobs import Job
 
 _BYTES = TypeAdapter(ByteSize)
 _ENDINGS = (".csv", ".jsonl", ".md")
@@ -38,7 +40,11 @@ class Shelves(View):
     """``library``: the selected one, "" where there is none, ALL for all together."""
 
     library = ""
-    _followed: set[int] | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._followed: set[int] = set()
+        self._awaited: dict[int, asyncio.Future[Job]] = {}
 
     def select(self, thing: str) -> None:
         raise NotImplementedError
@@ -86,20 +92,18 @@ class Shelves(View):
                     value=str(gauge.limit) if gauge and gauge.limit else "",
                     limit=32,
                     check=_not_bytes,
-                ),
-                lambda text: self._set_limit(name, text),
+                    act=partial(self._limit, name),
+                )
             )
 
-    def _set_limit(self, name: str, text: str | None) -> None:
-        if text is not None:
-            start(self, "deeds", self._limit, name, _BYTES.validate_python(text.strip()))
-
-    async def _limit(self, name: str, limit: ByteSize) -> None:
+    async def _limit(self, name: str, text: str) -> str:
+        limit = _BYTES.validate_python(text.strip())
         try:
             request = quota.SetLimit(library=name, max_bytes=limit)
             await self.control_center.engine.ask(quota.SET, request)
         except ArcanumError as error:
-            self.control_center.tell_error(error)
+            return _reason(error)
+        return ""
 
     def action_add_library(self) -> None:
         self.app.push_screen(
@@ -108,25 +112,21 @@ class Shelves(View):
                 "Which folder? → completes a name. Its files are read, never changed.",
                 value=os.path.expanduser("~/"),  # noqa: PTH111 - a string with its slash
                 check=_not_absolute,
+                act=self._add,
                 suggester=FolderSuggester(),
-            ),
-            self._add_library,
+            )
         )
 
-    def _add_library(self, text: str | None) -> None:
-        if text is not None:
-            start(self, "deeds", self._add, text)
-
-    async def _add(self, text: str) -> None:
+    async def _add(self, text: str) -> str:
         path = _expanded(text).rstrip("/") or "/"
         try:
             library = await self.control_center.engine.ask(
                 media.ADD, assets.AddLibrary(path=PathRef.of(path))
             )
         except ArcanumError as error:
-            self.control_center.tell_error(error)
-        else:
-            self.select(library.name)
+            return _reason(error)
+        self.select(library.name)
+        return ""
 
     def action_remove_library(self) -> None:
         if name := self._chosen():
@@ -205,17 +205,37 @@ class Shelves(View):
             started = await self.control_center.engine.ask(operation, request)
         except ArcanumError as error:
             self.control_center.tell_error(error)
-            return
-        self._followed = {*(self._followed or ()), started.job_id}
+        else:
+            self._follow(started.job_id, what)
+
+    def _follow(self, number: int, what: str) -> None:
+        self._followed.add(number)
         text = "The overview (1) shows how far it is; there it can be paused or stopped."
-        self.control_center.tell(text, f"● {what}: job {started.job_id}")
+        self.control_center.tell(text, f"● {what}: job {number}")
+
+    async def _begun(self, number: int) -> Job:
+        """A job that was started, once it has got somewhere or ended."""
+        self._awaited[number] = asyncio.get_running_loop().create_future()
+        self.follow_jobs(self.control_center.state)
+        try:
+            return await self._awaited[number]
+        finally:
+            del self._awaited[number]
 
     def follow_jobs(self, state: State) -> None:
         """Tells of those that were started here and have ended."""
+        for job in state.jobs if self._awaited else ():
+            waiting = self._awaited.get(job.id)
+            if (
+                waiting is not None
+                and not waiting.done()
+                and (job.state in ENDED or job.progress.done)
+            ):
+                waiting.set_result(job)
         for job in state.jobs if self._followed else ():
-            if job.id not in (self._followed or ()) or job.state not in ENDED:
+            if job.id not in self._followed - {*self._awaited} or job.state not in ENDED:
                 continue
-            self._followed = (self._followed or set()) - {job.id}
+            self._followed.discard(job.id)
             if job.state is JobState.DONE:
                 text, title = _ended(job.operation, job.result or {}), f"✓ job {job.id} is done"
                 self.control_center.tell(text, title)
@@ -259,15 +279,30 @@ class Shelves(View):
                 "Which file? It ends with .csv, .jsonl or .md, and is not there yet.",
                 value=os.path.expanduser(f"~/{name}-{day}.csv"),  # noqa: PTH111
                 check=_no_list,
-            ),
-            lambda text: self._export(operation, fields, text),
+                act=partial(self._export, operation, fields),
+            )
         )
 
-    def _export(self, operation: Any, fields: dict[str, Any], text: str | None) -> None:
-        if text is not None:
-            path = PathRef.of(_expanded(text))
-            request = operation.request.model_validate({**fields, "path": path})
-            start(self, "deeds", self._start_job, operation, request, "writing the list")
+    async def _export(self, operation: Any, fields: dict[str, Any], text: str) -> str:
+        """Why it cannot be written is known once the job has begun."""
+        path = PathRef.of(_expanded(text))
+        request = operation.request.model_validate({**fields, "path": path})
+        try:
+            started = await self.control_center.engine.ask(operation, request)
+        except ArcanumError as error:
+            return _reason(error)
+        self._followed.add(started.job_id)  # Esc leaves the window, not the job.
+        job = await self._begun(started.job_id)
+        if job.error is not None:
+            self._followed.discard(job.id)
+            return _reason(job.error)
+        self._follow(job.id, "writing the list")
+        self.follow_jobs(self.control_center.state)
+        return ""
+
+
+def _reason(error: ArcanumError | ErrorInfo) -> str:
+    return f"✗ {error.title}: {error.message} {error.hint}".rstrip()
 
 
 def _ended(operation: str, result: dict[str, Any]) -> str:

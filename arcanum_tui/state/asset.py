@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arcanum_tui.state.grid import NOTHING, Column, Piece, Row, Tone, wrap
@@ -144,7 +145,8 @@ def folder(found: Folder, library: str, width: int) -> list[Row]:
 
 
 def copies(group: DuplicateGroup, width: int) -> list[Row]:
-    """The files of a group, each with what is proposed for it and why."""
+    """The files of a group, each with what is proposed for it and why. A row's key is the number
+    of its file."""
     words: dict[str, tuple[str, Tone]] = {
         "keep": ("✓ keep", "ok"),
         "stay": ("– stays", "muted"),
@@ -153,9 +155,12 @@ def copies(group: DuplicateGroup, width: int) -> list[Row]:
     rows: list[Row] = []
     for copy in group.copies:
         word, tone = words[copy.role]
-        rows += _pair(word, place(copy), width, "strong" if copy.role == "keep" else "plain", tone)
-        rows += _pair("", " · ".join(copy.reasons), width, "muted")
-        rows += [row for name in copy.names for row in _pair("", f"= {name.path.display}", width)]
+        how: Tone = "strong" if copy.role == "keep" else "plain"
+        told = _pair(word, place(copy), width, how, tone)
+        told += _pair("", " · ".join(copy.reasons), width, "muted")
+        rows += _keyed(told, copy.id)
+        for name in copy.names:
+            rows += _keyed(_pair("", f"= {name.path.display}", width), name.id)
     if group.count > len(group.copies):
         rows += _pair("", f"{plural(group.count, 'copy', 'copies')} in all", width)
     rows.append(NO_ROW)
@@ -163,16 +168,22 @@ def copies(group: DuplicateGroup, width: int) -> list[Row]:
 
 
 def alike(group: NearGroup, width: int) -> list[Row]:
-    """The pictures of a group, each with how far it is from the first, and what it is."""
+    """The pictures of a group, each with how far it is from the first, and what it is. A row's key
+    is the number of its file."""
     rows: list[Row] = []
     for picture in group.pictures:
         apart = plural(picture.distance, "bit") if rows else "the first"
-        rows += _pair(apart, place(picture), width)
-        rows += _pair("", _picture(picture), width, "muted")
+        told = _pair(apart, place(picture), width)
+        told += _pair("", _picture(picture), width, "muted")
+        rows += _keyed(told, picture.id)
     if group.count > len(group.pictures):
         rows += _pair("", f"{plural(group.count, 'picture')} in all", width)
-    told = "bits of 64 that differ from the first; which to keep is for you to say"
-    return [*rows, NO_ROW, *_pair("", told, width, "muted")]
+    legend = "bits of 64 that differ from the first; which to keep is for you to say"
+    return [*rows, NO_ROW, *_pair("", legend, width, "muted")]
+
+
+def _keyed(rows: Iterable[Row], file: int | None) -> list[Row]:
+    return [replace(row, key=str(file or "")) for row in rows]
 
 
 def _picture(picture: NearPicture) -> str:

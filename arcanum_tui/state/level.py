@@ -80,12 +80,8 @@ class Level:
         if not self.by_folder:
             self.bytes = page.bytes
 
-    def note(self) -> list[Piece]:
-        """What is listed, for the heading."""
-        asked = self.asked
-        where = "all libraries" if asked.library == ALL else asked.library
-        if asked.folder is not None:
-            where += f"/{asked.folder[1]}" if asked.folder[1] else "/"
+    def amount(self) -> list[str]:
+        """How many folders and files match, as far as they are counted."""
         parts = []
         if self.by_folder and len(self.folders):
             parts.append(plural(len(self.folders), "folder"))
@@ -93,6 +89,15 @@ class Level:
             parts.append(plural(len(self.files), "file"))
         elif not self.counted:
             parts.append(f"{number(len(self.files))}+ files")
+        return parts
+
+    def note(self) -> list[Piece]:
+        """What is listed, for the heading."""
+        asked = self.asked
+        where = "all libraries" if asked.library == ALL else asked.library
+        if asked.folder is not None:
+            where += f"/{asked.folder[1]}" if asked.folder[1] else "/"
+        parts = self.amount()
         if self.counted and (self.bytes or not self.by_folder):
             linked = f" ({size(self.shared)} hardlinked in several)" if self.shared else ""
             parts.append(size(self.bytes) + linked)

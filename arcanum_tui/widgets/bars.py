@@ -74,9 +74,9 @@ class KeysLine(Painted):
     def _fitting(self, room: int) -> list[tuple[str, str]]:
         """Keys and labels, as far as there is room beside the one that leads to the rest."""
         offered = [
-            (action.id == "help", (key_name(key), action.label))
+            (action.id == "help", (keys, action.label))
             for action in self._actions
-            if action.id not in self._left_out and (key := self._key(action))
+            if action.id not in self._left_out and (keys := self._keys(action))
         ]
         room -= sum(_cells(one) for to_all, one in offered if to_all)
         fitting: list[tuple[str, str]] = []
@@ -89,20 +89,20 @@ class KeysLine(Painted):
                 fitting.append(one)
         return fitting
 
-    def _key(self, action: Action) -> str:
-        """The key to offer for an action; "" where none would reach it."""
+    def _keys(self, action: Action) -> str:
+        """The key to offer for an action, of a search's line each; "" where none would reach it."""
         focused = self.screen.focused
         if focused is None or isinstance(focused, Painted):
-            return "" if action.where in WRITTEN else action.keys[0]
+            return "" if action.where in WRITTEN else key_name(action.keys[0])
         if action.where in {"list", "turns"}:
             return ""
         own = set() if action.where in WRITTEN else set(focused._bindings.key_to_bindings)  # noqa: SLF001
-        free = (
-            k
+        free = [
+            key_name(k)
             for k in action.keys
             if k not in own and not focused.check_consume_key(k, character(k))
-        )
-        return next(free, "")
+        ]
+        return " ".join(free if action.where == "query" else free[:1])
 
 
 def _cells(offered: tuple[str, str]) -> int:

@@ -19,7 +19,9 @@ from arcanum_tui.state.text import number
 from arcanum_tui.widgets.paint import Painted
 
 RULED = 7
-"""Cells of a heading's line that are no text."""
+"""Cells of a heading's line that are no text, where it has something at its end."""
+BARE = 3
+"""And where it has not."""
 
 GUTTER = 4
 """Cells for the cursor's mark, and one at the end."""
@@ -54,7 +56,8 @@ class Lines(Painted, can_focus=True):
     """Rows under a heading, with a cursor that stays on its thing when rows come and go.
 
     ``flows``: at an end the cursor leaves the list (``Edge``) instead of stopping there.
-    ``marked``: the cursor shows without the focus, too.
+    ``marked``: the cursor shows without the focus, too. ``skips``: rows without a key are headings,
+    and take no cursor.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
@@ -89,11 +92,14 @@ class Lines(Painted, can_focus=True):
         hint: str = "",
         flows: bool = False,
         marked: bool = False,
+        skips: bool = False,
     ) -> None:
         super().__init__(id=id)
         self.columns = tuple(columns)
         self.title, self.hint, self.flows, self.marked = title, hint, flows, marked
+        self.skips = skips
         self.note: tuple[Piece, ...] = ()
+        self.giving = 0
         self.empty: Piece | None = None
         self.rows: Rows = Listed()
         self.cursor = -1
@@ -109,14 +115,17 @@ class Lines(Painted, can_focus=True):
         rows: Rows | Sequence[Row],
         *,
         note: Sequence[Piece] = (),
+        giving: int = 0,
         empty: Piece | None = None,
         select: bool = True,
     ) -> None:
-        """Replaces the rows. ``note`` follows the title; ``empty`` stands where there are no rows.
+        """Replaces the rows. ``note`` follows the title, and its last ``giving`` pieces give way to
+        where one is; ``empty`` stands where there are no rows.
 
         The cursor follows its row's key. ``select`` False leaves a list without a cursor so.
         """
         held = self.current
+        self.giving = giving
         rows = rows if isinstance(rows, Rows) else Listed(tuple(rows))
         same = isinstance(rows, Listed) and not self._wish and self.cursor >= 0
         if same and (rows, tuple(note), empty) == (self.rows, self.note, self.empty):
@@ -137,7 +146,7 @@ class Lines(Painted, can_focus=True):
     def follow(self, key: str) -> None:
         """Puts the cursor on the row with this key, now or as soon as there is one."""
         self._wish = key
-        self.show(self.rows, note=self.note, empty=self.empty)
+        self.show(self.rows, note=self.note, giving=self.giving, empty=self.empty)
 
     def _find(self, select: bool) -> int:
         """Where the cursor belongs now: on what was wished for, on its own thing, or near it."""
@@ -150,7 +159,15 @@ class Lines(Painted, can_focus=True):
                 return keys.index(self._key)
         if not select and (self.cursor < 0 or self._key):
             return -1
-        return min(max(self.cursor, 0), len(self.rows) - 1)
+        return self._beside_headings(min(max(self.cursor, 0), len(self.rows) - 1), 1)
+
+    def _beside_headings(self, index: int, step: int) -> int:
+        """The row, or the next one on the way that is no heading, or the one before."""
+        if not self.skips or index < 0:
+            return index
+        ways = (range(index, len(self.rows)), range(index, -1, -1))
+        seen = (at for way in (ways if step > 0 else ways[::-1]) for at in way)
+        return next((at for at in seen if self.rows.row(at).key), index)
 
     @property
     def current(self) -> Row | None:
@@ -170,8 +187,8 @@ class Lines(Painted, can_focus=True):
 
     def go(self, index: int) -> None:
         """Puts the cursor on a row, as far as there is one."""
-        held = self.current
-        self.cursor = min(max(index, 0), len(self.rows) - 1)
+        held, step = self.current, 1 if index >= self.cursor else -1
+        self.cursor = self._beside_headings(min(max(index, 0), len(self.rows) - 1), step)
         row = self.current
         self._key = row.key if row else ""
         self._scroll_to_cursor()
@@ -187,6 +204,8 @@ class Lines(Painted, can_focus=True):
     def _scroll_to_cursor(self) -> None:
         last = max(0, len(self.rows) - max(1, self.room))
         top = min(self.top, max(self.cursor, 0))
+        if self.skips and not any(self.rows.row(at).key for at in range(max(self.cursor, 0))):
+            top = 0  # With the heading above it.
         self.top = min(max(top, self.cursor - max(1, self.room) + 1), last)
 
     def _step(self, step: int) -> None:
@@ -304,16 +323,29 @@ class Lines(Painted, can_focus=True):
 
     def _heading(self, width: int) -> Strip:
         tone: Tone = "accent" if self.has_focus else "title"
-        left = [Piece(self.title, tone), *((Piece("  "), *self.note) if self.note else ())]
-        return self.rule(left, self._tail(width - sum(cell_len(p.text) for p in left)), width)
+        title, note = Piece(self.title, tone), [*self.note]
+        tails = self._tails()
+        for _ in range(self.giving):
+            if self._fits((title, Piece("  "), *note), tails[-1], width):
+                break
+            note.pop()
+        left = [title, *((Piece("  "), *note) if note else ())]
+        tail = next((one for one in tails if self._fits(left, one, width)), "")
+        return self.rule(left, [Piece(tail, "muted")] if tail else [], width)
 
-    def _tail(self, room: int) -> list[Piece]:
-        """Which rows are in sight, where not all are, and the hint, which gives way first."""
-        count, shown = len(self.rows), self.room
-        parts = [self.hint] if self.hint else []
-        if count > shown > 0:
-            last = min(count, self.top + shown)
-            parts.insert(0, f"{number(self.top + 1)}–{number(last)} of {number(count)}")
-        if len(parts) > 1 and cell_len(" · ".join(parts)) + RULED > room:
-            parts.pop()
-        return [Piece(" · ".join(parts), "muted")] if parts else []
+    def _fits(self, left: Sequence[Piece], tail: str, width: int) -> bool:
+        rule = RULED if tail else BARE
+        return sum(cell_len(p.text) for p in left) + cell_len(tail) + rule <= width
+
+    def _tails(self) -> list[str]:
+        """Which rows are in sight, where not all are, and the hint: the longest that fits is
+        shown."""
+        count, shown, hint = len(self.rows), self.room, [self.hint] if self.hint else []
+        if not count > shown > 0:
+            return [*hint, ""]
+        last = min(count, self.top + shown)
+        rows = f"{number(self.top + 1)}–{number(last)}"
+        of = f"{rows} of {number(count)}"
+        share = f"{last / count:.0%}".replace("%", " %")
+        short = [share] if len(share) < len(rows) else []
+        return [*(" · ".join([one, *hint]) for one in (of, rows)), of, rows, *short]

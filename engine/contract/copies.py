@@ -18,6 +18,7 @@ Sharing = Literal["none", "some", "all", "unknown"]
 
 _Libraries = Annotated[tuple[Name, ...], Field(max_length=100)]
 _Position = Annotated[str, Field(max_length=8192)]
+_Row = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class FileIdentity(Wire):
@@ -78,13 +79,21 @@ class DuplicateGroup(Wire):
 
 
 class AskDuplicates(Wire):
-    """A page in the order asked for. ``after`` is the ``next`` of the page before."""
+    """A page in the order asked for. ``after`` is the ``next`` of the page before; ``at`` jumps.
+
+    ``handle`` is that of a page before: the groups are as they were counted then, in number and
+    order, as long as the engine remembers them.
+    """
 
     libraries: _Libraries = Field((), description="only copies in these libraries; none: in all")
     sort: Literal["frees", "count", "path"] = Field("frees", description="the order")
     limit: Annotated[int, Field(ge=1, le=500, description="groups on a page")] = 50
     after: _Position | None = Field(
         None, description="the page behind this one: what `next` of the page before says"
+    )
+    at: _Row | None = Field(None, description="the page from this group on, counted from 0")
+    handle: Annotated[str, Field(max_length=64)] = Field(
+        "", description="with --at: the count of the page that named this"
     )
 
 
@@ -103,7 +112,7 @@ class DuplicatePage(Wire):
 
     ``pending`` files are not hashed yet; ``candidates`` of them are as large as another, so they
     may be duplicates. `media.find_duplicates` reads those alone. ``unread`` files could not be
-    read, so that nobody knows whether they are.
+    read, so that nobody knows whether they are. ``handle`` names what was counted.
     """
 
     groups: tuple[DuplicateGroup, ...]
@@ -113,6 +122,7 @@ class DuplicatePage(Wire):
     candidates: int
     unread: int = 0
     as_of: datetime
+    handle: str = ""
     next: str | None = None
 
 
@@ -171,13 +181,15 @@ class ExportedDuplicates(Wire):
 
 
 class AskNear(Wire):
-    """A page of groups, the largest first. ``after`` is the ``next`` of the page before."""
+    """A page of groups, the largest first. ``after`` is the ``next`` of the page before; ``at``
+    jumps."""
 
     libraries: _Libraries = Field((), description="only pictures in these libraries; none: in all")
     limit: Annotated[int, Field(ge=1, le=500, description="groups on a page")] = 50
     after: _Position | None = Field(
         None, description="the page behind this one: what `next` of the page before says"
     )
+    at: _Row | None = Field(None, description="the page from this group on, counted from 0")
 
 
 class NearPicture(Wire):

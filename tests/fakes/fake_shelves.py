@@ -24,15 +24,16 @@ def film(index: int) -> str:
 
 class Shelves:
     """``names``: other paths than the usual ones, by library. ``counting``: facets that took too
-    long. ``groups``: of duplicates. ``alike``: groups of pictures, ``uncompared`` others, and why
-    there are none (``problem``). ``shared``: bytes that several folders hold. ``picture``: what
-    every file looks like."""
+    long. ``groups``: of duplicates, ``left_out``: so many of a page are none any more. ``alike``:
+    groups of pictures, ``uncompared`` others, and why there are none (``problem``). ``shared``:
+    bytes that several folders hold. ``picture``: what every file looks like."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.names: dict[str, list[bytes]] = {}
         self.counting: set[str] = set()
         self.groups: list[copies.DuplicateGroup] = []
+        self.left_out = 0
         self.alike: list[copies.NearGroup] = []
         self.uncompared = 0
         self.problem = ""
@@ -222,16 +223,17 @@ class Shelves:
         )  # fmt: skip
 
     async def duplicates(self, request: copies.AskDuplicates) -> copies.DuplicatePage:
-        start = int(request.after or 0)
+        start = int(request.after or 0) if request.at is None else request.at
         page = self.groups[start : start + request.limit]
         end = start + len(page)
         return copies.DuplicatePage(
-            groups=tuple(page),
+            groups=tuple(page[: len(page) - self.left_out]),
             totals=copies.DuplicateTotals(
                 groups=len(self.groups), copies=sum(g.count for g in self.groups),
                 frees=sum(g.frees for g in self.groups),
             ),
-            not_duplicates=0, pending=283, candidates=0, as_of=self._world.now,
+            not_duplicates=self.left_out, pending=283, candidates=0, as_of=self._world.now,
+            handle=f"counted {len(self.groups)}",
             next=str(end) if end < len(self.groups) else None,
         )  # fmt: skip
 
@@ -249,7 +251,7 @@ class Shelves:
         self.alike.append(copies.NearGroup(count=len(paths), pictures=pictures))
 
     async def near(self, request: copies.AskNear) -> copies.NearPage:
-        start = int(request.after or 0)
+        start = int(request.after or 0) if request.at is None else request.at
         page = self.alike[start : start + request.limit]
         end = start + len(page)
         return copies.NearPage(

@@ -320,7 +320,7 @@ def _shelved() -> World:
 async def _narrowed(it: Desk) -> None:
     await it.press("3")
     await it.sees("FILES  films", "IMG_0003.jpg")
-    await it.press("f", "j", "j", "space")
+    await it.press("f", "j", "space")
     await it.sees("■  image", "353", "damaged")
     await it.until(lambda: it.engine.requests(media.LIST)[-1].kind == ("image",))
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Literal
+
 import pytest
 
+from arcanum_tui.widgets.lines import Lines
 from engine.contract import media
 from engine.contract.base import PathRef
 from engine.contract.copies import ComparePictures
 from engine.contract.errors import NotFound
 from engine.contract.jobs import JobState
+from tests.fakes.fake_shelves import pixels
 from tests.fakes.fake_world import World
-from tests.fakes.sample import lived_in
+from tests.fakes.sample import GB, lived_in
 from tests.tui.desk import Desk, desk
 from tests.tui.test_hostile import NASTY
 from tests.tui.test_media_files import _files
@@ -33,6 +38,87 @@ async def test_duplicates_stand_in_the_place_of_the_files() -> None:
         await it.sees("FILES  films  1,412 files")
 
 
+async def test_a_jump_reads_what_is_looked_at_and_nothing_on_the_way_there() -> None:
+    world = lived_in()
+    for n in range(3000):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+        world.shelves.add_alike(f"b/{n}.jpg", f"small/{n}.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        for key, operation, folder in (("d", media.DUPLICATES, "a"), ("D", media.NEAR, "b")):
+            await it.press(key)
+            await it.sees("3,000 groups", f"films: {folder}/0.jpg")
+            await it.press("G")
+            await it.sees(f"films: {folder}/2999.jpg")
+            it.app.screen.query_one("#files", Lines).go(1234)
+            await it.sees(f"films: {folder}/1234.jpg")
+            assert len(it.engine.requests(operation)) <= 4
+
+
+async def test_what_was_shown_stays_until_what_is_new_is_there() -> None:
+    world = lived_in()
+    for n in range(120):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+    async with desk(world, size=(120, 60)) as it:
+        await _files(it)
+        await it.press("d", "G")
+        await it.sees("120 groups", "films: a/119.jpg")
+        await it.loses("…  ")
+        listed = it.screen_text
+        it.engine.held[media.DUPLICATES.name] = turnstile = Turnstile()
+        del world.shelves.groups[0]
+        asked = len(it.engine.requests(media.DUPLICATES))
+        world.set_library("films", 1410, 700 * GB)
+        for page in (1, 2):  # Both are in sight.
+            await it.until(lambda: len(it.engine.requests(media.DUPLICATES)) == asked + page)  # noqa: B023
+            await it.pilot.pause()
+            assert _groups(it.screen_text) == _groups(listed)
+            turnstile.set()
+        await it.sees("119 groups", "films: a/119.jpg")
+
+
+class Turnstile(asyncio.Event):
+    """Lets one through each time."""
+
+    async def wait(self) -> Literal[True]:
+        await super().wait()
+        self.clear()
+        return True
+
+
+def _groups(text: str) -> list[str]:
+    return [line for line in text.split("\n") if " × " in line]
+
+
+async def test_where_the_engine_has_counted_anew_meanwhile_the_list_is_read_again() -> None:
+    world = lived_in()
+    for n in range(120):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("120 groups", "films: a/0.jpg")
+        world.shelves.groups.insert(0, world.shelves.groups.pop())
+        world.shelves.add_group(1000, "z.jpg", "copies/z.jpg")
+        await it.press("G")
+        await it.sees("121 groups", "films: a/118.jpg")
+        await it.press("g")
+        await it.sees("films: a/119.jpg", "films: a/0.jpg")
+
+
+async def test_a_group_that_is_none_any_more_says_so() -> None:
+    world = lived_in()
+    for n in range(3):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+    world.shelves.left_out = 1
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees("3 groups", "films: a/1.jpg", "no duplicates any more")
+        await it.press("G", "enter")
+        await it.loses("The same bytes")
+
+
 async def test_groups_have_orders_of_their_own_and_the_list_behind_them_keeps_its_own() -> None:
     world = lived_in()
     world.shelves.add_group(1000, "a.jpg", "copies/a.jpg")
@@ -42,10 +128,10 @@ async def test_groups_have_orders_of_their_own_and_the_list_behind_them_keeps_it
         await it.sees("DUPLICATES  films  1 group")
         lists = len(it.engine.requests(media.LIST))
         await it.press("s")
-        await it.sees("1 group, most copies first")
+        await it.sees("1 group by copies")
         assert it.engine.requests(media.DUPLICATES)[-1].sort == "count"
         await it.press("s")
-        await it.sees("1 group, by path")
+        await it.sees("1 group by path")
         await it.press("R")
         await it.sees("no other way round")
         assert len(it.engine.requests(media.LIST)) == lists
@@ -70,6 +156,23 @@ async def test_in_a_small_window_the_keys_are_those_of_groups() -> None:
         await it.press("escape")
         await it.sees("FILES  films  1,412 files")
         await it.until(lambda: _keys(it) == files)
+
+
+async def test_in_a_small_window_the_heading_says_that_nothing_goes_and_where_one_is() -> None:
+    world = lived_in()
+    for n in range(27_000):
+        world.shelves.add_group(1000, f"a/{n}.jpg", f"copies/{n}.jpg")
+    async with desk(world, size=(80, 24)) as it:
+        await _files(it)
+        await it.press("d")
+        told = "DUPLICATES  films  27,000 groups · nothing goes from here"
+        await it.sees(told, "1–16 of 27,000")
+        await it.press("s", "G")
+        await it.sees(told.replace(" ·", " by copies ·"), "100 %", "films: a/26999.jpg")
+    async with desk(world, size=(120, 24)) as it:
+        await _files(it)
+        await it.press("d")
+        await it.sees(f"{told} · at most 27 MB free", "1–")
 
 
 async def test_a_heading_that_is_cut_says_so() -> None:
@@ -131,7 +234,7 @@ async def test_pictures_that_look_alike_stand_apart_and_none_is_chosen() -> None
         await it.press("d")
         await it.sees("DUPLICATES  films  1 group", "films: same.jpg", "D alike")
         await it.press("D")
-        await it.sees("ALIKE  films  120 groups among 353 pictures", "nothing goes from here")
+        await it.sees("ALIKE  films  120 groups · nothing goes from here · 353 pictures compared")
         await it.sees("3 ×  4 bits", "films: a/0.jpg")
         await it.loses("same.jpg")
         await it.press("G")
@@ -145,6 +248,56 @@ async def test_pictures_that_look_alike_stand_apart_and_none_is_chosen() -> None
         await it.sees("DUPLICATES  films  1 group")
         await it.press("D", "D")
         await it.sees("FILES  films  1,412 files")
+
+
+async def test_enter_reads_a_member_closely_and_what_is_done_there_is_done() -> None:
+    world = _alike(2)
+    world.shelves.add_group(1000, "same.jpg", "copies/same.jpg")
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("ALIKE  films  2 groups")
+        await it.answer("enter")
+        await it.sees("Pictures that look alike", "Enter open")
+        await it.press("down", "down", "enter")
+        await it.sees("HOLDS", "v verify")
+        assert it.engine.requests(media.SHOW)[-1].id == 2
+        await it.answer("escape")
+        await it.sees("Pictures that look alike")
+        await it.press("enter")
+        await it.sees("HOLDS")
+        await it.answer("v")
+        await it.loses("Pictures that look alike")
+        await it.sees("verifying small/0.jpg")
+        assert [one.paths for one in it.engine.requests(media.VERIFY)] == [
+            (PathRef.of("small/0.jpg"),)
+        ]
+        await it.press("d")
+        await it.sees("films: same.jpg")
+        await it.answer("enter")
+        await it.sees("The same bytes")
+        await it.press("end", "enter")
+        await it.pilot.pause()
+        await it.press("home", "enter")
+        await it.sees("HOLDS")
+        assert it.engine.requests(media.SHOW)[-1].id == 1
+        await it.answer("at")
+        await it.sees("AGENT-0", "same.jpg")
+
+
+async def test_beside_pictures_that_look_alike_stand_the_first_and_the_one_at_the_cursor() -> None:
+    world = _alike(1)
+    world.shelves.picture = pixels(12, 8)
+    async with desk(world) as it:
+        await _files(it)
+        await it.press("D")
+        await it.sees("ALIKE  films  1 group")
+        await it.answer("enter")
+        await it.sees("Pictures that look alike", "▀" * 12)
+        await it.press("down", "down", "down", "down")
+        await it.until(lambda: it.screen_text.count("▀" * 12) == 8)
+        asked = [one.id for one in it.engine.requests(media.THUMBNAIL)]
+        assert (asked[0], asked[-1]) == (1, 3)
 
 
 async def test_escape_leaves_them_and_another_library_has_its_own() -> None:

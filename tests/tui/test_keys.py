@@ -11,7 +11,9 @@ from textual.widgets import Input
 from arcanum_tui import actions
 from arcanum_tui.actions import ACTIONS, SCREENS, key_name
 from arcanum_tui.screens.base import View
+from arcanum_tui.widgets.lines import Lines
 from engine.contract import jobs
+from engine.contract.jobs import JobState
 from tests.fakes.sample import lived_in
 from tests.tui.desk import Desk, desk
 
@@ -114,6 +116,18 @@ async def test_escape_goes_back_from_everywhere() -> None:
         assert it.app.current_mode == "overview"
 
 
+async def test_in_a_small_window_the_palette_says_what_an_action_does() -> None:
+    async with desk(size=(80, 24)) as it:
+        await _go(it, "media")
+        await it.answer("colon")
+        await it.sees("Do what?", "Show only names that contain a text")
+        assert "media.list" not in it.screen_text
+    async with desk(size=(140, 40)) as it:
+        await _go(it, "media")
+        await it.answer("colon")
+        await it.sees("Show only names that contain a text, while you type", "media.list")
+
+
 async def test_the_palette_does_what_was_typed() -> None:
     async with desk() as it:
         await it.answer("ctrl+p")
@@ -197,6 +211,61 @@ async def test_p_pauses_and_x_stops_the_selected_job() -> None:
             "jobs.resume",
             "jobs.cancel",
         ]
+
+
+async def test_without_a_mark_p_and_x_mean_the_only_job_that_runs() -> None:
+    acts = ("jobs.pause", "jobs.cancel")
+    async with desk() as it:
+        jobs_panel = it.app.screen.query_one("#jobs", Lines)
+        jobs_panel.focus()
+        await it.press("down")
+        await it.answer("p")
+        await it.sees("Job 2 (scan series) has ended. Choose one that runs.")
+        it.app.screen.query_one("#storage").focus()
+        await it.answer("p")
+        await it.sees("‖ paused")
+        await it.answer("x")
+        await it.sees("○ cancelled")
+        asked = [(name, request) for name, request in it.engine.calls if name in acts]
+        assert asked == [(name, jobs.JobId(id=1)) for name in acts]
+        await it.answer("p")
+        await it.sees("No job runs.")
+
+
+async def test_without_a_mark_and_with_several_jobs_p_and_x_say_so_and_do_nothing() -> None:
+    world = lived_in()
+    world.start_job("media.verify", "films")
+    async with desk(world) as it:
+        it.app.screen.query_one("#storage").focus()
+        for key in "px":
+            await it.answer(key)
+            await it.sees("2 jobs run: Tab goes to JOBS, where one is chosen.")
+            await it.pilot.pause(0.3)
+        assert not {"jobs.pause", "jobs.cancel"} & {name for name, _ in it.engine.calls}
+        it.app.screen.query_one("#jobs", Lines).focus()
+        await it.press("home")
+        await it.answer("p")
+        await it.sees("‖ paused")
+
+
+async def test_x_asks_before_work_is_lost() -> None:
+    world = lived_in()
+    world.change_job(1, state=JobState.DONE)
+    job = world.start_job("media.export", "films")
+    async with desk(world) as it:
+        it.app.screen.query_one("#storage").focus()
+        await it.answer("x")
+        await it.sees(
+            "Stop this for good?", "export", "films, running", "is removed", "Esc let it run"
+        )
+        await it.answer("escape")
+        await it.loses("Stop this")
+        assert world.jobs[job.id].state is JobState.RUNNING
+        await it.answer("x")
+        await it.sees("Stop this for good?")
+        await it.answer("x")
+        await it.sees("○ cancelled")
+        assert world.jobs[job.id].state is JobState.CANCELLED
 
 
 async def test_a_burst_of_keys_opens_and_closes_windows_without_harm() -> None:

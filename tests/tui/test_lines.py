@@ -87,3 +87,27 @@ async def test_what_moves_the_others_paints_them_too(
         fresh.focus().show(rows(*values))
         await pilot.pause()
         assert shown == text(fresh)
+
+
+@pytest.mark.parametrize(
+    ("width", "told"),
+    [
+        (60, "─ LIST  where · how many · spare ── 1–4 of 9 · Space takes ─"),
+        (56, "─ LIST  where · how many · spare ─── 1–4 · Space takes ─"),
+        (52, "─ LIST  where · how many · spare ──────── 1–4 of 9 ─"),
+        (42, "─ LIST  where · how many · spare ─── 1–4 ─"),
+        (36, "─ LIST  where · how many ───── 1–4 ─"),
+        (28, "─ LIST  where · how many ───"),
+        (24, "─ LIST  where · how man…"),
+    ],
+)
+async def test_in_a_heading_the_least_gives_way_first(width: int, told: str) -> None:
+    app = OneList()
+    async with app.run_test(size=(width, 5)) as pilot:
+        lines = app.query_one(Lines)
+        lines.hint = "Space takes"
+        note = [Piece("where"), Piece(" · how many"), Piece(" · spare")]
+        lines.styles.height = 5
+        lines.show(rows(*"123456789"), note=note, giving=1)
+        await pilot.pause()
+        assert text(lines)[0] == told

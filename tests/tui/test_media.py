@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textual.widgets import Input
+
 from engine.contract import media, quota
 from engine.contract.base import PathRef
-from engine.contract.errors import NotFound
+from engine.contract.errors import Invalid, NotFound
 from tests.fakes.fake_world import World
 from tests.fakes.sample import GB
 from tests.tui.desk import Desk, desk
@@ -135,6 +137,26 @@ async def test_a_folder_is_added_with_the_bytes_of_its_name(tmp_path: Path) -> N
         await it.until(lambda: it.engine.requests(media.ADD))
         assert it.engine.requests(media.ADD)[0].path == PathRef.of(tmp_path / "my films")
         await it.sees("my films")
+
+
+async def test_a_folder_or_a_limit_that_is_refused_keeps_what_was_typed() -> None:
+    async with desk() as it:
+        await _media(it)
+        it.engine.broken["media.add"] = Invalid("There is no folder /nowhere.", "Name one.")
+        it.engine.broken["quota.set"] = NotFound("There is no library films.", "n adds it.")
+        for key, title, typed, told in (
+            ("n", "Watch a folder", "/nowhere", "There is no folder /nowhere. Name one."),
+            ("b", "Limit of films", "7TB", "There is no library films. n adds it."),
+        ):
+            await it.answer(key)
+            await it.sees(title)
+            await it.press("home", "ctrl+k")
+            await it.type(typed)
+            await it.answer("enter")
+            await it.sees(told, title)
+            assert it.app.screen.query_one(Input).value == typed
+            await it.answer("escape")
+            await it.loses(title)
 
 
 async def test_an_error_says_what_happened_and_what_to_do() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Input
 
 from arcanum_tui.actions import ACTIONS, key_name
+from arcanum_tui.modals.ask import AskDialog
 from engine.contract import media
-from engine.contract.base import PathRef
+from engine.contract.base import ErrorInfo, PathRef
 from engine.contract.errors import NotFound, Refused
-from engine.contract.jobs import JobState
+from engine.contract.jobs import JobState, Progress
 from tests.fakes.fake_shelves import pixels
 from tests.fakes.fake_world import World
 from tests.fakes.sample import GB, lived_in
@@ -54,6 +56,20 @@ async def test_what_is_typed_is_shown_before_it_is_counted() -> None:
         await it.sees("contains “film”", "1,412 files")
         quick = [r.quick for r in it.engine.requests(media.LIST) if r.filter == "film"]
         assert quick == [True, False]
+
+
+@pytest.mark.parametrize("key", ["enter", "down"])
+async def test_from_the_filter_to_the_list(key: str) -> None:
+    async with desk(size=(80, 24)) as it:
+        await _files(it)
+        await it.press("slash")
+        await it.sees("Enter ↓ to the list")
+        await it.type("0001")
+        await it.sees("contains “0001”", "film-000011.mkv")
+        await it.press(key, "j", "j")
+        await it.until(lambda: "›" in _line(it, "film-000011.mkv"))
+        assert it.app.screen.query_one("#filter", Input).value == "0001"
+        await it.sees("contains “0001”", "Enter open")
 
 
 # --- order ----------------------------------------------------------------------------------------
@@ -170,7 +186,7 @@ async def test_values_are_taken_and_left() -> None:
         await _files(it)
         await it.press("f")
         await it.sees("NARROW", "KIND", "□  video", "706", "≥ 1.0 GB")
-        await it.press("j", "space")
+        await it.press("space")
         await it.sees("■  video", "· video", "706 files")
         assert it.engine.requests(media.LIST)[-1].kind == ("video",)
         await it.press("j", "enter")
@@ -186,6 +202,21 @@ async def test_values_are_taken_and_left() -> None:
         assert it.app.current_mode == "media"
 
 
+async def test_headings_of_the_panel_take_no_cursor() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.press("f")
+        await it.sees("KIND", "□  video", "≥ 1.0 GB")
+        for keys, line in (
+            (("g",), "□  video"), (("k",), "□  video"), (("G",), "≥ 1.0 MB"), (("j",), "≥ 1.0 MB"),
+            (("k", "k"), "□  damaged"), (("j",), "≥ 1.0 GB"),
+        ):  # fmt: skip
+            await it.press(*keys)
+            await it.until(lambda: "›" in _line(it, line))  # noqa: B023
+        await it.press("g")
+        await it.sees("KIND")
+
+
 async def test_what_took_too_long_to_count_says_so() -> None:
     world = lived_in()
     world.shelves.counting = {"kind"}
@@ -199,9 +230,9 @@ async def test_the_panel_gives_way_in_a_small_window() -> None:
     async with desk(size=(80, 24)) as it:
         await _files(it)
         await it.press("f")
-        await it.sees("NARROW", "□  video")
+        await it.sees("NARROW  1,412 files", "□  video", "Space takes")
         await it.loses("FILES")
-        await it.press("j", "space", "f")
+        await it.press("space", "f")
         await it.sees("FILES  films", "706 files")
         await it.loses("NARROW")
 
@@ -300,14 +331,43 @@ async def test_e_writes_what_is_listed() -> None:
         await it.sees("10 files are in /tmp/x.jsonl.")
 
 
-async def test_an_export_that_is_refused_says_why() -> None:
+async def test_an_export_that_is_refused_says_why_and_keeps_what_was_typed() -> None:
     async with desk() as it:
         it.engine.broken["media.export"] = Refused("x.csv is there already.", "Choose another.")
         await _files(it)
         await it.answer("e")
         await it.sees("Write what is listed")
         await it.answer("enter")
-        await it.sees("x.csv is there already.")
+        await it.sees("Refused: x.csv is there already. Choose another.", "films-2026-11-20.csv")
+        it.engine.broken.clear()
+        await it.answer("enter")
+        await it.until(lambda: it.engine.requests(media.EXPORT)[1:])
+        # The job finds out what the call could not know.
+        number = max(it.world.jobs)
+        why = ErrorInfo(code="refused", title="Refused", message="y.csv is there.", hint="Other!")
+        it.world.change_job(number, state=JobState.FAILED, error=why, ended_at=it.world.now)
+        await it.sees("✗ Refused: y.csv is there. Other!", "films-2026-11-20.csv")
+        await it.loses("x.csv")
+        assert isinstance(it.app.screen, AskDialog)
+        await it.answer("enter")
+        await it.until(lambda: max(it.world.jobs) > number)
+        it.world.change_job(max(it.world.jobs), progress=Progress(done=10, total=20, unit="files"))
+        await it.sees(f"● writing the list: job {max(it.world.jobs)}")
+        await it.loses("Write what is listed")
+
+
+async def test_a_window_that_is_left_leaves_the_job() -> None:
+    async with desk() as it:
+        await _files(it)
+        await it.answer("e")
+        await it.sees("Write what is listed")
+        await it.answer("enter")
+        await it.until(lambda: it.engine.requests(media.EXPORT))
+        await it.answer("escape")
+        await it.loses("Write what is listed")
+        result = {"files": 10, "path": {"display": "/tmp/x.jsonl"}}
+        it.world.change_job(max(it.world.jobs), state=JobState.DONE, result=result)
+        await it.sees("10 files are in /tmp/x.jsonl.")
 
 
 async def test_a_file_is_taken_to_agent_0() -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,12 +97,8 @@ class Duplicates:
 
     async def page(self, request: AskDuplicates, _call: Call) -> DuplicatePage:
         libraries = self.chosen(request.libraries)
-        after = None if request.after is None else _position(request.sort, request.after)
         try:
-            async with self._counting:  # Nobody closes it meanwhile.
-                snapshot = await self._snapshot(libraries, first=after is None)
-                most = request.limit + 1
-                keys = await asyncio.to_thread(snapshot.page, request.sort, after, most)
+            snapshot, keys = await self._keys(libraries, request)
         except sqlite3.Error as error:
             raise StoreFailed(f"The catalogue cannot be read: {error}.", "Try again.") from error
         more = len(keys) > request.limit
@@ -117,13 +114,30 @@ class Duplicates:
             candidates=snapshot.candidates,
             unread=snapshot.unread,
             as_of=when(snapshot.made_at),
+            handle=snapshot.name,
             next=_cursor(request.sort, keys[-1]) if more else None,
         )
 
-    async def _snapshot(self, libraries: Sequence[Stored], *, first: bool) -> Snapshot:
-        """What was counted. A first page counts anew where the catalogue changed, but not all the
-        time: while a library is scanned it always has."""
+    async def _keys(
+        self, libraries: Sequence[Stored], request: AskDuplicates
+    ) -> tuple[Snapshot, list[Key]]:
+        """What was counted, and the groups of a page and one more. Raises Invalid, sqlite3.Error.
+
+        Who names what was counted before waits for nobody who counts anew meanwhile.
+        """
         key = tuple(sorted(library.id for library in libraries))
+        after = None if request.after is None else _position(request.sort, request.after)
+        held = self._snapshots.get(key)
+        if held is not None and held.name == request.handle:
+            with suppress(sqlite3.ProgrammingError):  # It was closed: there is a newer one.
+                return held, await _page(held, request, after)
+        async with self._counting:  # Nobody closes it meanwhile.
+            snapshot = await self._snapshot(key, first=after is None)
+            return snapshot, await _page(snapshot, request, after)
+
+    async def _snapshot(self, key: tuple[int, ...], *, first: bool) -> Snapshot:
+        """What was counted of these libraries. A first page counts anew where the catalogue
+        changed, but not all the time: while a library is scanned it always has."""
         known = self._snapshots.get(key)
         if known is not None:
             self._snapshots.move_to_end(key)
@@ -347,6 +361,13 @@ def _copy(row: Mapping[str, Any]) -> Copy:
 
 
 # --- where a page begins --------------------------------------------------------------------------
+
+
+async def _page(snapshot: Snapshot, request: AskDuplicates, after: Key | None) -> list[Key]:
+    """One more than are wanted tells that it is not the last."""
+    if request.at is None:
+        return await asyncio.to_thread(snapshot.page, request.sort, after, request.limit + 1)
+    return await asyncio.to_thread(snapshot.page_at, request.sort, request.at, request.limit + 1)
 
 
 def _cursor(sort: str, key: Key) -> str:

@@ -239,11 +239,12 @@ class Gallery:
         libraries = {library.id: library.name for library in self._chosen(request.libraries)}
         groups = _GROUPS.format(asked=_asked(libraries))
         beyond, values = "", [*libraries]
-        if request.after is not None:
+        if request.after is not None and request.at is None:
             beyond, values = "AND (-count(*), star) > (?, ?)", [*values, *_position(request.after)]
         rows = await self._db.read(
-            f"SELECT star, count(*) AS count {groups} {beyond} ORDER BY -count(*), star LIMIT ?",
-            (*values, request.limit + 1),
+            f"SELECT star, count(*) AS count {groups} {beyond} ORDER BY -count(*), star"
+            " LIMIT ? OFFSET ?",
+            (*values, request.limit + 1, request.at or 0),
         )
         more = len(rows) > request.limit
         rows = rows[: request.limit]

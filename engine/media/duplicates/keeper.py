@@ -54,11 +54,11 @@ Verdict = tuple[Candidate, Role, list[str]]
 
 class _Point(NamedTuple):
     """One thing that decides. The lower ``value`` wins; ``words`` say so of the winner, ``less`` of
-    who lost by it."""
+    who lost by it, and to whom."""
 
     value: Callable[[Candidate, Mapping[str, int]], int]
     words: Callable[[Candidate], str]
-    less: Callable[[Candidate], str]
+    less: Callable[[Candidate, Candidate], str]
 
 
 def looks_passing(path: bytes) -> int:
@@ -83,8 +83,15 @@ def _date(nanoseconds: int) -> str:
     return f"{_EPOCH + timedelta(microseconds=nanoseconds // 1000):%Y-%m-%d %H:%M:%S}"
 
 
-def _said(text: str) -> Callable[[Candidate], str]:
-    return lambda _one: text
+def _said(text: str) -> Callable[..., str]:
+    return lambda *_of: text
+
+
+def _newer(one: Candidate, best: Candidate) -> str:
+    date = _date(one.mtime_ns)
+    if date == _date(best.mtime_ns):
+        return "it is newer, by less than a second"
+    return f"it is newer, of {date}"
 
 
 _DAMAGE = {
@@ -93,16 +100,16 @@ _DAMAGE = {
     "unread": "it cannot be read",
 }
 _POINTS = (
-    _Point(lambda c, _p: c.problem != "", _said("it can be reached"), lambda c: c.problem),
+    _Point(lambda c, _p: c.problem != "", _said("it can be reached"), lambda c, _best: c.problem),
     _Point(
         lambda c, _p: c.damage != "",
         _said("it is intact"),
-        lambda c: _DAMAGE.get(c.damage, "it is damaged"),
+        lambda c, _best: _DAMAGE.get(c.damage, "it is damaged"),
     ),
     _Point(
         lambda c, p: p.get(c.library or "", len(p)),
         lambda c: f"it is in {c.library}, which goes before other libraries",
-        lambda c: f"it is in {c.library}" if c.library else "it is in no library",
+        lambda c, _best: f"it is in {c.library}" if c.library else "it is in no library",
     ),
     _Point(
         lambda c, _p: not c.seeding,
@@ -122,7 +129,7 @@ _POINTS = (
     _Point(
         lambda c, _p: _day(c.first_seen_at),
         lambda c: f"it is known the longest, since {_date(c.first_seen_at or 0)}",
-        lambda c: (
+        lambda c, _best: (
             "it is in no library"
             if c.first_seen_at is None
             else f"it is known only since {_date(c.first_seen_at)}"
@@ -131,7 +138,7 @@ _POINTS = (
     _Point(
         lambda c, _p: c.mtime_ns,
         lambda c: f"it is the oldest, of {_date(c.mtime_ns)}",
-        lambda c: f"it is newer, of {_date(c.mtime_ns)}",
+        _newer,
     ),
     _Point(
         lambda c, _p: -(c.checked_at or 0),
@@ -186,7 +193,7 @@ def _why_it_stays(one: Candidate) -> list[str]:
 
 def _why_not(one: Candidate, best: Candidate, preferred: Mapping[str, int]) -> str:
     at = _decides(best, one, preferred)
-    return "nothing tells it apart but its path" if at is None else _POINTS[at].less(one)
+    return "nothing tells it apart but its path" if at is None else _POINTS[at].less(one, best)
 
 
 def _decides(best: Candidate, other: Candidate, preferred: Mapping[str, int]) -> int | None:

@@ -6,6 +6,7 @@ of a connection of its own, which SQLite keeps in a file that nobody else sees, 
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 import time
@@ -78,6 +79,7 @@ class Snapshot:
     """``uri``: the catalogue; ``libraries``: their ids. All methods block; from any thread."""
 
     def __init__(self, uri: str, libraries: Sequence[int]) -> None:
+        self.name = secrets.token_hex(8)
         self._lock = threading.Lock()
         self._db = sqlite3.connect(
             f"{uri}?mode=ro", uri=True, timeout=_TIMEOUT_S, check_same_thread=False
@@ -127,6 +129,19 @@ class Snapshot:
             self._less.pop(key.blake3, None)
             if less > 0:
                 self._less[key.blake3] = less
+
+    def page_at(self, sort: str, at: int, limit: int) -> list[Key]:
+        """The groups from this one on, counted from the nearer end. Raises sqlite3.Error."""
+        column, limit = _COLUMNS[sort], min(limit, self.groups - at)
+        if limit <= 0:
+            return []
+        behind = self.groups - at - limit
+        back = behind < at
+        order = f"{column} DESC, blake3 DESC" if back else f"{column}, blake3"
+        sql = f"SELECT {column}, blake3, -frees FROM same ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+        with self._lock:
+            keys = [Key(*row) for row in self._db.execute(sql, (limit, behind if back else at))]
+        return keys[::-1] if back else keys
 
     def is_stale(self) -> bool:
         """Whether the catalogue has changed since."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from engine.config import Config, MediaConfig
 from engine.contract import assets, media
-from engine.contract.copies import FindDuplicates
+from engine.contract.copies import DuplicatePage, FindDuplicates
 from engine.contract.errors import Invalid, NotFound
 from engine.home import Home
+from engine.media.duplicates import desk
 from engine.media.duplicates.snapshot import Snapshot
 from engine.store import Transaction
 from tests.fakes.waiting import until
@@ -118,6 +120,58 @@ async def test_pages_hold_every_group_once_and_in_order(
         assert [g.blake3 for g in await pages(house, sort=sort, limit=limit)] == [
             group.blake3 for group in whole
         ]
+
+
+@pytest.mark.parametrize("sort", ["frees", "count", "path"])
+async def test_a_page_begins_at_any_group(house: House, films: Path, sort: str) -> None:
+    files = {f"{n % 7}/{n}-{c}": b"%d" % n * (1 + n // 10) for n in range(30) for c in "abc"}
+    await library(house, films, "films", files)
+    whole = [group.blake3 for group in await pages(house, sort=sort, limit=500)]
+    for at in (0, 1, 14, 16, 29, 30, 31, 2**62):
+        one = await page(house, sort=sort, at=at, limit=4)
+        assert [group.blake3 for group in one.groups] == whole[at : at + 4]
+        assert (one.next is not None, one.totals.groups) == (at + 4 < 30, 30)
+        if one.next is not None:
+            following = await page(house, sort=sort, after=one.next, limit=4)
+            assert [group.blake3 for group in following.groups] == whole[at + 4 : at + 8]
+
+
+async def test_whoever_scrolls_waits_for_nobody_who_counts_anew(
+    house: House, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await library(house, films, "films", {f"{n}-{c}": b"%d" % n for n in range(4) for c in "ab"})
+    first = await page(house, limit=2)
+    for new in ("4-a", "4-b"):
+        write(films / new, b"4")
+    await house.scan()
+    counting, counted = threading.Event(), threading.Event()
+
+    class Slow(Snapshot):
+        def __init__(self, uri: str, libraries: Sequence[int]) -> None:
+            counting.set()
+            counted.wait(20)
+            super().__init__(uri, libraries)
+
+    monkeypatch.setattr(desk, "Snapshot", Slow)
+
+    async def anew() -> DuplicatePage:
+        found = first
+        while found.totals.groups == 4:
+            found = await page(house)
+        return found
+
+    task = asyncio.create_task(anew())
+    try:
+        await until(counting.is_set)
+        scrolled = await page(house, at=2, limit=2, handle=first.handle)
+        assert (scrolled.totals.groups, scrolled.handle) == (4, first.handle)
+        assert inodes(scrolled.groups).isdisjoint(inodes(first.groups))
+    finally:
+        counted.set()
+        newer = await task
+    assert newer.totals.groups == 5
+    # What was counted before is forgotten then.
+    assert (await page(house, at=2, handle=first.handle)).handle == newer.handle
 
 
 async def test_a_page_of_another_order_is_refused(house: House, films: Path) -> None:

@@ -81,6 +81,8 @@ def test_the_reasons_are_told_in_words() -> None:
     assert why(plain, other._replace(path=b"a (1)"))[1] == ["its name is the plainer one"]
     assert why(plain._replace(known=1), other)[1] == ["more is known of it"]
     assert why(plain, other._replace(mtime_ns=10**18))[2].startswith("it is newer, of 2001")
+    moment = why(plain, other._replace(mtime_ns=plain.mtime_ns + 1))
+    assert moment[2] == "it is newer, by less than a second"
     assert why(plain, other)[1] == ["nothing tells them apart but their paths"]
 
 

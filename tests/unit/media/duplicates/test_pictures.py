@@ -121,6 +121,10 @@ async def test_pages_hold_every_group_once(house: House, films: Path) -> None:
         if after is None:
             break
     assert seen == [group.pictures[0].id for group in whole.groups]
+    for at in (1, 3, 5):
+        one = await near(house, at=at, limit=2)
+        assert [group.pictures[0].id for group in one.groups] == seen[at : at + 2]
+        assert (one.total, one.next is not None) == (5, at + 2 < 5)
     with pytest.raises(Invalid):
         await near(house, after="nonsense")
 
