@@ -99,8 +99,8 @@ class Media(Grouping):
         self.follow_jobs(state)
 
     def _show_files(self, state: State) -> None:
-        """Reads the list again when the selected library's numbers moved, or pictures were
-        compared."""
+        """Reads the list again when the selected library's numbers moved, pictures were compared,
+        or the engine is another one."""
         meant = [x for x in state.libraries if self.library in {x.name, ALL}]
         compared = [
             x.id
@@ -111,7 +111,7 @@ class Media(Grouping):
             (x.name, x.files, x.bytes, x.pending, x.unread, x.damaged, x.unseen, x.since)
             for x in meant
         ]
-        stamp = (*numbers, *compared)
+        stamp = (state.snapshots, *numbers, *compared)
         if stamp != self._shown_as and not self._moving:
             self._moving = True
             self._shown_as = stamp

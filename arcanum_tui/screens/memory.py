@@ -165,7 +165,7 @@ class Memories(Remembering):
         once the index has come to its end."""
         index = state.index
         ends = (index.index, index.waiting > 0, index.to_embed > 0) if index else ()
-        return state.remembered, state.talk.get(self.namespace), ends
+        return state.snapshots, state.remembered, state.talk.get(self.namespace), ends
 
     def select(self, thing: str) -> None:
         """Looks into the namespace that a link named."""

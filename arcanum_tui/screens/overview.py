@@ -25,7 +25,6 @@ from arcanum_tui.widgets.card import CardView
 from arcanum_tui.widgets.lines import Lines
 from arcanum_tui.work import restart, start
 from engine.contract.errors import ArcanumError
-from engine.contract.jobs import ENDED
 
 if TYPE_CHECKING:
     from engine.contract.approvals import ApprovalSummary
@@ -224,6 +223,8 @@ class Overview(View):
     def _job(self) -> Job | None:
         """The job with the mark; where none is drawn, the only one that runs. Says so where there
         is neither."""
+        from engine.contract.jobs import ENDED
+
         lines, state = self.query_one("#jobs", Lines), self.control_center.state
         if self.focused is lines and lines.display and lines.current is not None:
             key = lines.current.key

@@ -81,7 +81,7 @@ def read(state: State, snapshot: Snapshot, at: datetime) -> State:
 
 def at(state: State, seq: int) -> State:
     """``state`` as one that includes every event up to ``seq``: after a whole snapshot."""
-    return replace(state, seq=seq)
+    return replace(state, seq=seq, snapshots=state.snapshots + 1)
 
 
 def _result(name: str, result: Any) -> dict[str, Any]:

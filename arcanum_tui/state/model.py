@@ -39,10 +39,13 @@ class State:
     ``talk``: by conversation, the number of the latest event in it. ``renamed``: the latest
     renaming of one: its number, the old name, the new one. ``remembered``: the number of the
     latest change to a memory; ``index``: how far their index is, None where nobody told yet.
+    ``snapshots``: how often everything was read, as when the engine is another one: what a screen
+    read by itself may be another thing, too.
     """
 
     link: Link = field(default_factory=Link)
     seq: int = 0
+    snapshots: int = 0
     read_at: datetime | None = None
     status: Status | None = None
     libraries: tuple[Library, ...] = ()

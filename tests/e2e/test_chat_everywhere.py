@@ -115,7 +115,7 @@ def test_the_memories_of_an_answer_are_opened_by_their_numbers(home: Home) -> No
     assert [one["id"] for one in turn["recalled"]] == [number]
     assert told("memory", "show", str(number))["memory"]["text"] == "My bike is turquoise."
     plan = told("memory", "forget", str(number))["pending"]["approval_id"]
-    told("approvals", "approve", str(plan), "--count", "1")
+    told("approvals", "approve", str(plan), "--count", "2")  # The answer goes along.
     assert [one["id"] for one in told("memory", "turns", "a")["turns"][0]["recalled"]] == [number]
     assert "was forgotten" in refused("memory", "show", str(number))["message"]
 

@@ -9,7 +9,7 @@ from arcanum_tui.actions import ACTIONS, key_name
 from arcanum_tui.modals.ask import AskDialog
 from engine.contract import media
 from engine.contract.base import ErrorInfo, PathRef
-from engine.contract.errors import NotFound, Refused
+from engine.contract.errors import NotFound, Refused, Unavailable
 from engine.contract.jobs import JobState, Progress
 from tests.fakes.fake_shelves import pixels
 from tests.fakes.fake_world import World
@@ -46,6 +46,19 @@ async def test_a_million_files_are_reached_without_being_read() -> None:
         handles = [r.handle for r in requests]
         assert "order" in handles
         assert set(handles[handles.index("order") :]) == {"order"}
+
+
+async def test_a_list_that_an_ending_engine_refused_is_read_from_the_next_one() -> None:
+    async with desk() as it:
+        it.engine.broken[media.LIST.name] = Unavailable("The engine is stopping.", "Connect again.")
+        await _files(it)
+        await it.sees("The engine is stopping.")
+        it.engine.go_down()
+        await it.sees("✗ lost")
+        it.engine.broken.clear()
+        it.engine.up = True
+        await it.answer("r")
+        await it.sees("● live", "film-000000.mkv")
 
 
 async def test_what_is_typed_is_shown_before_it_is_counted() -> None:

@@ -45,7 +45,7 @@ class House:
         async def over() -> bool:
             return (await self.job(number)).state in ENDED
 
-        await until(over, 30)
+        await until(over, 90)  # Of S3 a server that is away is asked for half a minute.
         return await self.job(number)
 
     async def job(self, number: int) -> Job:

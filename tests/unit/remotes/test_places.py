@@ -100,7 +100,6 @@ async def test_what_others_have_is_found_by_hash_and_else_by_size_and_name(
         ("locked:", Failed, "401"),
         ("away:", Unavailable, "connection refused"),
         ("silent:bucket/films", Unavailable, "does not answer.*connection refused"),
-        ("silent:bucket", Unavailable, "does not answer.*connection refused"),
         ("s3:bucket/file-not-folder", Invalid, "is a file"),
         ("dav:file-not-folder", Invalid, "is a file"),
         (":webdav,url=http://h,pass=x:", Invalid, "is no place"),
