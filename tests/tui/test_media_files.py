@@ -52,6 +52,7 @@ async def test_a_list_that_an_ending_engine_refused_is_read_from_the_next_one() 
     async with desk() as it:
         it.engine.broken[media.LIST.name] = Unavailable("The engine is stopping.", "Connect again.")
         await _files(it)
+        await it.until(lambda: len(it.engine.requests(media.LIST)) == 2)  # Once its numbers rest.
         await it.sees("The engine is stopping.")
         it.engine.go_down()
         await it.sees("✗ lost")
