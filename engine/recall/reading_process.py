@@ -19,6 +19,8 @@ from engine.worker.frames import Frame, to_text
 from engine.worker.process import Worker, WorkerFailed
 
 MODULE = "engine.recall.reader"
+_WORKING = 20
+"""A reader that had a processor for a second in so many did more than wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Reader:
                 async for frame in self.answers(command, root, seconds + 1):
                     rows += frame.get("rows", ())
         except TimeoutError:
-            if self._worked - used < seconds / 4:
+            if self._worked - used < seconds / _WORKING:
                 raise Lost("unreadable", f"the disk did not answer for {seconds:.0f} s") from None
             return _given_up(f"given up after {seconds:.0f} s"), []
         if frame["spent"]:

@@ -206,10 +206,7 @@ async def test_another_disk_at_the_mount_point(house: House, films: Path, kind: 
     options = ("-M",) if kind == "btrfs" else ()
     with disk(image, films, kind, *options):
         await several(house, films, 50)
-        device = films.stat().st_dev
-    with disk(blank, films, kind, *options):
-        if kind != "btrfs":
-            assert films.stat().st_dev == device  # It is what the next disk gets.
+    with disk(blank, films, kind, *options):  # Mostly it gets the device number of the first.
         write(films / "of the other disk")
         with pytest.raises(Failed, match="another file system is in its place, with 0 of 50"):
             await house.scan()
