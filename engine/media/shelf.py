@@ -83,6 +83,11 @@ class Shelf:
             changed_at=numbers.changed_at,
         )
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of it is out of reach."""
+        return self.numbers.state == "ok" and not self.unseen.places
+
     def out_of_reach(self, path: bytes) -> Place | None:
         """The place for which what is known of this path cannot be looked at now: one of the
         library, or its root (whose path is empty), where the library is away."""

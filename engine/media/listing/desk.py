@@ -100,6 +100,8 @@ class Lists:
 
     async def _marked(self, assets: Sequence[ListedAsset]) -> tuple[ListedAsset, ...]:
         """The same, those that cannot be looked at now marked."""
+        if all(indexer.shelf.whole for indexer in self._indexers.values()):
+            return tuple(assets)
         marked: list[ListedAsset] = []
         for number, asset in enumerate(assets, 1):
             place = self._out_of_reach(asset.library, asset.path.data)
